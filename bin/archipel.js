@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+// Starts the command line under a Node that can run TypeScript: the one that is running when it is new enough,
+// else the one that npm installed beside us (optionalDependencies). Plain old JavaScript, because an old Node reads it.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const main = root + 'src/cli/main.ts';
+const [major, minor] = process.versions.node.split('.').map(Number);
+
+if (major > 22 || (major === 22 && minor >= 18)) {
+  await import(main);
+} else {
+  const bundled = ['x64', 'arm64'].map((cpu) => `${root}node_modules/node-linux-${cpu}/bin/node`).find((path) => existsSync(path));
+  if (bundled === undefined) {
+    console.error(`archipel needs Node 22.18 or newer; this is ${process.versions.node}. Run it through npm (npx archipel), or install a newer Node.`);
+    process.exit(1);
+  }
+  const child = spawn(bundled, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 128 + 15));
+}

@@ -1,0 +1,84 @@
+// Which function may do what: exact actions on exact names, nothing else. Across regions there are two kinds of right,
+// to send to another region's inbox and to invoke its `peer`.
+
+import { arns, names, type FunctionName, type Place } from '../../src/adapters/aws/names.ts';
+import type { RegionId } from '../../src/core/version/dot.ts';
+import type { Right } from './region-function.ts';
+import type { Storage } from './storage.ts';
+
+const READ = ['dynamodb:GetItem', 'dynamodb:Query'];
+const WRITE = ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'];
+/** The id of the table is the incarnation of the region. */
+const IDENTIFY = ['dynamodb:DescribeTable'];
+const STREAM = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator', 'dynamodb:ListStreams'];
+const CONSUME = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility', 'sqs:GetQueueAttributes'];
+const SEND = ['sqs:SendMessage'];
+
+export class Rights {
+  readonly #storage: Storage;
+  readonly #place: Place;
+  readonly #region: RegionId;
+  readonly #peers: readonly RegionId[];
+
+  constructor(storage: Storage, place: Place, region: RegionId, peers: readonly RegionId[]) {
+    this.#storage = storage;
+    this.#place = place;
+    this.#region = region;
+    this.#peers = peers;
+  }
+
+  of(what: FunctionName): readonly Right[] {
+    switch (what) {
+      case 'api':
+      case 'peer':
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#secrets(), this.#askPeers()];
+      case 'fan-out':
+        return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#stream(), this.#toInboxes(), this.#toHints(), this.#toDead()];
+      case 'apply':
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#fromInbox(), this.#toDead()];
+      case 'forward':
+        return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#fromHints(), this.#toInboxes(), this.#toDead()];
+      case 'reconcile':
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#askPeers()];
+      case 'heartbeat':
+        return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#askPeers()];
+    }
+  }
+
+  #table(actions: readonly string[]): Right {
+    return { actions, resources: [this.#storage.table.tableArn] };
+  }
+
+  #stream(): Right {
+    return { actions: STREAM, resources: [this.#storage.table.tableStreamArn as string] };
+  }
+
+  #secrets(): Right {
+    const { deployment } = this.#place;
+    return { actions: ['ssm:GetParameters'], resources: [names.secret(deployment), names.adminKey(deployment)].map((name) => arns.parameter(this.#place, this.#region, name)) };
+  }
+
+  #askPeers(): Right {
+    return { actions: ['lambda:InvokeFunction'], resources: this.#peers.map((peer) => arns.function(this.#place, 'peer', peer)) };
+  }
+
+  #toInboxes(): Right {
+    return { actions: SEND, resources: this.#peers.map((peer) => arns.queue(this.#place, peer, names.inbox(this.#place.deployment, peer))) };
+  }
+
+  #toHints(): Right {
+    return { actions: SEND, resources: [...this.#storage.hints.values()].map(({ queueArn }) => queueArn) };
+  }
+
+  #toDead(): Right {
+    return { actions: SEND, resources: [this.#storage.dead.queueArn] };
+  }
+
+  #fromInbox(): Right {
+    return { actions: CONSUME, resources: [this.#storage.inbox.queueArn] };
+  }
+
+  #fromHints(): Right {
+    return { actions: CONSUME, resources: [...this.#storage.hints.values()].map(({ queueArn }) => queueArn) };
+  }
+}

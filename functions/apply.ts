@@ -1,0 +1,31 @@
+// `apply`: merges what other regions have sent to this region's inbox.
+
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
+import { decodeReceipts, isFinal, unseal } from '../src/engine/envelope.ts';
+import { Batches, type Settled } from './commons/batch.ts';
+import { recordsOf } from './commons/messages.ts';
+import { Once } from './commons/once.ts';
+import { openRegion, type RegionOnLambda } from './commons/region.ts';
+
+const opened = new Once(async () => {
+  const region = await openRegion();
+  return { region, batches: new Batches(region) };
+});
+
+export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
+  const { region, batches } = await opened.get();
+  return region.invoke(() => batches.settle(event, (body) => merge(region, body)));
+}
+
+/** As a region on a machine answers the question `inbox`; only nobody waits for the answer. */
+async function merge({ region, mirror, log }: RegionOnLambda, question: Uint8Array): Promise<Settled> {
+  const { records, keys } = recordsOf(question);
+  await mirror.collectionsOf(keys);
+  const { envelope, body } = unseal(await region.door.answer('inbox', question));
+  const { refused } = envelope;
+  if (refused !== undefined) {
+    log.write('warn', 'inbox.refused', { code: refused.code });
+    return 'later';
+  }
+  return decodeReceipts(body, records.length).every(isFinal) ? 'done' : 'later';
+}

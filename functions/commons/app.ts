@@ -1,0 +1,55 @@
+// The HTTP interface of the region on Lambda: the same app as on a machine, behind a mirror that reads first what the
+// request depends on. For `api`, which clients reach, and for `peer`, to which other regions pass requests on.
+
+import { readSecrets } from '../../src/adapters/aws/parameters.ts';
+import { names } from '../../src/adapters/aws/names.ts';
+import { deriveKey, hmacSha256, sha256 } from '../../src/adapters/node/crypto.ts';
+import { ContextTokens } from '../../src/auth/context-tokens.ts';
+import { KeyRing } from '../../src/auth/keys.ts';
+import { utf8 } from '../../src/core/bytes.ts';
+import { ArchipelError } from '../../src/core/errors.ts';
+import type { HttpEnvironment } from '../../src/http/call.ts';
+import { answerForwarded } from '../../src/http/forward.ts';
+import { problemResponse, toArchipelError } from '../../src/http/problem.ts';
+import { createRegionApp } from '../../src/http/region-app.ts';
+import { ssmClient } from './clients.ts';
+import { openRegion, type RegionOnLambda } from './region.ts';
+import { settingsOf } from './settings.ts';
+
+export interface AppOnLambda extends RegionOnLambda {
+  readonly fetch: (request: Request, environment: HttpEnvironment) => Promise<Response>;
+  readonly problem: (error: unknown) => Response;
+}
+
+/** They would begin something that nothing here carries on. (What else AWS lacks refuses by itself.) */
+const NOT_BUILT = /^\/v1\/(?:reconcile|replication\/[^/?]*\/(?:pause|resume))(?:[/?]|$)/;
+
+export async function openApp(): Promise<AppOnLambda> {
+  const { deployment, region: id, replicas } = settingsOf(process.env);
+  const secrets = readSecrets(ssmClient(id), [names.secret(deployment), names.adminKey(deployment)]);
+  const ring = secrets.then(([, adminKey]) => new KeyRing(sha256, adminKey));
+  const opened = await openRegion(ring);
+  const [[secret], keys] = await Promise.all([secrets, ring]);
+  const { region, mirror, log } = opened;
+  const tokens = new ContextTokens([hmacSha256(deriveKey(utf8(secret), 'context'))]);
+  const { app } = createRegionApp({ region, keys, tokens, noAuth: false, defaultReplicas: replicas, log });
+  const problem = (error: unknown): Response => problemResponse(toArchipelError(error), { instance: process.env['_X_AMZN_TRACE_ID'] ?? '', region: id });
+
+  const fetch = async (request: Request, environment: HttpEnvironment & { readonly rawTarget: string }): Promise<Response> => {
+    try {
+      const authorization = request.headers.get('authorization');
+      await mirror.request(environment.rawTarget, authorization);
+      if (NOT_BUILT.test(environment.rawTarget)) {
+        keys.identify(authorization ?? undefined, region.time.nowMs());
+        throw new ArchipelError('not-built', 'This is not built on AWS yet.');
+      }
+      return await app.fetch(request, environment);
+    } catch (error) {
+      if (toArchipelError(error).code === 'internal') log.write('error', 'http.failed', { error: String(error) });
+      return problem(error);
+    }
+  };
+  const answer = (request: Request, environment: HttpEnvironment): Promise<Response> => fetch(request, { ...environment, rawTarget: environment.rawTarget ?? '/' });
+  region.answerForwarded((bytes) => answerForwarded(bytes, answer));
+  return { ...opened, fetch: answer, problem };
+}

@@ -1,0 +1,85 @@
+// What travels through queues, in two kinds.
+//
+//   inbox   states for another region, under the envelope of every question between regions: `seal(envelope, records)`
+//   hints   keys of this region's own records that a peer has yet to be sent: u8 version · records without a state
+//
+// SQS bills by 64 KiB of text and takes base64 from us: 45,000 bytes become 60,000 characters.
+
+import { concatBytes } from '../../src/core/bytes.ts';
+import { decodeKey, type ItemKey } from '../../src/core/keys/item-key.ts';
+import { MESSAGE_BYTES_PACKED } from '../../src/core/limits.ts';
+import { FORMAT_VERSION, MalformedError, NewerFormatError } from '../../src/core/version/codec.ts';
+import { decodeRecords, encodeRecords, sentBytes, unseal, type SentRecord } from '../../src/engine/envelope.ts';
+
+export const PACKED_BYTES_MAX = (MESSAGE_BYTES_PACKED / 4) * 3;
+
+/** In messages of PACKED_BYTES_MAX; a larger record travels alone. */
+export function packed(records: readonly SentRecord[]): SentRecord[][] {
+  const messages: SentRecord[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const record of records) {
+    bytes += sentBytes(record);
+    const last = messages.at(-1);
+    if (last !== undefined && bytes <= PACKED_BYTES_MAX) last.push(record);
+    else {
+      messages.push([record]);
+      bytes = sentBytes(record);
+    }
+  }
+  return messages;
+}
+
+const NO_STATE = new Uint8Array(0);
+
+export const hintOf = (key: Uint8Array): SentRecord => ({ key, state: NO_STATE });
+
+export const encodeHints = (hints: readonly SentRecord[]): Uint8Array => concatBytes(Uint8Array.of(FORMAT_VERSION), encodeRecords(hints));
+
+/** @throws NewerFormatError, MalformedError */
+export function decodeHints(body: Uint8Array): ItemKey[] {
+  const version = body[0] ?? 0;
+  if (version > FORMAT_VERSION) throw new NewerFormatError(version);
+  if (version < FORMAT_VERSION) throw new MalformedError('Not a message of hints.');
+  return recordsIn(body.subarray(1)).map(({ key }) => {
+    const decoded = decodeKey(key);
+    if (decoded === undefined) throw new MalformedError('A hint for no physical key.');
+    return decoded;
+  });
+}
+
+function recordsIn(body: Uint8Array): SentRecord[] {
+  try {
+    return decodeRecords(body);
+  } catch {
+    throw new MalformedError('Not a list of records.');
+  }
+}
+
+/** The keys that a question names; none where it cannot be read, which its answer will say. */
+export function keysOf(sealed: Uint8Array): readonly ItemKey[] {
+  try {
+    return recordsOf(sealed).keys;
+  } catch {
+    return [];
+  }
+}
+
+export interface SealedRecords {
+  readonly records: readonly SentRecord[];
+  /** Of those that lie under a physical key; the others are refused one by one, where they are merged. */
+  readonly keys: readonly ItemKey[];
+}
+
+/** What a sealed message speaks of, before it is answered. @throws NewerFormatError, MalformedError */
+export function recordsOf(sealed: Uint8Array): SealedRecords {
+  const records = recordsIn(opened(sealed));
+  return { records, keys: records.flatMap(({ key }) => decodeKey(key) ?? []) };
+}
+
+function opened(sealed: Uint8Array): Uint8Array {
+  try {
+    return unseal(sealed).body;
+  } catch (error) {
+    throw error instanceof NewerFormatError ? error : new MalformedError('Not a message between regions.');
+  }
+}

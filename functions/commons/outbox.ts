@@ -1,0 +1,71 @@
+// Where this region's writes leave it: the inbox of each peer, a queue in the peer's region; and, when that does not take
+// them, this region's own queue of hints for the peer. A queue, not a peer that is asked: an inbox says that it has a
+// message and nothing about the other region, so nothing is concluded about its clock or its topology.
+
+import { names, queueUrl } from '../../src/adapters/aws/names.ts';
+import { SqsQueue } from '../../src/adapters/aws/sqs-queue.ts';
+import { Breaker } from '../../src/core/routing/breaker.ts';
+import type { RegionId } from '../../src/core/version/dot.ts';
+import { encodeRecords, seal, type SentRecord } from '../../src/engine/envelope.ts';
+import type { PeerLink } from '../../src/engine/peer-link.ts';
+import type { Queue } from '../../src/ports/queue.ts';
+import { sqsClient } from './clients.ts';
+import { encodeHints, packed } from './messages.ts';
+import type { RegionOnLambda } from './region.ts';
+
+interface Way {
+  readonly link: PeerLink;
+  readonly inbox: Queue;
+  readonly hints: Queue;
+  readonly breaker: Breaker;
+}
+
+export class Outbox {
+  readonly #opened: RegionOnLambda;
+  readonly #ways: ReadonlyMap<RegionId, Way>;
+
+  constructor(opened: RegionOnLambda) {
+    this.#opened = opened;
+    const { settings, region } = opened;
+    const { deployment, region: id } = settings;
+    const here = sqsClient(id);
+    const way = (peer: RegionId, link: PeerLink): Way => ({
+      link,
+      inbox: new SqsQueue({ client: sqsClient(peer), queueUrl: queueUrl(settings, peer, names.inbox(deployment, peer)) }),
+      hints: new SqsQueue({ client: here, queueUrl: queueUrl(settings, id, names.hints(deployment, id, peer)) }),
+      breaker: new Breaker(),
+    });
+    this.#ways = new Map([...region.links].map(([peer, link]) => [peer, way(peer, link)]));
+  }
+
+  #way(peer: RegionId): Way {
+    const way = this.#ways.get(peer);
+    if (way === undefined) throw new TypeError(`${peer} is not a peer of this region.`);
+    return way;
+  }
+
+  /** Sends the records to the peer's inbox. Answers those that it has not taken, or may not have. */
+  async send(peer: RegionId, records: readonly SentRecord[]): Promise<readonly SentRecord[]> {
+    const { link, inbox, breaker } = this.#way(peer);
+    const nowMs = this.#opened.clock.monotonicMs();
+    if (records.length === 0 || !breaker.allows(nowMs)) return records;
+    const messages = packed(records);
+    try {
+      const { refused } = await inbox.send(messages.map((message) => ({ body: seal(link.envelope(), encodeRecords(message)) })));
+      if (refused.length < messages.length) breaker.succeed(nowMs);
+      else breaker.fail(nowMs);
+      return refused.flatMap((at) => messages[at] ?? []);
+    } catch (error) {
+      breaker.fail(nowMs);
+      this.#opened.log.write('warn', 'inbox.unreachable', { peer, error: String(error) });
+      return records;
+    }
+  }
+
+  /** @throws Error when a hint is not durable: then nobody else knows that the peer lacks the record */
+  async hint(peer: RegionId, hints: readonly SentRecord[]): Promise<void> {
+    if (hints.length === 0) return;
+    const { refused } = await this.#way(peer).hints.send(packed(hints).map((message) => ({ body: encodeHints(message) })));
+    if (refused.length > 0) throw new Error(`The queue of hints for ${peer} did not take ${refused.length} messages.`);
+  }
+}

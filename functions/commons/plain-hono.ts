@@ -1,0 +1,4 @@
+// In the place of @hono/zod-openapi in the edge's bundle: the edge describes no routes and validates no bodies, so it
+// needs the router alone, a tenth of the size.
+
+export { Hono as OpenAPIHono } from 'hono';

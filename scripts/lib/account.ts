@@ -1,0 +1,116 @@
+// The account: what became of every acknowledged write. Each one is, or is in the causal past of, a current value, a
+// sibling, a loss-ledger entry or an explicit delete. Judged from outside, by dumps, ledgers and the clients' log:
+//
+//  - `siblings`, without trusting any context of the store: a value that is not current must have been read by somebody
+//    who then wrote over it.
+//  - `lww`: a value that is not current is in a ledger, or its dot is covered by the context of what is current or of a
+//    ledger entry, or a write that named it by If-Match was made.
+
+import type { Cluster } from './cluster.ts';
+import type { LoggedWrite } from './workload.ts';
+
+type Context = ReadonlyMap<string, string>;
+
+interface Item {
+  readonly values: ReadonlySet<string>;
+  readonly context: Context;
+}
+
+interface Ledgered {
+  readonly values: ReadonlySet<string>;
+  readonly contexts: readonly Context[];
+}
+
+export interface Account {
+  readonly missing: readonly LoggedWrite[];
+  readonly acknowledged: number;
+  readonly unknown: number;
+  readonly reissued: readonly string[];
+  readonly ledgerRows: number;
+  readonly dumpsEqual: boolean;
+  readonly differing: string | undefined;
+}
+
+export async function takeAccount(cluster: Cluster, collections: { readonly lww: string; readonly siblings: string }, writes: readonly LoggedWrite[]): Promise<Account> {
+  const dumps = new Map<string, string[][]>();
+  for (const collection of [collections.lww, collections.siblings]) dumps.set(collection, await Promise.all(cluster.regions.map((id) => cluster.dump(id, collection))));
+  const differing = firstDifference(cluster, dumps);
+  const items = new Map<string, Item>();
+  for (const [collection, [lines]] of dumps) for (const line of lines ?? []) items.set(`${collection} ${pkOf(line)}`, parseItem(line));
+  const ledger = await readLedgers(cluster, collections.lww);
+  const acknowledged = writes.filter(({ outcome, kind }) => outcome === 'acknowledged' && kind === 'put');
+  const overwritten = new Set(writes.filter(({ outcome }) => outcome !== 'refused').flatMap(({ collection, superseded }) => superseded.map((value) => `${collection} ${value}`)));
+  const missing = acknowledged.filter((write) => {
+    const item = items.get(`${write.collection} ${write.pk}`);
+    if (item?.values.has(write.value) === true || overwritten.has(`${write.collection} ${write.value}`)) return false;
+    if (write.collection === collections.siblings) return true;
+    const lost = ledger.get(write.pk);
+    if (lost?.values.has(write.value) === true) return false;
+    return write.dot === undefined || ![item?.context, ...(lost?.contexts ?? [])].some((context) => context !== undefined && covers(context, write.dot as string));
+  });
+  return {
+    missing,
+    acknowledged: acknowledged.length,
+    unknown: writes.filter(({ outcome }) => outcome === 'unknown').length,
+    reissued: reissuedDots(acknowledged),
+    ledgerRows: [...ledger.values()].reduce((sum, { values }) => sum + values.size, 0),
+    dumpsEqual: differing === undefined,
+    differing,
+  };
+}
+
+function firstDifference(cluster: Cluster, dumps: ReadonlyMap<string, string[][]>): string | undefined {
+  for (const [collection, all] of dumps) {
+    for (const [at, lines] of all.entries()) {
+      const first = all[0] as string[];
+      const line = Math.max(first.length, lines.length) === 0 ? -1 : Array.from({ length: Math.max(first.length, lines.length) }, (_, i) => i).find((i) => first[i] !== lines[i]) ?? -1;
+      if (line >= 0) return `${collection}: ${cluster.regions[0]}: ${first[line]}\n       ${cluster.regions[at]}: ${lines[line]}`;
+    }
+  }
+  return undefined;
+}
+
+/** A dot stands for one write: the same dot acknowledged for two values was issued twice. */
+function reissuedDots(writes: readonly LoggedWrite[]): string[] {
+  const seen = new Map<string, string>();
+  return writes.flatMap(({ collection, pk, dot, value }) => {
+    if (dot === undefined) return [];
+    const name = `${collection} ${pk} ${dot}`;
+    const other = seen.get(name);
+    seen.set(name, value);
+    return other === undefined || other === value ? [] : [`${name}: ${other}, ${value}`];
+  });
+}
+
+const covers = (context: Context, dot: string): boolean => {
+  const [actor = '', stamp = ''] = dot.split('@');
+  return (context.get(actor) ?? '') >= stamp;
+};
+
+/** `<hex> <collection> "<pk>" {…} ctx {…} ops […]` */
+const pkOf = (line: string): string => /^\S+ \S+ ("(?:[^"\\]|\\.)*")/.exec(line)?.[1]?.slice(1, -1) ?? '';
+
+function parseItem(line: string): Item {
+  const [, values = '', context = ''] = /^\S+ \S+ "(?:[^"\\]|\\.)*" \{(.*)\} ctx \{(.*?)\}/.exec(line) ?? [];
+  return { values: new Set([...values.matchAll(/@\S+ "((?:[^"\\]|\\.)*)"/g)].map(([, value]) => value as string)), context: parseContext(context) };
+}
+
+const parseContext = (text: string): Context => new Map(text === '' ? [] : text.split(', ').map((entry) => entry.split('@') as [string, string]));
+
+async function readLedgers(cluster: Cluster, collection: string): Promise<Map<string, Ledgered>> {
+  const rows = new Map<string, { values: Set<string>; contexts: Context[] }>();
+  for (const region of cluster.regions) {
+    for (let cursor: string | undefined; ; ) {
+      const page = (await cluster.ask(region, `/v1/c/${collection}/conflicts?state=lost&limit=1000${cursor === undefined ? '' : `&cursor=${cursor}`}`)).json<{ items: { pk: string; loser: { valueBase64?: string; context: Record<string, string> } }[]; cursor?: string }>();
+      for (const { pk, loser } of page.items) {
+        const row = rows.get(pk) ?? { values: new Set(), contexts: [] };
+        rows.set(pk, row);
+        if (loser.valueBase64 !== undefined) row.values.add(Buffer.from(loser.valueBase64, 'base64').toString());
+        row.contexts.push(new Map(Object.entries(loser.context)));
+      }
+      cursor = page.cursor;
+      if (cursor === undefined) break;
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,48 @@
+// The change log of a region on DynamoDB is its table's stream. Lambda reads it and hands its records to fan-out: there
+// is nothing to poll, no position to keep. A record carries the item as it was committed (NEW_IMAGE is all that is needed:
+// a state says by itself what it supersedes).
+//
+// What the stream delivers is filtered before a function is even called, on a positive marker: `k` is `l` in a record
+// that a write of this region committed. Applied records, rows of ledger and index, and removals by time to live have no
+// such attribute.
+
+import type { DynamoDBRecord } from 'aws-lambda';
+import type { ItemKey } from '../../core/keys/item-key.ts';
+import { encodeState } from '../../core/version/codec.ts';
+import type { LogEntry } from '../../ports/change-log.ts';
+import { fromBase64 } from './base64.ts';
+import { keyOf, recordOf } from './item-codec.ts';
+import type { Item } from './layout.ts';
+
+/** Of the event source mapping. */
+export const STREAM_FILTER = { dynamodb: { NewImage: { k: { S: ['l'] } } } } as const;
+
+/** A record whose state cannot be read here (a later format): its key is enough for a hint. */
+export interface UnreadableEntry {
+  readonly key: ItemKey;
+  readonly error: unknown;
+}
+
+export type StreamEntry = LogEntry | UnreadableEntry;
+
+export const isReadable = (entry: StreamEntry): entry is LogEntry => 'image' in entry;
+
+/**
+ * Undefined for what is no record. `position` counts within the batch: a sequence number of a stream has 21 digits or
+ * more, and Lambda keeps it.
+ */
+export function streamEntry({ dynamodb }: DynamoDBRecord, position: number): StreamEntry | undefined {
+  const item = dynamodb?.NewImage === undefined ? undefined : itemOf(dynamodb.NewImage);
+  if (item?.['k'] === undefined) return undefined;
+  const key = keyOf(item);
+  try {
+    const { state, kind } = recordOf(item);
+    return { position, key, kind, image: encodeState(state) };
+  } catch (error) {
+    return { key, error };
+  }
+}
+
+/** In an event binary attributes are base64. Types that a record does not have stay as they are: reading them fails. */
+const itemOf = (image: NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>): Item =>
+  Object.fromEntries(Object.entries(image).map(([name, value]) => [name, (value.B === undefined ? value : { B: fromBase64(value.B) ?? new Uint8Array(0) }) as Item[string]]));

@@ -1,0 +1,246 @@
+// The change log of the embedded table. One row per group commit, written in the same atomic batch as the records; it
+// names keys and what changed in the digest, not values: the image of an entry is the record as it is when the entry is
+// read, which is that commit's state or a later one of the same item.
+//
+// The row also serves the next start: replaying the rows behind the last checkpoint brings digests, item counts and
+// largest stamps up to date. A row is deleted when the reader has trimmed past it and a checkpoint covers it.
+
+import { afterPrefix, ByteReader, ByteWriter, toHex } from '../../core/bytes.ts';
+import { asGroupId, decodeKey } from '../../core/keys/item-key.ts';
+import { invariant } from '../../core/errors.ts';
+import { parseActor, type ActorId, type Dot } from '../../core/version/dot.ts';
+import { asStamp, STAMP_ZERO, type Stamp } from '../../core/version/stamp.ts';
+import type { ChangeLog, LogEntry } from '../../ports/change-log.ts';
+import type { LevelDigests } from './digests.ts';
+import { decodeLogRow, encodeLogRow, readU48, rows, stateBytesOf } from './layout.ts';
+import type { LevelStore, Operation } from './store.ts';
+import type { PendingChange } from './table.ts';
+
+/** Entries behind the last checkpoint after which a new one is taken: replaying that many takes a few tens of milliseconds. */
+export const CHECKPOINT_EVERY_ENTRIES = 20_000;
+/** Entries kept in memory with their images, so that a reader that keeps up never reads the disk. */
+export const TAIL_ENTRIES_MAX = 20_000;
+const TAIL_BYTES_MAX = 32 * 1024 * 1024;
+
+const CHECKPOINT = 'checkpoint';
+const READER = 'log-reader';
+
+type Listener = (entries: readonly LogEntry[]) => void;
+
+export class LevelChangeLog implements ChangeLog {
+  readonly #store: LevelStore;
+  readonly #digests: LevelDigests;
+  readonly #largest: Map<ActorId, Stamp>;
+  readonly #listeners = new Set<Listener>();
+  /** The newest entries, oldest first; position of the oldest is `#tailFrom`. */
+  #tail: LogEntry[] = [];
+  #tailFrom = 1;
+  #tailBytes = 0;
+  /** Position of the last row sealed, durable or not, and of the last durable one. */
+  #sealed = 0;
+  #durable = 0;
+  #checkpointed = 0;
+  #sinceCheckpoint = 0;
+  #checkpointing: Promise<void> | undefined;
+  #trimmed = 0;
+  #trimmedDurable = 0;
+  #deletedTo = 0;
+  /** Largest stamps of the group being sealed, so that its row names only what is new. */
+  readonly #sealing = new Map<number, ReadonlyMap<ActorId, Stamp>>();
+
+  constructor(store: LevelStore, digests: LevelDigests, largest: Map<ActorId, Stamp>) {
+    this.#store = store;
+    this.#digests = digests;
+    this.#largest = largest;
+  }
+
+  // Starting ------------------------------------------------------------------------------------------------------------
+
+  async load(): Promise<void> {
+    await this.#loadCheckpoint();
+    const reader = this.#store.getSync(rows.note(READER));
+    this.#trimmed = this.#trimmedDurable = reader === undefined ? 0 : readU48(new ByteReader(reader));
+    let position = Math.max(this.#checkpointed, this.#trimmed);
+    for await (const [row, value] of this.#store.database.iterator({ gte: rows.all('l'), lt: afterPrefix(rows.all('l')) as Uint8Array })) {
+      position = readU48(new ByteReader(row, 1));
+      if (position > this.#checkpointed) this.#replay(value);
+    }
+    this.#sealed = this.#durable = position;
+    this.#tailFrom = position + 1;
+    this.#deletedTo = 0;
+  }
+
+  #replay(value: Uint8Array): void {
+    const { changes, largest } = decodeLogRow(value);
+    for (const [actor, stamp] of largest) this.#note(actor, asStamp(stamp));
+    for (const change of changes) {
+      const key = decodeKey(change.key);
+      if (key !== undefined) this.#digests.apply(change, key.collection);
+    }
+    this.#sinceCheckpoint += changes.length;
+  }
+
+  #note(text: string, stamp: Stamp): void {
+    const actor = parseActor(text);
+    invariant(actor !== undefined, 'the log names actors only');
+    if ((this.#largest.get(actor) ?? STAMP_ZERO) < stamp) this.#largest.set(actor, stamp);
+  }
+
+  async #loadCheckpoint(): Promise<void> {
+    const bytes = this.#store.getSync(rows.note(CHECKPOINT));
+    if (bytes === undefined) return;
+    const reader = new ByteReader(bytes);
+    this.#checkpointed = readU48(reader);
+    for (let left = reader.varint(); left > 0; left--) this.#note(reader.text(), asStamp(reader.u64()));
+    this.#digests.loadItems(reader);
+    const prefix = rows.all('k');
+    for await (const [row, value] of this.#store.database.iterator({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array })) {
+      this.#digests.loadPartition(asGroupId(toHex(row.subarray(1, 5))), row[5] as number, value);
+    }
+  }
+
+  // Writing, called by the table for each group ---------------------------------------------------------------------------
+
+  seal(changes: readonly PendingChange[]): readonly Operation[] {
+    const operations: Operation[] = [];
+    if (this.#trimmed !== this.#trimmedDurable) {
+      this.#trimmedDurable = this.#trimmed;
+      operations.push({ type: 'put', key: rows.note(READER), value: positionBytes(this.#trimmed) });
+    }
+    if (changes.length === 0) return operations;
+    const position = ++this.#sealed;
+    const larger = this.#largerStamps(changes);
+    this.#sealing.set(position, larger);
+    const largest = [...larger].map(([actor, stamp]): Dot => ({ actor, stamp }));
+    operations.push({ type: 'put', key: rows.log(position), value: encodeLogRow(changes.map(({ change }) => change), largest) });
+    return operations;
+  }
+
+  #largerStamps(changes: readonly PendingChange[]): Map<ActorId, Stamp> {
+    const larger = new Map<ActorId, Stamp>();
+    for (const { record } of changes) {
+      for (const [actor, stamp] of record.state.context) {
+        if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
+      }
+    }
+    return larger;
+  }
+
+  durable(changes: readonly PendingChange[], committedMs: number): void {
+    if (changes.length === 0) return;
+    const position = ++this.#durable;
+    invariant(position === this.#sealed, 'groups become durable one after the other');
+    for (const [actor, stamp] of this.#sealing.get(position) ?? []) this.#largest.set(actor, stamp);
+    this.#sealing.delete(position);
+    this.#sinceCheckpoint += changes.length;
+    const entries = changes.flatMap(({ key, change, image }): LogEntry[] => (change.kind === 'swept' ? [] : [{ position, key, kind: change.kind, image, committedMs }]));
+    this.#append(entries);
+    for (const listener of this.#listeners) listener(entries);
+    if (this.#sinceCheckpoint >= CHECKPOINT_EVERY_ENTRIES) void this.checkpoint().catch(() => undefined);
+  }
+
+  failed(): void {
+    this.#sealing.clear();
+    this.#sealed = this.#durable;
+  }
+
+  #append(entries: readonly LogEntry[]): void {
+    for (const entry of entries) {
+      this.#tail.push(entry);
+      this.#tailBytes += entry.image?.length ?? 0;
+    }
+    if (this.#tail.length > TAIL_ENTRIES_MAX || this.#tailBytes > TAIL_BYTES_MAX) this.#dropTail(Math.floor(this.#tail.length / 2));
+  }
+
+  /** Whole positions only, so that the memory holds every entry from `#tailFrom` on. */
+  #dropTail(count: number): void {
+    const position = this.#tail[count]?.position ?? this.#durable + 1;
+    let dropped = 0;
+    while (dropped < this.#tail.length && (this.#tail[dropped] as LogEntry).position < position) this.#tailBytes -= (this.#tail[dropped++] as LogEntry).image?.length ?? 0;
+    this.#tail.splice(0, dropped);
+    this.#tailFrom = position;
+  }
+
+  // Reading -------------------------------------------------------------------------------------------------------------
+
+  async read(position: number, limit: number): Promise<{ readonly entries: readonly LogEntry[]; readonly more: boolean }> {
+    if (position + 1 >= this.#tailFrom) return this.#readTail(position, limit);
+    const entries: LogEntry[] = [];
+    for await (const [row, value] of this.#store.database.iterator({ gt: rows.log(position), lt: afterPrefix(rows.all('l')) as Uint8Array })) {
+      const at = readU48(new ByteReader(row, 1));
+      if (entries.length >= limit || at > this.#durable) break;
+      for (const change of decodeLogRow(value).changes) {
+        const key = decodeKey(change.key);
+        if (key === undefined || change.kind === 'swept') continue;
+        const record = this.#store.getSync(rows.record(change.key));
+        entries.push({ position: at, key, kind: change.kind, image: record === undefined ? undefined : stateBytesOf(record) });
+      }
+    }
+    return { entries, more: (entries.at(-1)?.position ?? this.#durable) < this.#durable };
+  }
+
+  #readTail(position: number, limit: number): { readonly entries: readonly LogEntry[]; readonly more: boolean } {
+    let from = 0;
+    for (let high = this.#tail.length; from < high; ) {
+      const middle = (from + high) >> 1;
+      if ((this.#tail[middle] as LogEntry).position <= position) from = middle + 1;
+      else high = middle;
+    }
+    let to = Math.min(this.#tail.length, from + limit);
+    const last = this.#tail[to - 1]?.position;
+    while (to < this.#tail.length && this.#tail[to]?.position === last) to++; // a position is read whole
+    return { entries: this.#tail.slice(from, to), more: to < this.#tail.length };
+  }
+
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  trim(position: number): void {
+    if (position <= this.#trimmed) return;
+    this.#trimmed = Math.min(position, this.#durable);
+    const keep = this.#tail.findIndex((entry) => entry.position > this.#trimmed);
+    if (keep > TAIL_ENTRIES_MAX / 4 || (keep === -1 && this.#tail.length > TAIL_ENTRIES_MAX / 4)) this.#dropTail(keep === -1 ? this.#tail.length : keep);
+  }
+
+  trimmed(): number {
+    return this.#trimmedDurable;
+  }
+
+  // Checkpoints ---------------------------------------------------------------------------------------------------------
+
+  /** Writes digests, counts and largest stamps as of the last durable position, and deletes the rows nobody needs. */
+  checkpoint(): Promise<void> {
+    return (this.#checkpointing ??= this.#takeCheckpoint().finally(() => (this.#checkpointing = undefined)));
+  }
+
+  async #takeCheckpoint(): Promise<void> {
+    if (this.#durable === this.#checkpointed && this.#trimmed === this.#trimmedDurable) return;
+    const position = this.#durable;
+    const out = new ByteWriter(4096).bytes(positionBytes(position)).varint(this.#largest.size);
+    for (const [actor, stamp] of this.#largest) out.text(actor).u64(stamp);
+    out.bytes(this.#digests.encodeItems());
+    const digests = this.#digests.checkpoint();
+    this.#sinceCheckpoint = 0;
+    try {
+      await this.#store.write({ operations: [...digests.operations, { type: 'put', key: rows.note(CHECKPOINT), value: out.finish() }] }, true);
+    } catch (error) {
+      digests.undo();
+      throw error;
+    }
+    this.#checkpointed = position;
+    await this.#deleteRows(Math.min(position, this.#trimmedDurable));
+  }
+
+  async #deleteRows(to: number): Promise<void> {
+    if (to <= this.#deletedTo) return;
+    await this.#store.database.clear({ gte: rows.all('l'), lte: rows.log(to) });
+    this.#deletedTo = to;
+  }
+}
+
+function positionBytes(position: number): Uint8Array {
+  return new ByteWriter(6).u16(Math.floor(position / 2 ** 32)).u32(position % 2 ** 32).finish();
+}
+

@@ -1,0 +1,74 @@
+// Is this data folder the one that this region last wrote, or a copy of it? A copy, an older one above all, has forgotten
+// dots that the region has issued; going on under the same actor would issue dots again, or leave a gap in its history
+// that other replicas read as "seen". What a copy of the files does not carry is the inode of a marker file and the time
+// of its birth: when they differ from what the store noted, a new incarnation is drawn. One too many is harmless.
+
+import { statSync, writeFileSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { utf8, utf8Text } from '../../core/bytes.ts';
+import type { Random } from '../../ports/random.ts';
+import type { Table } from '../../ports/table.ts';
+import type { Durability } from './store.ts';
+
+/** Why the region goes by the incarnation that it goes by. */
+export type Origin = 'first' | 'same' | 'copied' | 'unclean' | 'asked';
+
+export interface Identity {
+  readonly incarnation: string;
+  readonly origin: Origin;
+}
+
+interface Note {
+  readonly incarnation: string;
+  readonly marker: string;
+  /** In `relaxed` durability a power cut may forget the last second: only a clean stop keeps the incarnation. */
+  readonly clean: boolean;
+}
+
+const DOCUMENT = 'identity';
+const MARKER = 'marker';
+
+export async function identify(folder: string, table: Table, random: Random, durability: Durability): Promise<Identity> {
+  const stored = await table.document(DOCUMENT);
+  const note = stored === undefined ? undefined : (JSON.parse(utf8Text(stored.bytes) as string) as Note);
+  const path = join(folder, MARKER);
+  const origin = originOf(note, existsSync(path) ? markOf(path) : undefined, durability);
+  if (origin !== 'same' && !existsSync(path)) writeFileSync(path, 'Its inode tells this folder from a copy of it. Do not copy, do not delete.\n', { mode: 0o600 });
+  const incarnation = origin === 'same' && note !== undefined ? note.incarnation : newIncarnation(random);
+  await save(table, { incarnation, marker: markOf(path), clean: false });
+  return { incarnation, origin };
+}
+
+function originOf(note: Note | undefined, mark: string | undefined, durability: Durability): Origin {
+  if (note === undefined) return 'first';
+  if (note.marker !== mark) return 'copied';
+  return durability === 'relaxed' && !note.clean ? 'unclean' : 'same';
+}
+
+/** A peer has seen stamps of this actor that this table has not: it is an older copy after all. */
+export async function drawIncarnation(folder: string, table: Table, random: Random): Promise<Identity> {
+  const incarnation = newIncarnation(random);
+  await save(table, { incarnation, marker: markOf(join(folder, MARKER)), clean: false });
+  return { incarnation, origin: 'asked' };
+}
+
+export async function noteCleanStop(folder: string, table: Table, incarnation: string): Promise<void> {
+  await save(table, { incarnation, marker: markOf(join(folder, MARKER)), clean: true });
+}
+
+async function save(table: Table, note: Note): Promise<void> {
+  const before = await table.document(DOCUMENT);
+  await table.putDocument(DOCUMENT, utf8(JSON.stringify(note)), before?.revision);
+}
+
+function markOf(path: string): string {
+  const { ino, birthtimeNs } = statSync(path, { bigint: true });
+  return `${ino}.${birthtimeNs}`;
+}
+
+const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
+
+/** Five characters of 36: two draws of one region coincide once in sixty million. */
+function newIncarnation(random: Random): string {
+  return Array.from(random.bytes(5), (byte) => ALPHABET[byte % 36]).join('');
+}

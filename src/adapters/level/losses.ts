@@ -1,0 +1,143 @@
+// The loss ledger on LevelDB: a row per lost write under its id, with indexes by item and by time, and per item a short
+// summary of its newest losers (dot and context), which answers synchronously, within a decision, whether a loser needs a
+// row: it does not when it has one, or when a later loser covers it.
+
+import { afterPrefix, ByteReader, ByteWriter, concatBytes, utf8, utf8Text } from '../../core/bytes.ts';
+import { decodeKey, type ItemKey } from '../../core/keys/item-key.ts';
+import { decodeState, encodeState, MalformedError } from '../../core/version/codec.ts';
+import { asRegionId, compareDots, formatDot, parseDot, sameDot, type Dot } from '../../core/version/dot.ts';
+import type { LossRule } from '../../core/version/lww.ts';
+import { NO_OPERATIONS } from '../../core/version/operations.ts';
+import { covers, type VersionVector } from '../../core/version/version-vector.ts';
+import type { LossQuery, LossRow, Page } from '../../ports/table.ts';
+import { rows } from './layout.ts';
+import type { LevelStore, Operation } from './store.ts';
+
+/** Losers that an item's summary names. An older one that arrives again is still found by its id. */
+export const LOSERS_SUMMARISED_MAX = 32;
+
+interface Loser {
+  readonly dot: Dot;
+  readonly context: VersionVector;
+}
+
+type Summary = readonly Loser[];
+
+export class LevelLosses {
+  readonly #store: LevelStore;
+  /** Of items whose newest losses wait for their sync. */
+  readonly #pending = new Map<string, Summary>();
+  readonly #pendingIds = new Set<string>();
+
+  constructor(store: LevelStore) {
+    this.#store = store;
+  }
+
+  /** Those that have no row yet and that no other loser of the item covers. */
+  fresh(key: ItemKey, losses: readonly LossRow[]): readonly LossRow[] {
+    if (losses.length === 0) return losses;
+    const summary = this.#summary(key);
+    const isKnown = ({ id, dot }: LossRow): boolean =>
+      this.#pendingIds.has(id) || summary.some((loser) => sameDot(loser.dot, dot) || covers(loser.context, dot)) || this.#store.getSync(rows.loss(id)) !== undefined;
+    return losses.filter((loss) => !isKnown(loss));
+  }
+
+  /** What to commit for them; `settled` is of the group that these operations join. */
+  operations(key: ItemKey, losses: readonly LossRow[]): { readonly operations: Operation[]; readonly track: (settled: Promise<void>) => void } {
+    const name = formatName(key);
+    const added = losses.map(({ dot, context }): Loser => ({ dot, context }));
+    const summary = [...this.#summary(key), ...added].sort((a, b) => compareDots(b.dot, a.dot)).slice(0, LOSERS_SUMMARISED_MAX);
+    const operations = losses.flatMap((loss): Operation[] => [
+      { type: 'put', key: rows.loss(loss.id), value: encodeLoss(loss) },
+      { type: 'put', key: rows.lossOf(key.encoded, loss.dot), value: utf8(loss.id) },
+      { type: 'put', key: rows.lossTime(key.collection, loss.atMs, loss.id), value: utf8(loss.id) },
+    ]);
+    operations.push({ type: 'put', key: rows.losers(key.encoded), value: encodeSummary(summary) });
+    const track = (settled: Promise<void>): void => {
+      this.#pending.set(name, summary);
+      for (const { id } of losses) this.#pendingIds.add(id);
+      const forget = (): void => {
+        if (this.#pending.get(name) === summary) this.#pending.delete(name);
+        for (const { id } of losses) this.#pendingIds.delete(id);
+      };
+      settled.then(forget, forget);
+    };
+    return { operations, track };
+  }
+
+  #summary(key: ItemKey): Summary {
+    const pending = this.#pending.get(formatName(key));
+    if (pending !== undefined) return pending;
+    const bytes = this.#store.getSync(rows.losers(key.encoded));
+    return bytes === undefined ? [] : decodeSummary(bytes);
+  }
+
+  async ofItem(key: ItemKey): Promise<LossRow[]> {
+    const prefix = rows.lossesOf(key.encoded);
+    const ids = await this.#store.database.values({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array }).all();
+    return ids.flatMap((id) => this.find(utf8Text(id) as string) ?? []);
+  }
+
+  find(id: string): LossRow | undefined {
+    const value = this.#store.getSync(rows.loss(id));
+    return value === undefined ? undefined : decodeLoss(value);
+  }
+
+  async list(query: LossQuery): Promise<Page<LossRow>> {
+    const prefix = rows.lossTimes(query.collection);
+    const from = query.sinceMs === undefined ? prefix : rows.lossTime(query.collection, Math.max(0, query.sinceMs), '');
+    const bounds = query.after === undefined ? { gte: from } : { gt: concatBytes(prefix, query.after) };
+    const items: LossRow[] = [];
+    let last: Uint8Array | undefined;
+    for await (const [row, id] of this.#store.database.iterator({ ...bounds, lt: afterPrefix(prefix) as Uint8Array, limit: query.limit + 1 })) {
+      if (items.length === query.limit && last !== undefined) return { items, cursor: last };
+      const loss = this.find(utf8Text(id) as string);
+      if (loss !== undefined) items.push(loss);
+      last = row.subarray(prefix.length);
+    }
+    return { items };
+  }
+}
+
+const formatName = (key: ItemKey): string => Buffer.from(key.encoded.buffer, key.encoded.byteOffset, key.encoded.byteLength).toString('latin1');
+
+const RULES: readonly LossRule[] = ['lww', 'sibling-cap', 'late-operation', 'late', 'policy-changed'];
+
+/** Each loser as a state without values whose delete is the loser's dot: the one encoding for dots and contexts. */
+function encodeSummary(summary: Summary): Uint8Array {
+  const out = new ByteWriter(1024).varint(summary.length);
+  for (const { dot, context } of summary) out.block(encodeState({ values: [], deleted: dot, context, operations: NO_OPERATIONS }));
+  return out.finish();
+}
+
+function decodeSummary(bytes: Uint8Array): Summary {
+  const reader = new ByteReader(bytes);
+  return Array.from({ length: reader.varint() }, () => {
+    const { deleted, context } = decodeState(reader.block());
+    if (deleted === undefined) throw new MalformedError('A loser without a dot.');
+    return { dot: deleted, context };
+  });
+}
+
+function encodeLoss(loss: LossRow): Uint8Array {
+  const state = encodeState({ values: loss.value === undefined ? [] : [{ dot: loss.dot, value: loss.value }], context: loss.context, operations: NO_OPERATIONS });
+  const out = new ByteWriter(state.length + 256).u8(1).text(loss.id).block(loss.key.encoded).u8(RULES.indexOf(loss.rule));
+  out.text(formatDot(loss.dot)).text(loss.winner === undefined ? '' : formatDot(loss.winner)).varint(loss.atMs).text(loss.region);
+  return out.bytes(state).finish();
+}
+
+function decodeLoss(bytes: Uint8Array): LossRow {
+  const reader = new ByteReader(bytes);
+  if (reader.u8() !== 1) throw new MalformedError('Not a loss row of this store.');
+  const id = reader.text();
+  const key = decodeKey(reader.block());
+  const rule = RULES[reader.u8()];
+  const dot = parseDot(reader.text());
+  const winner = parseDot(reader.text());
+  const atMs = reader.varint();
+  const region = asRegionId(reader.text());
+  const state = decodeState(reader.bytes(reader.left));
+  if (key === undefined || rule === undefined || dot === undefined) throw new MalformedError('Not a loss row.');
+  const value = state.values[0]?.value;
+  return { id, key, rule, dot, context: state.context, atMs, region, ...(value === undefined ? {} : { value }), ...(winner === undefined ? {} : { winner }) };
+}

@@ -1,0 +1,263 @@
+// One LevelDB folder: group commit, a guard against a full disk, and recovery from a failed write.
+//
+// Group commit: writes that arrive while a batch is being synced wait in the next one, and share its fsync. A batch is
+// atomic in LevelDB, so a crash leaves whole groups only.
+//
+//   group 1   fill ─▶ sync ────▶ done          callers of group 1 are answered here
+//   group 2          fill ──────▶ sync ────▶ done
+//
+// If a sync fails, its group fails, and so does the group that was filling behind it, because its decisions were made on
+// states that never became durable. LevelDB refuses every write after a failed one until it is opened again; that is done
+// here as soon as the disk takes a probe, while reads go on from the open database. A disk that is nearly full is noticed
+// before it fails (`storage-full`: certainly not written), keeping room for LevelDB's own compaction.
+
+import { statfsSync, writeFileSync, rmSync, openSync, fsyncSync, closeSync } from 'node:fs';
+import { join } from 'node:path';
+import { ClassicLevel } from 'classic-level';
+import { ArchipelError } from '../../core/errors.ts';
+import type { Cancel, Clock } from '../../ports/clock.ts';
+import type { Log } from '../../ports/log.ts';
+
+export type Durability = 'sync' | 'relaxed';
+
+export type Operation = { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array } | { readonly type: 'del'; readonly key: Uint8Array };
+
+export type Database = ClassicLevel<Uint8Array, Uint8Array>;
+
+/** Kept free for LevelDB's log, memtable and compaction: below it writes are refused, reads and deletes of old files go on. */
+export const DISK_RESERVE_BYTES = 24 * 1024 * 1024;
+const SPACE_CHECK_MS = 250;
+const SPACE_CHECK_BYTES = 1024 * 1024;
+const REOPEN_PROBE_MS = 250;
+const PROBE_BYTES = 1024 * 1024;
+
+/** 8 MiB of memtable keep a flush short; the block cache is bounded so that a region stays within its memory goal. */
+const OPEN_OPTIONS = { keyEncoding: 'view', valueEncoding: 'view', writeBufferSize: 8 * 1024 * 1024, cacheSize: 16 * 1024 * 1024, maxOpenFiles: 500 } as const;
+
+/** One write's share of a group. The group's owner is told when all of it is durable, before the writers are. */
+export interface GroupWrite {
+  readonly operations: readonly Operation[];
+  /** Handed to the group's owner when the group is sealed and when it is durable. */
+  readonly change?: unknown;
+}
+
+export interface GroupOwner {
+  /** The group is complete: adds what concerns the group as a whole (the row of the change log). */
+  seal(changes: readonly unknown[]): readonly Operation[];
+  /** The group is durable. Called before any of its writers is answered. */
+  durable(changes: readonly unknown[]): void;
+  /** The group, and everything decided on it, did not become durable. */
+  failed(): void;
+}
+
+interface Group {
+  readonly operations: Operation[];
+  readonly changes: unknown[];
+  readonly settled: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  bytes: number;
+  /** All of it gives room back: taken on a full disk too. */
+  frees: boolean;
+}
+
+export interface StoreOptions {
+  readonly folder: string;
+  readonly durability: Durability;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class LevelStore {
+  readonly #options: StoreOptions;
+  #database: Database;
+  #owner: GroupOwner | undefined;
+  #filling: Group | undefined;
+  #flushing: Promise<void> | undefined;
+  #broken = false;
+  #closed = false;
+  #cancelReopen: Cancel = () => undefined;
+  #reopened: Promise<void> = Promise.resolve();
+  #spaceCheckedMs = Number.NEGATIVE_INFINITY;
+  #bytesSinceCheck = 0;
+  #hasSpace = true;
+  /** For metrics: group commits and the writes in them. */
+  readonly stats = { groups: 0, writes: 0, failures: 0, reopened: 0 };
+
+  private constructor(options: StoreOptions, database: Database) {
+    this.#options = options;
+    this.#database = database;
+  }
+
+  /** @throws ArchipelError `storage-unavailable` when another process has the folder open, or it cannot be used. */
+  static async open(options: StoreOptions): Promise<LevelStore> {
+    return new LevelStore(options, await openDatabase(options.folder));
+  }
+
+  own(owner: GroupOwner): void {
+    this.#owner = owner;
+  }
+
+  get database(): Database {
+    return this.#database;
+  }
+
+  /** Synchronous on purpose: a read of LevelDB takes 4 µs, a trip through the thread pool 20. */
+  getSync(key: Uint8Array): Uint8Array | undefined {
+    return this.#database.getSync(key);
+  }
+
+  monotonicMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+
+  /** Reads wait here while the database is being opened again. */
+  ready(): Promise<void> | undefined {
+    return this.#database.status === 'open' ? undefined : this.#reopened;
+  }
+
+  /** Throws at once, with nothing done, when the store cannot take a write now. What frees space is taken on a full disk too. */
+  assertWritable(frees = false): void {
+    if (this.#closed) throw new ArchipelError('storage-unavailable', 'The store is closed.');
+    if (this.#broken) throw new ArchipelError('storage-unavailable', 'The store failed to write and is waiting for the disk.');
+    if (!frees && !this.#checkSpace()) throw new ArchipelError('storage-full', 'The disk is nearly full; reads go on.');
+  }
+
+  /** Joins the filling group; throws as assertWritable does. Resolves when it is durable. */
+  write(write: GroupWrite, frees = false): Promise<void> {
+    this.assertWritable(frees);
+    const group = (this.#filling ??= newGroup());
+    for (const operation of write.operations) {
+      group.operations.push(operation);
+      group.bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
+    }
+    if (write.change !== undefined) group.changes.push(write.change);
+    group.frees &&= frees;
+    this.stats.writes++;
+    this.#flushing ??= Promise.resolve().then(() => this.#flush());
+    return group.settled;
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#filling !== undefined && !this.#broken) {
+      const group = this.#filling;
+      this.#filling = undefined;
+      // Asked again for each group: a disk that somebody else filled since is told before anything is tried.
+      this.#spaceCheckedMs = Number.NEGATIVE_INFINITY;
+      if (!group.frees && !this.#checkSpace()) {
+        this.#refuse(group);
+        continue;
+      }
+      try {
+        const sealed = this.#owner?.seal(group.changes) ?? [];
+        await this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' });
+      } catch (error) {
+        this.#fail(group, error);
+        break;
+      }
+      this.#bytesSinceCheck += group.bytes;
+      this.stats.groups++;
+      this.#owner?.durable(group.changes);
+      group.resolve();
+    }
+    this.#flushing = undefined;
+  }
+
+  /** Nothing was tried. What was decided behind it, on states that will not be, fails with it. */
+  #refuse(group: Group): void {
+    const behind = this.#filling;
+    this.#filling = undefined;
+    this.#owner?.failed();
+    for (const each of [group, behind]) each?.reject(new ArchipelError('storage-full', 'The disk is nearly full; reads go on.'));
+  }
+
+  #fail(group: Group, error: unknown): void {
+    this.#broken = true;
+    this.stats.failures++;
+    this.#options.log.write('error', 'store.write-failed', { error: String(error) });
+    const behind = this.#filling;
+    this.#filling = undefined;
+    this.#owner?.failed();
+    group.reject(new ArchipelError('write-outcome-unknown', 'The disk failed while the write was being made durable.', {}, error));
+    behind?.reject(new ArchipelError('storage-unavailable', 'The disk failed before the write was begun.', {}, error));
+    this.#scheduleReopen();
+  }
+
+  #checkSpace(): boolean {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#spaceCheckedMs < SPACE_CHECK_MS && this.#bytesSinceCheck < SPACE_CHECK_BYTES) return this.#hasSpace;
+    this.#spaceCheckedMs = nowMs;
+    this.#bytesSinceCheck = 0;
+    const { bavail, bsize } = statfsSync(this.#options.folder);
+    const hasSpace = bavail * bsize >= DISK_RESERVE_BYTES;
+    if (hasSpace !== this.#hasSpace) this.#options.log.write(hasSpace ? 'info' : 'error', hasSpace ? 'store.space-back' : 'store.nearly-full', { freeBytes: bavail * bsize });
+    this.#hasSpace = hasSpace;
+    return hasSpace;
+  }
+
+  #scheduleReopen(): void {
+    this.#cancelReopen = this.#options.clock.after(REOPEN_PROBE_MS, () => {
+      if (this.#closed) return;
+      if (canWrite(this.#options.folder)) this.#reopened = this.#reopen();
+      else this.#scheduleReopen();
+    });
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      await this.#database.close();
+      this.#database = await openDatabase(this.#options.folder);
+      this.#broken = false;
+      this.stats.reopened++;
+      this.#spaceCheckedMs = Number.NEGATIVE_INFINITY;
+      this.#options.log.write('info', 'store.reopened');
+    } catch (error) {
+      this.#options.log.write('error', 'store.reopen-failed', { error: String(error) });
+      this.#scheduleReopen();
+    }
+  }
+
+  /** Finishes what was begun, then closes. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelReopen();
+    await this.#flushing;
+    await this.#reopened;
+    await this.#database.close();
+  }
+}
+
+function newGroup(): Group {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  promise.catch(() => undefined); // every writer has its own handle on it; none may be left
+  return { operations: [], changes: [], settled: promise, resolve, reject, bytes: 0, frees: true };
+}
+
+async function openDatabase(folder: string): Promise<Database> {
+  const database: Database = new ClassicLevel(folder, OPEN_OPTIONS);
+  try {
+    await database.open();
+    return database;
+  } catch (error) {
+    const locked = error instanceof Error && (error.cause as { code?: string } | undefined)?.code === 'LEVEL_LOCKED';
+    throw new ArchipelError('storage-unavailable', locked ? `Another process has ${folder} open.` : `The store in ${folder} cannot be opened.`, { locked }, error);
+  }
+}
+
+/** Does the disk take a megabyte, durably, beyond the reserve? */
+function canWrite(folder: string): boolean {
+  const path = join(folder, 'space.probe');
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    if (bavail * bsize < DISK_RESERVE_BYTES) return false;
+    writeFileSync(path, new Uint8Array(PROBE_BYTES));
+    const file = openSync(path, 'r');
+    fsyncSync(file);
+    closeSync(file);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(path, { force: true });
+  }
+}

@@ -1,0 +1,307 @@
+// The durable table of one region on LevelDB.
+//
+// A decision is made on the newest state of its item: the *pending* one of a write that waits for its sync, else the
+// durable one. Readers see durable states only. A decision that commits nothing is answered when the state it looked at
+// is durable, so that no 412 or `duplicate` tells of a write that a crash takes back.
+
+import { afterPrefix, compareBytes, concatBytes, equalBytes } from '../../core/bytes.ts';
+import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
+import { addSums, elementOf, isZeroSum, leafOf, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
+import { invariant } from '../../core/errors.ts';
+import type { ActorId } from '../../core/version/dot.ts';
+import { encodeState } from '../../core/version/codec.ts';
+import type { Record, State } from '../../core/version/record.ts';
+import type { Stamp } from '../../core/version/stamp.ts';
+import { STAMP_ZERO } from '../../core/version/stamp.ts';
+import type { HashFunction } from '../../core/version/tag.ts';
+import type { VersionVector } from '../../core/version/version-vector.ts';
+import type { Change, Digests, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
+import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
+import { Documents } from './documents.ts';
+import { LevelDigests } from './digests.ts';
+import { LevelLosses } from './losses.ts';
+import { decodeRecord, encodeRecord, RECORD_PREFIX_BYTES, rows, type LoggedChange, type StoredRecord } from './layout.ts';
+import { LevelChangeLog } from './change-log.ts';
+import type { GroupOwner, LevelStore, Operation } from './store.ts';
+
+interface Pending {
+  readonly record: StoredRecord;
+  readonly settled: Promise<void>;
+}
+
+/** What one update contributes to its group. */
+export interface PendingChange {
+  readonly key: ItemKey;
+  readonly name: string;
+  readonly change: LoggedChange;
+  readonly record: StoredRecord;
+  readonly image: Uint8Array;
+}
+
+const nameOf = (encoded: Uint8Array): string => Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength).toString('latin1');
+
+export class LevelTable implements Table, GroupOwner {
+  readonly supports = { digests: true, attempts: false } as const;
+  readonly digests: Digests;
+  readonly changes: LevelChangeLog;
+  readonly #store: LevelStore;
+  readonly #keyedHash: HashFunction;
+  readonly #pending = new Map<string, Pending>();
+  readonly #digests = new LevelDigests();
+  readonly #documents: Documents;
+  readonly #losses: LevelLosses;
+  readonly #largest = new Map<ActorId, Stamp>();
+  #lineMs = 0;
+
+  private constructor(store: LevelStore, keyedHash: HashFunction) {
+    this.#store = store;
+    this.#keyedHash = keyedHash;
+    this.#documents = new Documents(store);
+    this.#losses = new LevelLosses(store);
+    this.changes = new LevelChangeLog(store, this.#digests, this.#largest);
+    this.digests = this.#digestPort();
+  }
+
+  static async open(store: LevelStore, keyedHash: HashFunction): Promise<LevelTable> {
+    const table = new LevelTable(store, keyedHash);
+    await table.#documents.load();
+    await table.changes.load();
+    store.own(table);
+    return table;
+  }
+
+  /** The largest stamp of each actor that this table has ever held: the clock resumes above it, and peers ask for it. */
+  largestStamps(): VersionVector {
+    return this.#largest;
+  }
+
+  async get(key: ItemKey): Promise<Record | undefined> {
+    await this.#store.ready();
+    return this.#read(key.encoded);
+  }
+
+  #read(encoded: Uint8Array): StoredRecord | undefined {
+    const bytes = this.#store.getSync(rows.record(encoded));
+    return bytes === undefined ? undefined : decodeRecord(bytes);
+  }
+
+  async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
+    await this.#store.ready();
+    const name = nameOf(key.encoded);
+    const pending = this.#pending.get(name);
+    const current = pending?.record ?? this.#read(key.encoded);
+    const { result, commit, losses = [] } = change.decide(current);
+    const fresh = losses.length === 0 ? [] : this.#losses.fresh(key, losses);
+    if (commit === undefined && fresh.length === 0) {
+      await pending?.settled;
+      return result;
+    }
+    const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);
+    const operations = ledger?.operations ?? [];
+    const settled =
+      commit === undefined
+        ? this.#store.write({ operations })
+        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, operations);
+    ledger?.track(settled);
+    await settled;
+    if (commit === undefined) await pending?.settled;
+    return result;
+  }
+
+  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, operations: Operation[]): Promise<void> {
+    const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
+    const image = encodeState(next.state);
+    const record: StoredRecord = { ...next, element };
+    operations.push({ type: 'put', key: rows.record(key.encoded), value: encodeRecord(record, image) });
+    this.#indexSiblings(key, current?.state, next.state, operations);
+    this.#indexExpiry(key, current?.state, next.state, operations);
+    const change = changeOf(key.encoded, next.kind, current?.element, element);
+    return this.#write({ key, name, change, record, image }, operations);
+  }
+
+  #write(change: PendingChange, operations: readonly Operation[], frees = false): Promise<void> {
+    const settled = this.#store.write({ operations, change }, frees);
+    this.#pending.set(change.name, { record: change.record, settled });
+    return settled;
+  }
+
+  #indexSiblings(key: ItemKey, before: State | undefined, after: State, operations: Operation[]): void {
+    const was = (before?.values.length ?? 0) > 1;
+    const is = after.values.length > 1;
+    if (was === is) return;
+    const row = rows.sibling(key.collection, key.encoded);
+    operations.push(is ? { type: 'put', key: row, value: new Uint8Array(0) } : { type: 'del', key: row });
+  }
+
+  #indexExpiry(key: ItemKey, before: State | undefined, after: State, operations: Operation[]): void {
+    const times = (state: State | undefined): number[] => (state?.values ?? []).flatMap(({ value }) => value.expiresMs ?? []);
+    const [old, now] = [times(before), times(after)];
+    for (const ms of old) if (!now.includes(ms)) operations.push({ type: 'del', key: rows.expiry(ms, key.encoded) });
+    for (const ms of now) if (!old.includes(ms) && ms > this.#lineMs) operations.push({ type: 'put', key: rows.expiry(ms, key.encoded), value: new Uint8Array(0) });
+  }
+
+  // GroupOwner ----------------------------------------------------------------------------------------------------------
+
+  seal(changes: readonly unknown[]): readonly Operation[] {
+    return this.changes.seal(changes as readonly PendingChange[]);
+  }
+
+  durable(changes: readonly unknown[]): void {
+    for (const { key, name, change, record } of changes as readonly PendingChange[]) {
+      this.#digests.apply(change, key.collection);
+      if (this.#pending.get(name)?.record === record) this.#pending.delete(name);
+    }
+    this.changes.durable(changes as readonly PendingChange[], this.#store.monotonicMs());
+  }
+
+  failed(): void {
+    this.#pending.clear();
+    this.changes.failed();
+  }
+
+  // Reading -------------------------------------------------------------------------------------------------------------
+
+  async range(query: RangeQuery): Promise<Page<StoredItem>> {
+    const low = query.from === undefined ? query.prefix : concatBytes(query.prefix, query.from.sk);
+    const high = query.to === undefined ? afterPrefix(query.prefix) : concatBytes(query.prefix, query.to.sk);
+    invariant(high !== undefined, 'no key begins with 0xff only');
+    return this.#page(
+      {
+        [query.from?.inclusive === false ? 'gt' : 'gte']: rows.record(low),
+        [query.to?.inclusive === true ? 'lte' : 'lt']: rows.record(high),
+        reverse: query.descending,
+      },
+      query.limit,
+      query.bytesMax,
+    );
+  }
+
+  async scan(query: ScanQuery): Promise<Page<StoredItem>> {
+    const prefix = partitionPrefix(query.group, query.partition);
+    const end = query.before ?? afterPrefix(prefix);
+    const high = end === undefined ? afterPrefix(rows.all('r')) : rows.record(end);
+    const bounds = query.after === undefined ? { gte: rows.record(prefix) } : { gt: rows.record(query.after) };
+    return this.#page({ ...bounds, lt: high as Uint8Array, reverse: false }, query.limit, query.bytesMax);
+  }
+
+  async #page(bounds: { reverse: boolean; gt?: Uint8Array; gte?: Uint8Array; lt?: Uint8Array; lte?: Uint8Array }, limit: number, bytesMax: number): Promise<Page<StoredItem>> {
+    await this.#store.ready();
+    const items: StoredItem[] = [];
+    let bytes = 0;
+    // One more than asked tells whether there is more.
+    for await (const [row, value] of this.#store.database.iterator({ ...bounds, limit: limit + 1 })) {
+      const last = items.at(-1);
+      if (last !== undefined && (items.length === limit || bytes >= bytesMax)) return { items, cursor: last.key.encoded };
+      const key = decodeKey(row.subarray(RECORD_PREFIX_BYTES));
+      invariant(key !== undefined, 'every record lies under a physical key');
+      items.push({ key, record: decodeRecord(value) });
+      bytes += value.length;
+    }
+    return { items };
+  }
+
+  async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
+    await this.#store.ready();
+    const prefix = rows.sibling(collection, new Uint8Array(0));
+    const bounds = after === undefined ? { gte: prefix } : { gt: concatBytes(prefix, after) };
+    const items: ItemKey[] = [];
+    for await (const row of this.#store.database.keys({ ...bounds, lt: afterPrefix(prefix) as Uint8Array, limit: limit + 1 })) {
+      const last = items.at(-1);
+      if (items.length === limit && last !== undefined) return { items, cursor: last.encoded };
+      const key = decodeKey(row.subarray(prefix.length));
+      if (key !== undefined) items.push(key);
+    }
+    return { items };
+  }
+
+  losses(query: LossQuery): Promise<Page<LossRow>> {
+    return this.#losses.list(query);
+  }
+
+  lossesOf(key: ItemKey): Promise<readonly LossRow[]> {
+    return this.#losses.ofItem(key);
+  }
+
+  async loss(id: string): Promise<LossRow | undefined> {
+    return this.#losses.find(id);
+  }
+
+  async document(name: string): Promise<StoredDocument | undefined> {
+    return this.#documents.get(name);
+  }
+
+  putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean> {
+    return this.#documents.put(name, bytes, expected);
+  }
+
+  // Digests -------------------------------------------------------------------------------------------------------------
+
+  #digestPort(): Digests {
+    const line = (): number => this.#lineMs;
+    return {
+      get lineMs() {
+        return line();
+      },
+      sweep: (toMs) => this.#sweep(toMs),
+      root: (group, partitions) => this.#digests.tree(group).root(partitions),
+      partition: (group, partition) => this.#digests.tree(group).partition(partition),
+      branches: (group, partition) => this.#digests.tree(group).branches(partition),
+      leaves: (group, partition, branch) => this.#digests.tree(group).leavesOf(partition, branch),
+      fingerprints: (group, partition, leaf) => this.#fingerprints(group, partition, leaf),
+      items: (collection) => this.#digests.items(collection),
+    };
+  }
+
+  /** Moves the line first, so that commits from now on judge by it, then takes out what was counted before. */
+  async #sweep(toMs: number): Promise<number> {
+    await this.#store.ready();
+    this.#lineMs = Math.max(this.#lineMs, toMs);
+    const due: Promise<void>[] = [];
+    for await (const row of this.#store.database.keys({ gte: rows.all('e'), lt: rows.expiry(this.#lineMs + 1, new Uint8Array(0)) })) {
+      const key = decodeKey(row.subarray(1 + 6));
+      if (key !== undefined) due.push(this.#expire(key, row));
+    }
+    await Promise.all(due);
+    return this.#lineMs;
+  }
+
+  async #expire(key: ItemKey, row: Uint8Array): Promise<void> {
+    const name = nameOf(key.encoded);
+    const current = this.#pending.get(name)?.record ?? this.#read(key.encoded);
+    const operations: Operation[] = [{ type: 'del', key: row }];
+    const element = current === undefined ? undefined : elementOf(key.encoded, current.state, this.#lineMs, this.#keyedHash);
+    if (current === undefined || element === undefined || isSame(element, current.element)) return this.#store.write({ operations }, true);
+    const record: StoredRecord = { ...current, element };
+    const image = encodeState(current.state);
+    operations.push({ type: 'put', key: rows.record(key.encoded), value: encodeRecord(record, image) });
+    const change = changeOf(key.encoded, 'swept', current.element, element);
+    await this.#write({ key, name, change, record, image }, operations, true);
+  }
+
+  async #fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]> {
+    await this.#store.ready();
+    const from = concatBytes(partitionPrefix(group, partition), Uint8Array.of(leaf >> 2, (leaf & 3) << 6));
+    const found: Fingerprint[] = [];
+    for await (const [row, value] of this.#store.database.iterator({ gte: rows.record(from), lt: afterPrefix(rows.all('r')) as Uint8Array })) {
+      const key = row.subarray(RECORD_PREFIX_BYTES);
+      if (partitionOf(key) !== partition || leafOf(key) !== leaf || !equalBytes(key.subarray(0, 4), from.subarray(0, 4))) break;
+      const { element } = decodeRecord(value);
+      if (!isZeroSum(element)) found.push({ key, sum: element });
+    }
+    return found.sort((a, b) => compareBytes(a.key, b.key));
+  }
+
+  async close(): Promise<void> {
+    await this.changes.checkpoint();
+    await this.#store.close();
+  }
+}
+
+const isSame = (a: Sum, b: Sum): boolean => a.high === b.high && a.low === b.low;
+
+function changeOf(key: Uint8Array, kind: LoggedChange['kind'], before: Sum | undefined, after: Sum): LoggedChange {
+  const old = before ?? { high: 0, low: 0 };
+  return { key, kind, delta: addSums(old, after), itemsDelta: (isZeroSum(after) ? 0 : 1) - (isZeroSum(old) ? 0 : 1) };
+}
+
+export const largestOf = (map: ReadonlyMap<ActorId, Stamp>, actor: ActorId): Stamp => map.get(actor) ?? STAMP_ZERO;

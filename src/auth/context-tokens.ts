@@ -1,0 +1,78 @@
+// Causal contexts as clients hold them: opaque, bound to their item, authenticated by a key that all regions share, so
+// that a token of one region is good in every other. Anything else is refused: the context of another item sent with a PUT
+// would delete values that nobody saw, and a forged maximum would suppress a region's future writes.
+//
+//   u8 version · u8 key · u8 entries · (actor text, u64 stamp)* · 16 bytes of HMAC-SHA-256 over (physical key, the rest)
+
+import { ByteReader, ByteWriter, concatBytes, fromBase64Url, keyText, sameInConstantTime, toBase64Url } from '../core/bytes.ts';
+import { ArchipelError } from '../core/errors.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
+import { CONTEXT_TOKEN_BYTES_MAX } from '../core/limits.ts';
+import { parseActor, type ActorId } from '../core/version/dot.ts';
+import { asStamp, type Stamp } from '../core/version/stamp.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import { vectorEntries, type VersionVector } from '../core/version/version-vector.ts';
+
+const VERSION = 1;
+const MAC_BYTES = 16;
+
+export class ContextTokens {
+  readonly #macs: readonly HashFunction[];
+
+  /** @param macs the current key's and, while tokens of it may be about, the previous one's */
+  constructor(macs: readonly HashFunction[]) {
+    this.#macs = macs;
+  }
+
+  mint(key: ItemKey, context: VersionVector): string {
+    const out = new ByteWriter(128).u8(VERSION).u8(0).u8(context.size);
+    for (const { actor, stamp } of context.size === 1 ? entries(context) : vectorEntries(context)) out.text(actor).u64(stamp);
+    const body = out.finish();
+    return toBase64Url(concatBytes(body, this.#mac(0, key, body)));
+  }
+
+  #mac(at: number, key: ItemKey, body: Uint8Array): Uint8Array {
+    return (this.#macs[at] as HashFunction)(concatBytes(key.encoded, body)).subarray(0, MAC_BYTES);
+  }
+
+  /** @throws ArchipelError `context-invalid` */
+  read(key: ItemKey, token: string): VersionVector {
+    const bytes = token.length <= CONTEXT_TOKEN_BYTES_MAX ? fromBase64Url(token) : undefined;
+    if (bytes === undefined || bytes.length <= MAC_BYTES + 3) throw invalid();
+    const body = bytes.subarray(0, bytes.length - MAC_BYTES);
+    const mac = bytes.subarray(bytes.length - MAC_BYTES);
+    const isAuthentic = this.#macs.some((_, at) => sameInConstantTime(keyText(this.#mac(at, key, body)), keyText(mac)));
+    if (!isAuthentic || body[0] !== VERSION) throw invalid();
+    return decode(body);
+  }
+
+  /** For other tokens under the same keys: a MAC of a digest, which no context can be mistaken for. */
+  seal(digest: Uint8Array, length: number): Uint8Array {
+    return (this.#macs[0] as HashFunction)(digest).subarray(0, length);
+  }
+
+  isSealed(digest: Uint8Array, mac: Uint8Array): boolean {
+    return this.#macs.some((each) => sameInConstantTime(keyText(each(digest).subarray(0, mac.length)), keyText(mac)));
+  }
+}
+
+function* entries(context: VersionVector): Generator<{ actor: ActorId; stamp: Stamp }> {
+  for (const [actor, stamp] of context) yield { actor, stamp };
+}
+
+function decode(body: Uint8Array): VersionVector {
+  try {
+    const reader = new ByteReader(body, 2);
+    const context = new Map<ActorId, Stamp>();
+    for (let left = reader.u8(); left > 0; left--) {
+      const actor = parseActor(reader.text());
+      if (actor === undefined) throw new RangeError('Not an actor.');
+      context.set(actor, asStamp(reader.u64()));
+    }
+    return context;
+  } catch {
+    throw invalid();
+  }
+}
+
+const invalid = (): ArchipelError => new ArchipelError('context-invalid', 'This is not a context of this item. Send back the Causal-Context of the answer that you read the item with.');

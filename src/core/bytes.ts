@@ -1,0 +1,284 @@
+// Bytes: comparing, joining, reading and writing. Pure TypeScript, because core may not know that it runs on Node.
+
+const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+export const EMPTY: Uint8Array = new Uint8Array(0);
+
+export const utf8 = (text: string): Uint8Array => encoder.encode(text);
+
+/** The text of these bytes, or undefined where they are not UTF-8: replacement characters would merge different keys. */
+export function utf8Text(bytes: Uint8Array): string | undefined {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Unsigned byte order, the order of LevelDB and DynamoDB. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const difference = (a[i] as number) - (b[i] as number);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && compareBytes(a, b) === 0;
+}
+
+/** For secrets: the time depends on the lengths only. */
+export function sameInConstantTime(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
+  return difference === 0;
+}
+
+export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const joined = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
+
+/** The smallest byte string above all that begin with `prefix`; undefined when there is none (all 0xff). */
+export function afterPrefix(prefix: Uint8Array): Uint8Array | undefined {
+  for (let i = prefix.length - 1; i >= 0; i--) {
+    const byte = prefix[i] as number;
+    if (byte < 0xff) {
+      const end = prefix.slice(0, i + 1);
+      end[i] = byte + 1;
+      return end;
+    }
+  }
+  return undefined;
+}
+
+/** Bytes as text of as many characters, for use as a key of a Map. At most some thousand bytes. */
+export const keyText = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+
+export function textKey(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+export function toHex(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += HEX[byte] as string;
+  return text;
+}
+
+/** Undefined when the text is not an even number of hexadecimal digits. */
+export function fromHex(text: string): Uint8Array | undefined {
+  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(text)) return undefined;
+  const bytes = new Uint8Array(text.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const BASE64URL_VALUE = new Map([...BASE64URL].map((character, value) => [character, value]));
+
+/** RFC 4648 section 5, without padding. */
+export function toBase64Url(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 3) {
+    const [a, b, c] = [bytes[i] as number, bytes[i + 1], bytes[i + 2]];
+    const triple = (a << 16) | ((b ?? 0) << 8) | (c ?? 0);
+    text += (BASE64URL[triple >> 18] as string) + (BASE64URL[(triple >> 12) & 63] as string);
+    if (b !== undefined) text += BASE64URL[(triple >> 6) & 63] as string;
+    if (c !== undefined) text += BASE64URL[triple & 63] as string;
+  }
+  return text;
+}
+
+/** Strict: no padding, no other alphabet, no stray bits, so that one byte string has one text. Undefined otherwise. */
+export function fromBase64Url(text: string): Uint8Array | undefined {
+  const rest = text.length % 4;
+  if (rest === 1) return undefined;
+  const bytes = new Uint8Array(Math.floor((text.length * 3) / 4));
+  let bits = 0;
+  let count = 0;
+  let at = 0;
+  for (const character of text) {
+    const value = BASE64URL_VALUE.get(character);
+    if (value === undefined) return undefined;
+    bits = ((bits << 6) | value) & 0xffff;
+    count += 6;
+    if (count >= 8) {
+      count -= 8;
+      bytes[at++] = (bits >> count) & 0xff;
+    }
+  }
+  return (bits & ((1 << count) - 1)) === 0 ? bytes : undefined;
+}
+
+/** Grows as it is written; one per codec, reused, so that encoding a record allocates only its result. */
+export class ByteWriter {
+  #bytes: Uint8Array;
+  #view: DataView;
+  #length = 0;
+
+  constructor(capacity = 1024) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  reset(): this {
+    this.#length = 0;
+    return this;
+  }
+
+  #reserve(more: number): number {
+    const at = this.#length;
+    const need = at + more;
+    if (need > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(need, this.#bytes.length * 2));
+      larger.set(this.#bytes.subarray(0, at));
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    this.#length = need;
+    return at;
+  }
+
+  u8(value: number): this {
+    const at = this.#reserve(1);
+    this.#bytes[at] = value;
+    return this;
+  }
+
+  u16(value: number): this {
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value);
+    return this;
+  }
+
+  u32(value: number): this {
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value);
+    return this;
+  }
+
+  u64(value: bigint): this {
+    const at = this.#reserve(8);
+    this.#view.setBigUint64(at, value);
+    return this;
+  }
+
+  /** A non-negative integer below 2^53, seven bits a byte, least significant first. */
+  varint(value: number): this {
+    let rest = value;
+    while (rest >= 0x80) {
+      this.u8((rest % 0x80) | 0x80);
+      rest = Math.floor(rest / 0x80);
+    }
+    return this.u8(rest);
+  }
+
+  bytes(value: Uint8Array): this {
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
+    return this;
+  }
+
+  /** Length first, then the bytes. */
+  block(value: Uint8Array): this {
+    return this.varint(value.length).bytes(value);
+  }
+
+  text(value: string): this {
+    return this.block(encoder.encode(value));
+  }
+
+  /** A copy of what was written; the writer may be reset and used again. */
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+}
+
+/** Reads what ByteWriter wrote. Throws RangeError past the end, so that a torn input is never half understood. */
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #at: number;
+
+  constructor(bytes: Uint8Array, at = 0) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#at = at;
+  }
+
+  get offset(): number {
+    return this.#at;
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  #take(length: number): number {
+    const at = this.#at;
+    if (length > this.#bytes.length - at) throw new RangeError('Input ends too early.');
+    this.#at = at + length;
+    return at;
+  }
+
+  u8(): number {
+    return this.#bytes[this.#take(1)] as number;
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2));
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4));
+  }
+
+  u64(): bigint {
+    return this.#view.getBigUint64(this.#take(8));
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (!Number.isSafeInteger(value)) break;
+        return value;
+      }
+      scale *= 0x80;
+    }
+    throw new RangeError('Number too large.');
+  }
+
+  /** A view into the input, not a copy. */
+  bytes(length: number): Uint8Array {
+    const at = this.#take(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  block(): Uint8Array {
+    return this.bytes(this.varint());
+  }
+
+  text(): string {
+    const text = utf8Text(this.block());
+    if (text === undefined) throw new RangeError('Text is not UTF-8.');
+    return text;
+  }
+}

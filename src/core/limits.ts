@@ -1,0 +1,76 @@
+// Every limit of the product, by name, with its reason. A queue, a batch or a set without an entry here is a defect.
+// Each has a test at its edge.
+
+/** Fixed for ever: keys never change their partition, so the number cannot change either. 256 gives at most 0.4 % of the
+ * data per partition, and one byte of the hash names it. */
+export const PARTITIONS = 256;
+
+export const COLLECTION_NAME_BYTES_MAX = 64;
+export const PK_BYTES_MAX = 512;
+export const SK_BYTES_MAX = 400;
+/** DynamoDB's sort key holds 1,024 bytes; ours: 4 group + 8 hash + 1 + 64 collection + 2 + 512 pk + 400 sk = 991. */
+export const ENCODED_KEY_BYTES_MAX = 1_000;
+
+/** Key and value together. The value of an `lww` collection may be raised up to VALUE_BYTES_HARD_MAX by its policy. */
+export const ITEM_BYTES_MAX = 10 * 1024;
+export const VALUE_BYTES_HARD_MAX = 256 * 1024;
+export const CONTENT_TYPE_BYTES_MAX = 255;
+
+/** A PUT that would add one more sibling is refused, so that the client merges. */
+export const SIBLINGS_SOFT_MAX = 16;
+/** A merge never fails on the number of siblings: it keeps the largest stamps and ledgers the rest. */
+export const SIBLINGS_HARD_MAX = 32;
+
+/** Operation ids kept in a record: 8 ids, so a retry is recognised for 8 later writes of the item. */
+export const OPERATIONS_MAX = 8;
+export const IDEMPOTENCY_KEY_BYTES_MAX = 255;
+
+/** Version vectors: one entry per actor that ever wrote the item. Never pruned unless a policy asks for it (hazard: pruneVector). */
+export const ACTORS_PER_RECORD_MAX = 255;
+
+/** How far a received stamp may lie ahead of our own clock, and wall and monotonic time apart. CockroachDB's default. */
+export const CLOCK_DRIFT_MS_MAX = 500;
+/** Signed requests between regions are good for this long, after correction by the offset that the refusing side names. */
+export const SIGNATURE_WINDOW_MS = 60_000;
+
+export const REQUEST_DEADLINE_MS = 5_000;
+export const EDGE_ATTEMPT_MS = 1_500;
+export const EDGE_ATTEMPTS_MAX = 3;
+
+export const BREAKER_FAILURES_IN_A_ROW = 3;
+export const BREAKER_WINDOW_MS = 5_000;
+export const BREAKER_WINDOW_REQUESTS = 10;
+export const BREAKER_HALF_OPEN_MS = 1_000;
+export const BREAKER_HALF_OPEN_MS_MAX = 30_000;
+/** Between regions a small probe asks this often whether the peer is back. */
+export const PEER_PROBE_MS = 500;
+
+export const PAGE_ITEMS_DEFAULT = 100;
+export const PAGE_ITEMS_MAX = 1_000;
+export const PAGE_BYTES_MAX = 256 * 1024;
+export const BATCH_OPERATIONS_MAX = 100;
+export const BATCH_BYTES_MAX = 1024 * 1024;
+
+/** SQS bills by 64 KiB: a message is packed up to just below. A single larger record travels alone, up to 1 MiB. */
+export const MESSAGE_BYTES_PACKED = 60_000;
+export const MESSAGE_BYTES_MAX = 1024 * 1024;
+
+export const INBOX_RECORDS_MAX = 10_000;
+export const INBOX_BYTES_MAX = 16 * 1024 * 1024;
+/** Then the peer is `behind`: nothing more is remembered for it, and reconciliation repairs it. */
+export const HINTS_PER_PEER_MAX = 1_000_000;
+export const DEAD_LETTERS_PER_PEER_MAX = 10_000;
+
+export const TOMBSTONE_GRACE_MS = 3_600_000;
+export const REGION_HORIZON_MS = 7 * 86_400_000;
+
+export const RECONCILE_EVERY_MS = 60_000;
+export const LEASE_MS = 30_000;
+export const CERTIFICATES_PER_PEER_MAX = 20;
+
+/** JSON deeper than this is refused: JSON.parse and stringify recurse. */
+export const JSON_DEPTH_MAX = 64;
+export const HEADER_BYTES_MAX = 16 * 1024;
+export const CONTEXT_TOKEN_BYTES_MAX = 8 * 1024;
+/** A version, a physical key and a MAC in base64url are 1,352. */
+export const CURSOR_CHARACTERS_MAX = 2_048;

@@ -1,0 +1,119 @@
+// Last-write-wins: the state is one whole write (a value or a delete, its dot, its context). Merging takes the larger
+// (stamp, actor), so replicas become equal byte by byte; what loses is handed to the loss ledger, never dropped silently.
+//
+//   incoming covers stored                  replace; the stored write is an ancestor, no loss
+//   stored covers incoming                  nothing; the incoming write is an ancestor, no loss
+//   neither covers, incoming is larger      replace; ledger the stored write, in the same atomic commit
+//   neither covers, incoming is smaller     keep; ledger the incoming write before its message is acknowledged
+//   stored knows incoming's operation       a retry that was superseded here: never taken (see below)
+//
+// The last rule keeps a late retry from beating what superseded it. The order stays (stamp, actor) alone: if the
+// operation could decide who wins, the order would be circular and replicas would differ for ever. Instead the stored
+// write is *written again* above the retry, as an ordinary local write, which wins everywhere by order. Everywhere: also
+// over a later write that superseded it elsewhere and has not arrived here. That write is then a loss in the ledger.
+
+import { compareDots, sameDot, type Dot } from './dot.ts';
+import { findOperation, joinOperations, operationOf, type Operations } from './operations.ts';
+import { headDot, type DottedValue, type State } from './record.ts';
+import { covers, EMPTY_VECTOR, joinVectors, withDot } from './version-vector.ts';
+
+/** Why a merge dropped something. */
+export type LossRule = 'lww' | 'sibling-cap' | 'late-operation' | 'late' | 'policy-changed';
+
+/** A write that lost: listed, explained and restorable from the ledger. */
+export interface Loss {
+  readonly rule: LossRule;
+  /**
+   * Under a delete's dot there is no value. The context is the past of this very write, where it is known: a later loser
+   * that covers an earlier one speaks for it. The context of a set of siblings is nobody's past, so it is not given.
+   */
+  readonly loser: { readonly dot: Dot; readonly value?: DottedValue['value']; readonly context: State['context'] };
+  readonly winner: Dot | undefined;
+}
+
+export interface Merged {
+  readonly state: State;
+  readonly losses: readonly Loss[];
+  /** `local` when the outcome is not what every replica would compute for itself, so that it must be sent like a write. */
+  readonly kind: 'local' | 'applied';
+  /** A rare path worth counting and, in simulation, worth a mark. */
+  readonly note?: 'written-again' | 'twin';
+}
+
+/** Issues a dot above every stamp in the states that the caller merges; called at most once per merge. */
+export type IssueDot = () => Dot;
+
+export function mergeLww(stored: State, incoming: State, issue: IssueDot): Merged {
+  const [mine, mineLosses] = oneWrite(stored);
+  const [theirs, theirLosses] = oneWrite(incoming);
+  const losses = [...mineLosses, ...theirLosses];
+  const kind = losses.length > 0 ? 'local' : 'applied';
+  const operations = joinOperations(stored.operations, incoming.operations);
+  const head = headDot(mine);
+  const arrived = headDot(theirs);
+
+  if (arrived === undefined || head === undefined) return { state: withoutWrite(mine, theirs, operations), losses, kind };
+  if (sameDot(head, arrived)) return { state: { ...mine, context: joinVectors(mine.context, theirs.context), operations }, losses, kind };
+
+  const larger = compareDots(arrived, head) > 0;
+  if (isSupersededRetry(mine, head, theirs, arrived)) {
+    if (!larger) return { state: withOperations(mine, operations), losses, kind, note: 'twin' };
+    return { state: writeAgain(mine, theirs, operations, issue()), losses, kind: 'local', note: 'written-again' };
+  }
+  const [winner, loser, loserDot, winnerDot] = larger ? [theirs, mine, head, arrived] : [mine, theirs, arrived, head];
+  const state = withOperations(winner, operations);
+  if (covers(winner.context, loserDot) || areTwins(operations, winnerDot, loserDot)) return { state, losses, kind };
+  return { state, losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind };
+}
+
+/** At most one side holds a write; the other is nothing, or a tombstone from when the collection kept siblings. */
+function withoutWrite(a: State, b: State, operations: Operations): State {
+  const context = joinVectors(a.context, b.context);
+  const [holder, other] = headDot(a) === undefined ? [b, a] : [a, b];
+  const head = headDot(holder);
+  if (head !== undefined && !covers(other.context, head)) return { ...holder, context, operations };
+  return { values: [], context, operations };
+}
+
+/** Two executions of one operation are one write: the smaller dot is no loss. */
+function areTwins(operations: Operations, a: Dot, b: Dot): boolean {
+  const id = operationOf(operations, a);
+  return id !== undefined && id === operationOf(operations, b);
+}
+
+/** The record has taken the incoming write's operation before, and something else stands now. */
+function isSupersededRetry(stored: State, head: Dot, incoming: State, arrived: Dot): boolean {
+  const id = operationOf(incoming.operations, arrived);
+  return id !== undefined && findOperation(stored.operations, id) !== undefined && operationOf(stored.operations, head) !== id;
+}
+
+function writeAgain(stored: State, incoming: State, operations: Operations, dot: Dot): State {
+  const context = withDot(joinVectors(stored.context, incoming.context), dot);
+  const [value] = stored.values;
+  return value === undefined ? { values: [], deleted: dot, context, operations } : { values: [{ dot, value: value.value }], context, operations };
+}
+
+const withOperations = (state: State, operations: Operations): State => (state.operations === operations ? state : { ...state, operations });
+
+export function lossOf(state: State, dot: Dot, winner: Dot | undefined, rule: LossRule): Loss {
+  const value = state.values.find((each) => sameDot(each.dot, dot))?.value;
+  return { rule, loser: { dot, context: state.context, ...(value === undefined ? {} : { value }) }, winner };
+}
+
+/**
+ * The single write of a state. A state that was merged as siblings (its collection's policy was not known yet, or has
+ * changed since) may hold several; the largest stands and the others are losses of rule `policy-changed`.
+ */
+export function oneWrite(state: State): readonly [State, readonly Loss[]] {
+  const head = headDot(state);
+  if (head === undefined || (state.values.length <= 1 && (state.deleted === undefined || state.values.length === 0))) return [state, []];
+  const kept = state.values.filter(({ dot }) => sameDot(dot, head));
+  const one: State = {
+    values: kept,
+    context: state.context,
+    operations: state.operations,
+    ...(kept.length === 0 && state.deleted !== undefined ? { deleted: state.deleted } : {}),
+  };
+  const dropped = state.values.filter(({ dot }) => !sameDot(dot, head) && !areTwins(state.operations, dot, head));
+  return [one, dropped.map(({ dot, value }) => ({ rule: 'policy-changed', loser: { dot, value, context: EMPTY_VECTOR }, winner: head }))];
+}

@@ -1,0 +1,69 @@
+// Siblings: concurrent writes are all kept until a client, having read them, writes with their context. The state is a
+// dotted version vector set: values under their dots, and a context that covers them and all they superseded.
+//
+// A value survives a merge when both sides hold it, or when the other side's context does not cover its dot:
+//
+//   A: {a1, a2} ctx {A:2}   B: {b1} ctx {A:1, B:1}     b1 superseded a1 but never saw a2
+//   merged: {a2, b1} ctx {A:2, B:1}
+//
+// Values of one operation (*twins*: the retry of a write was executed in a second region) are one value, so whoever
+// covers one twin covers them all. That may come out only here, in the merge: a side can hold a twin and at the same time
+// cover its brother, because a client read the brother elsewhere, and the side did not know that the two are one.
+//
+//   A: {x} ctx {A:1}            PUT X at A
+//   B: {x'} ctx {B:1}           X again at B, which had not heard of it
+//   B: {x', y} ctx {A:1, B:2}   PUT Y at B with the context of a read at A: Y's author had seen X
+//   merged: {y} ctx {A:1, B:2}
+//
+// Sources: Preguiça et al., "Dotted Version Vectors", 2012; Almeida et al., "Scalable and Accurate Causality Tracking
+// for Eventually Consistent Stores", 2014.
+
+import { SIBLINGS_HARD_MAX } from '../limits.ts';
+import { compareDots, sameDot, type Dot } from './dot.ts';
+import type { Loss, Merged } from './lww.ts';
+import { joinOperations, operationOf, twinDots, type Operations } from './operations.ts';
+import type { DottedValue, State } from './record.ts';
+import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from './version-vector.ts';
+
+export function mergeSiblings(stored: State, incoming: State): Merged {
+  const operations = joinOperations(stored.operations, incoming.operations);
+  const survives = ({ dot }: DottedValue): boolean => !isSuperseded(dot, stored, operations) && !isSuperseded(dot, incoming, operations);
+  const survivors = stored.values.filter(survives);
+  for (const value of incoming.values) {
+    if (!survivors.some((mine) => sameDot(mine.dot, value.dot)) && survives(value)) survivors.push(value);
+  }
+  const context = joinVectors(stored.context, incoming.context);
+  const deleted = laterDelete(stored.deleted, incoming.deleted);
+  const state: State = { values: survivors.sort((a, b) => compareDots(a.dot, b.dot)), context, operations, ...(deleted === undefined ? {} : { deleted }) };
+  return capped(state);
+}
+
+/** Has this side seen the value under `dot`, or a twin of it, and no longer holds it? Then something superseded them all. */
+function isSuperseded(dot: Dot, side: State, operations: Operations): boolean {
+  const isGone = (twin: Dot): boolean => covers(side.context, twin) && !side.values.some((held) => sameDot(held.dot, twin));
+  return isGone(dot) || twinDots(operations, dot).some(isGone);
+}
+
+export const coversTwin = (context: VersionVector, dot: Dot, operations: Operations): boolean =>
+  covers(context, dot) || twinDots(operations, dot).some((twin) => covers(context, twin));
+
+const laterDelete = (a: Dot | undefined, b: Dot | undefined): Dot | undefined => (a === undefined || (b !== undefined && compareDots(b, a) > 0) ? b : a);
+
+/**
+ * The hard cap keeps the largest stamps; the rest is ledgered. A twin goes with its brother, which has the row. The
+ * context goes on covering what was dropped, and the outcome is sent like a write (`local`): a replica that saw other
+ * states in between would cap differently.
+ */
+function capped(state: State): Merged {
+  const surplus = state.values.length - SIBLINGS_HARD_MAX;
+  if (surplus <= 0) return { state, losses: [], kind: 'applied' };
+  const dropped = state.values.slice(0, surplus);
+  const winner = state.values.at(-1)?.dot;
+  const losses = dropped.map(({ dot, value }: DottedValue): Loss => ({ rule: 'sibling-cap', loser: { dot, value, context: EMPTY_VECTOR }, winner }));
+  const ids = new Set(dropped.map(({ dot }) => operationOf(state.operations, dot)));
+  const kept = state.values.slice(surplus).filter(({ dot }) => {
+    const id = operationOf(state.operations, dot);
+    return id === undefined || !ids.has(id);
+  });
+  return { state: { ...state, values: kept }, losses, kind: 'local' };
+}

@@ -1,0 +1,144 @@
+// What the region that received a request does with it: reads its own copy, decides and commits writes locally, and where
+// the client asked for it, waits until other regions have merged the write.
+
+import { liveValues, type Record, type State } from '../core/version/record.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
+import type { ActorId, RegionId } from '../core/version/dot.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import { decideWrite, type Write, type WriteDecision } from '../core/version/write.ts';
+import { encodeState } from '../core/version/codec.ts';
+import { STAMP_ZERO } from '../core/version/stamp.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Decision, LossRow, Table } from '../ports/table.ts';
+import { ArchipelError } from '../core/errors.ts';
+import type { Catalog } from './catalog.ts';
+import { decodeReceipts, encodeRecords } from './envelope.ts';
+import { lossRows } from './ledger.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { Timekeeper } from './timekeeper.ts';
+
+export interface CoordinatorParts {
+  readonly region: RegionId;
+  actor(): ActorId;
+  readonly table: Table;
+  readonly catalog: Catalog;
+  readonly time: Timekeeper;
+  readonly clock: Clock;
+  readonly hash: HashFunction;
+  readonly links: ReadonlyMap<RegionId, PeerLink>;
+}
+
+export interface WriteResult {
+  readonly decision: WriteDecision;
+  /** What stands after the decision. */
+  readonly state: State | undefined;
+  /** No value was live before. */
+  readonly created: boolean;
+}
+
+/** `Replicate-To`: so many regions besides this one, or these. */
+export type ReplicationTarget = { readonly type: 'count'; readonly count: number } | { readonly type: 'regions'; readonly regions: readonly RegionId[] };
+
+export class Coordinator {
+  readonly #parts: CoordinatorParts;
+  readonly stats = { reads: 0, writes: 0, duplicates: 0, conflicts: 0, lateOperations: 0 };
+
+  constructor(parts: CoordinatorParts) {
+    this.#parts = parts;
+  }
+
+  async read(key: ItemKey): Promise<State | undefined> {
+    this.stats.reads++;
+    return (await this.#parts.table.get(key))?.state;
+  }
+
+  /** @throws ArchipelError `clock-unsafe`, and what Table.update throws */
+  async write(key: ItemKey, write: Write, options: { readonly requireContext?: boolean } = {}): Promise<WriteResult> {
+    const { catalog, time, hash } = this.#parts;
+    const setting = {
+      conflict: catalog.conflictRule(key.collection),
+      requireContext: options.requireContext === true,
+      actor: this.#parts.actor(),
+      stamp: time.stamp(),
+      reapedLine: STAMP_ZERO,
+      nowMs: time.nowMs(),
+      hash,
+    };
+    this.stats.writes++;
+    const result = await this.#parts.table.update(key, {
+      decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, setting)),
+    });
+    if (result.decision.type === 'duplicate') this.stats.duplicates++;
+    if (result.decision.type === 'superseded') this.stats.lateOperations++;
+    return result;
+  }
+
+  #decided(key: ItemKey, current: Record | undefined, decision: WriteDecision): Decision<WriteResult> {
+    const created = current === undefined || liveValues(current.state, this.#parts.time.nowMs()).length === 0;
+    if (decision.type === 'commit') {
+      this.#parts.time.observe(decision.dot.stamp);
+      const result = { decision, state: decision.state, created };
+      return { result, commit: { state: decision.state, kind: 'local' }, losses: this.#rows(key, decision.losses) };
+    }
+    const result = { decision, state: current?.state, created };
+    if (decision.type !== 'superseded') return { result };
+    for (const { loser } of decision.losses) this.#parts.time.observe(loser.dot.stamp);
+    return { result, losses: this.#rows(key, decision.losses) };
+  }
+
+  #rows(key: ItemKey, losses: Parameters<typeof lossRows>[1]): LossRow[] {
+    if (losses.length === 0) return [];
+    this.stats.conflicts += losses.length;
+    return lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash });
+  }
+
+  /**
+   * Puts a loser back: an ordinary write of its value (or its delete) with the context of what is current.
+   * @throws ArchipelError `not-found` for an unknown row
+   */
+  async restore(id: string): Promise<WriteResult & { readonly row: LossRow }> {
+    const row = await this.#parts.table.loss(id);
+    if (row === undefined) throw new ArchipelError('not-found', `There is no lost write ${id} in this region's ledger.`);
+    const current = await this.read(row.key);
+    const write: Write = { ...(row.value === undefined ? {} : { value: row.value }), ...(current === undefined ? {} : { context: current.context }) };
+    return { ...(await this.write(row.key, write)), row };
+  }
+
+  /** The other regions that hold the item. */
+  peersOf(key: ItemKey): PeerLink[] {
+    const holders = this.#parts.catalog.holdersOf(key) ?? [];
+    return holders.flatMap((region) => this.#parts.links.get(region) ?? []);
+  }
+
+  /**
+   * Merges a state directly at other regions and waits for as many as asked, at most `timeoutMs`; the log carries it as
+   * well. Answers the regions that hold it durably by then.
+   */
+  async replicate(key: ItemKey, state: State, target: ReplicationTarget, timeoutMs: number): Promise<RegionId[]> {
+    const links = this.peersOf(key).filter(({ id }) => target.type === 'count' || target.regions.includes(id));
+    const wanted = target.type === 'count' ? Math.min(target.count, links.length) : links.length;
+    const body = encodeRecords([{ key: key.encoded, state: encodeState(state) }]);
+    const holding: RegionId[] = [];
+    if (wanted === 0) return holding;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#parts.clock.after(timeoutMs, resolve);
+      let left = links.length;
+      const settled = (): void => {
+        left--;
+        if (holding.length < wanted && left > 0) return;
+        cancel();
+        resolve();
+      };
+      for (const link of links) {
+        link.ask('merge', body, timeoutMs).then(
+          (answer) => {
+            if (decodeReceipts(answer, 1)[0] === 'applied') holding.push(link.id);
+            settled();
+          },
+          () => settled(),
+        );
+      }
+    });
+    return [...holding];
+  }
+}

@@ -1,0 +1,201 @@
+// The questions of a reconciliation, in bytes. A comparison descends only where sums differ:
+//
+//   root      "this is my sum over all that we share"      -> yours; where it differs, the sums of the shared partitions
+//   branches  of these partitions                          -> 32 sums each
+//   leaves    of these branches                            -> 32 sums each
+//   items     "these items are in my leaf"                 -> those that differ; a large leaf is compared by ranges first
+//
+// Which partitions "we share" each side computes from the topology and the groups that the question names.
+
+import { ByteReader, ByteWriter, fromHex, toHex } from '../core/bytes.ts';
+import { asGroupId, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
+import type { Fingerprint, Sum } from '../core/merkle/digest.ts';
+
+export interface BranchRef {
+  readonly group: GroupId;
+  readonly partition: PartitionId;
+}
+
+export interface LeafRef extends BranchRef {
+  /** Of a branch, or of a leaf within the partition. */
+  readonly index: number;
+}
+
+/** A half-open stretch of one leaf, in key order: after `from` (undefined: from the start), up to and including `to`. */
+export interface Stretch {
+  readonly leaf: LeafRef;
+  readonly from: Uint8Array | undefined;
+  readonly to: Uint8Array | undefined;
+}
+
+/** What the asker holds in a stretch: every item, or only their sum. */
+export interface StretchQuestion extends Stretch {
+  readonly mine: { readonly type: 'list'; readonly items: readonly Fingerprint[] } | { readonly type: 'sum'; readonly sum: Sum };
+}
+
+export interface DifferingItem {
+  readonly key: Uint8Array;
+  /** The sum of the answering side; undefined when it holds nothing that counts. */
+  readonly theirs: Sum | undefined;
+  /** Milliseconds of the newest stamp that the answering side has for the item; 0 when it has no record. */
+  readonly newestMs: number;
+}
+
+export type StretchAnswer =
+  | { readonly type: 'equal' }
+  | { readonly type: 'items'; readonly items: readonly DifferingItem[]; readonly more: boolean }
+  /** All that the answering side holds in the stretch: few, where the asker holds many. */
+  | { readonly type: 'list'; readonly items: readonly DifferingItem[] }
+  /** Too many to list: sums of smaller stretches, by their upper ends (the last is open). */
+  | { readonly type: 'split'; readonly parts: readonly { readonly to: Uint8Array | undefined; readonly sum: Sum }[] };
+
+export type DigestQuestion =
+  | { readonly type: 'root'; readonly atMs: number; readonly deep: boolean; readonly groups: readonly GroupId[]; readonly mine: Sum }
+  | { readonly type: 'branches'; readonly deep: boolean; readonly partitions: readonly BranchRef[] }
+  | { readonly type: 'leaves'; readonly deep: boolean; readonly branches: readonly LeafRef[] }
+  | { readonly type: 'stretches'; readonly deep: boolean; readonly stretches: readonly StretchQuestion[] };
+
+export interface RootAnswer {
+  readonly atMs: number;
+  readonly sum: Sum;
+  /** Where the sums differ: those of the shared partitions, in the order of groups and partitions. */
+  readonly partitions: readonly Sum[];
+  /** Groups of the question that are not known there. */
+  readonly unknown: readonly GroupId[];
+}
+
+const TYPES = ['root', 'branches', 'leaves', 'stretches'] as const;
+
+const sum = (out: ByteWriter, { high, low }: Sum): ByteWriter => out.u32(high).u32(low);
+const readSum = (reader: ByteReader): Sum => ({ high: reader.u32(), low: reader.u32() });
+const group = (out: ByteWriter, id: GroupId): ByteWriter => out.bytes(fromHex(id) as Uint8Array);
+const readGroup = (reader: ByteReader): GroupId => asGroupId(toHex(reader.bytes(4)));
+
+function list<T>(out: ByteWriter, items: readonly T[], write: (item: T) => void): void {
+  out.varint(items.length);
+  for (const item of items) write(item);
+}
+
+const readList = <T>(reader: ByteReader, read: () => T): T[] => Array.from({ length: reader.varint() }, read);
+
+const branchRef = (out: ByteWriter, ref: BranchRef): ByteWriter => group(out, ref.group).u8(ref.partition);
+const readBranchRef = (reader: ByteReader): BranchRef => ({ group: readGroup(reader), partition: reader.u8() });
+const leafRef = (out: ByteWriter, ref: LeafRef): ByteWriter => branchRef(out, ref).u16(ref.index);
+const readLeafRef = (reader: ByteReader): LeafRef => ({ ...readBranchRef(reader), index: reader.u16() });
+const optional = (out: ByteWriter, bytes: Uint8Array | undefined): ByteWriter => (bytes === undefined ? out.u8(0) : out.u8(1).block(bytes));
+const readOptional = (reader: ByteReader): Uint8Array | undefined => (reader.u8() === 0 ? undefined : reader.block());
+
+export function encodeQuestion(question: DigestQuestion): Uint8Array {
+  const out = new ByteWriter(1024).u8(TYPES.indexOf(question.type)).u8(question.deep ? 1 : 0);
+  switch (question.type) {
+    case 'root':
+      sum(out.varint(question.atMs), question.mine);
+      list(out, question.groups, (id) => group(out, id));
+      break;
+    case 'branches':
+      list(out, question.partitions, (ref) => branchRef(out, ref));
+      break;
+    case 'leaves':
+      list(out, question.branches, (ref) => leafRef(out, ref));
+      break;
+    case 'stretches':
+      list(out, question.stretches, (stretch) => encodeStretch(out, stretch));
+  }
+  return out.finish();
+}
+
+function encodeStretch(out: ByteWriter, { leaf, from, to, mine }: StretchQuestion): void {
+  optional(optional(leafRef(out, leaf), from), to);
+  if (mine.type === 'sum') return void sum(out.u8(0), mine.sum);
+  out.u8(1);
+  list(out, mine.items, (item) => sum(out.block(item.key), item.sum));
+}
+
+export function decodeQuestion(body: Uint8Array): DigestQuestion {
+  const reader = new ByteReader(body);
+  const type = TYPES[reader.u8()];
+  const deep = reader.u8() === 1;
+  switch (type) {
+    case 'root': {
+      const atMs = reader.varint();
+      const mine = readSum(reader);
+      return { type, deep, atMs, mine, groups: readList(reader, () => readGroup(reader)) };
+    }
+    case 'branches':
+      return { type, deep, partitions: readList(reader, () => readBranchRef(reader)) };
+    case 'leaves':
+      return { type, deep, branches: readList(reader, () => readLeafRef(reader)) };
+    case 'stretches':
+      return { type, deep, stretches: readList(reader, () => decodeStretch(reader)) };
+    default:
+      throw new RangeError('Unknown question.');
+  }
+}
+
+function decodeStretch(reader: ByteReader): StretchQuestion {
+  const leaf = readLeafRef(reader);
+  const from = readOptional(reader);
+  const to = readOptional(reader);
+  if (reader.u8() === 0) return { leaf, from, to, mine: { type: 'sum', sum: readSum(reader) } };
+  return { leaf, from, to, mine: { type: 'list', items: readList(reader, () => ({ key: reader.block(), sum: readSum(reader) })) } };
+}
+
+export function encodeRootAnswer(answer: RootAnswer): Uint8Array {
+  const out = new ByteWriter(4096).varint(answer.atMs);
+  sum(out, answer.sum);
+  list(out, answer.partitions, (each) => sum(out, each));
+  list(out, answer.unknown, (id) => group(out, id));
+  return out.finish();
+}
+
+export function decodeRootAnswer(body: Uint8Array): RootAnswer {
+  const reader = new ByteReader(body);
+  const atMs = reader.varint();
+  const total = readSum(reader);
+  return { atMs, sum: total, partitions: readList(reader, () => readSum(reader)), unknown: readList(reader, () => readGroup(reader)) };
+}
+
+export function encodeSums(sums: readonly Sum[]): Uint8Array {
+  const out = new ByteWriter(sums.length * 8 + 8);
+  list(out, sums, (each) => sum(out, each));
+  return out.finish();
+}
+
+export function decodeSums(body: Uint8Array): Sum[] {
+  const reader = new ByteReader(body);
+  return readList(reader, () => readSum(reader));
+}
+
+export function encodeStretchAnswers(answers: readonly StretchAnswer[]): Uint8Array {
+  const out = new ByteWriter(4096);
+  list(out, answers, (answer) => {
+    if (answer.type === 'equal') return void out.u8(0);
+    if (answer.type === 'split') {
+      out.u8(2);
+      return list(out, answer.parts, ({ to, sum: each }) => sum(optional(out, to), each));
+    }
+    out.u8(answer.type === 'items' ? 1 : 3);
+    if (answer.type === 'items') out.u8(answer.more ? 1 : 0);
+    list(out, answer.items, ({ key, theirs, newestMs }) => {
+      out.block(key).varint(newestMs).u8(theirs === undefined ? 0 : 1);
+      if (theirs !== undefined) sum(out, theirs);
+    });
+  });
+  return out.finish();
+}
+
+export function decodeStretchAnswers(body: Uint8Array): StretchAnswer[] {
+  const reader = new ByteReader(body);
+  return readList(reader, (): StretchAnswer => {
+    const type = reader.u8();
+    if (type === 0) return { type: 'equal' };
+    if (type === 2) return { type: 'split', parts: readList(reader, () => ({ to: readOptional(reader), sum: readSum(reader) })) };
+    const more = type === 1 && reader.u8() === 1;
+    const items = readList(reader, (): DifferingItem => {
+      const key = reader.block();
+      const newestMs = reader.varint();
+      return { key, newestMs, theirs: reader.u8() === 0 ? undefined : readSum(reader) };
+    });
+    return type === 3 ? { type: 'list', items } : { type: 'items', items, more };
+  });
+}

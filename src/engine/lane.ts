@@ -1,0 +1,358 @@
+// The way of this region's writes to one peer. A lane sends states as they are committed; when the peer cannot take them
+// it writes hints instead (durable, by key) and forwards the current records when the peer is back.
+//
+//          offer ──▶ waiting ──▶ in flight ──▶ acknowledged
+//            │          │            │
+//            │          └────────────┴── peer down, slow or paused ──▶ hint ──▶ forward ──▶ acknowledged
+//            └── peer known to be down ────────────────────────────────▲
+//
+// Invariants:
+//  1. An item is reported done (so that the log may be trimmed past it) only when the peer has it durably, or a hint for
+//     it is durable, or the peer is `behind` and the item is counted.
+//  2. Until then it counts as unreplicated, from before its writer is answered.
+//  3. Nothing waits without a bound: beyond INBOX_RECORDS_MAX records or INBOX_BYTES_MAX bytes the rest becomes hints.
+//  4. What a hint forwards is the record as it is then, to the regions that hold it then.
+
+import { textKey } from '../core/bytes.ts';
+import { isArchipelError } from '../core/errors.ts';
+import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
+import { HINTS_PER_PEER_MAX, INBOX_BYTES_MAX, INBOX_RECORDS_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import { encodeState } from '../core/version/codec.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Delivery, Queue } from '../ports/queue.ts';
+import type { Table } from '../ports/table.ts';
+import type { Catalog } from './catalog.ts';
+import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
+import { Histogram } from './histogram.ts';
+import type { PeerLink } from './peer-link.ts';
+
+/** Messages in flight to one peer: enough to hide a round trip, few enough that a slow peer is noticed. */
+const IN_FLIGHT_MAX = 3;
+const FORWARD_KEYS = 512;
+const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 60_000;
+
+export interface LaneItem {
+  readonly key: ItemKey;
+  /** `keyText` of the key. */
+  readonly name: string;
+  readonly state: Uint8Array;
+  readonly position: number;
+  readonly committedMs: number | undefined;
+  /** Invariant 1. */
+  readonly done: () => void;
+}
+
+export interface LaneParts {
+  readonly link: PeerLink;
+  readonly hints: Queue;
+  readonly table: Table;
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Unacknowledged {
+  position: number;
+  readonly sinceMs: number;
+}
+
+export class Lane {
+  readonly #parts: LaneParts;
+  readonly #waiting = new Map<string, LaneItem>();
+  #waitingBytes = 0;
+  #inFlight = 0;
+  #inFlightRecords = 0;
+  #spilling = false;
+  #forwarding = false;
+  #stopped = false;
+  #paused = false;
+  #behind = 0;
+  #hintsSinceMs: number | undefined;
+  /** Items whose newest local change the peer has not acknowledged and no hint covers yet. */
+  readonly #unacknowledged = new Map<string, Unacknowledged>();
+  /** Commit to acknowledgement, in milliseconds. */
+  readonly lag = new Histogram();
+  readonly stats = { sent: 0, messages: 0, bytes: 0, hinted: 0, forwarded: 0, refused: 0, dropped: 0 };
+
+  constructor(parts: LaneParts) {
+    this.#parts = parts;
+    parts.link.onReturn(() => this.wake());
+  }
+
+  // What is owed ----------------------------------------------------------------------------------------------------------
+
+  /** Invariant 2: called when the write is durable, before its writer is answered. */
+  owe(name: string, position: number): void {
+    const known = this.#unacknowledged.get(name);
+    if (known === undefined) this.#unacknowledged.set(name, { position, sinceMs: this.#parts.clock.monotonicMs() });
+    else known.position = Math.max(known.position, position);
+  }
+
+  #settle(item: { readonly name: string; readonly position: number }): void {
+    const known = this.#unacknowledged.get(item.name);
+    if (known !== undefined && known.position <= item.position) this.#unacknowledged.delete(item.name);
+  }
+
+  /** Live RPO towards this peer: how many items a loss of this region, now, would lose there. */
+  async unreplicated(): Promise<{ readonly items: number; readonly exact: boolean }> {
+    const hints = await this.#parts.hints.depth();
+    let both = 0;
+    if (hints > 0 && this.#parts.hints.has !== undefined) {
+      for (const name of this.#unacknowledged.keys()) if (this.#parts.hints.has(textKey(name))) both++;
+    }
+    return { items: this.#unacknowledged.size + hints - both + this.#behind, exact: this.#behind === 0 && this.#parts.hints.supports.exactDepth };
+  }
+
+  oldestMs(): number {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const [oldest] = this.#unacknowledged.values();
+    const since = Math.min(oldest?.sinceMs ?? nowMs, this.#hintsSinceMs ?? nowMs);
+    return nowMs - since;
+  }
+
+  /** Writes that were not even hinted since the last certificate. */
+  get behind(): number {
+    return this.#behind;
+  }
+
+  /** A certificate proves that the peer has everything. */
+  caughtUp(): void {
+    this.#behind = 0;
+  }
+
+  hints(): Promise<number> {
+    return this.#parts.hints.depth();
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  setPaused(paused: boolean): void {
+    this.#paused = paused;
+    this.wake();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  // Sending ---------------------------------------------------------------------------------------------------------------
+
+  #isOpen(): boolean {
+    return !this.#stopped && !this.#paused && this.#parts.link.isUp();
+  }
+
+  /** Takes over the item; `item.done` is called once, when invariant 1 holds. */
+  offer(item: LaneItem): void {
+    const older = this.#waiting.get(item.name);
+    if (older !== undefined) {
+      this.#waiting.delete(item.name);
+      this.#waitingBytes -= older.state.length;
+      older.done(); // the newer one stands for it, at a later position
+    }
+    this.#waiting.set(item.name, item);
+    this.#waitingBytes += item.state.length;
+  }
+
+  /** Sends what waits, or hints it. Called after offers, after answers, and when the peer or the disk is back. */
+  wake(): void {
+    if (this.#stopped) return;
+    if (!this.#isOpen() || this.#isOverfull()) void this.#spill();
+    else while (this.#waiting.size > 0 && this.#inFlight < IN_FLIGHT_MAX) void this.#send(this.#takeMessage());
+    void this.#forward();
+  }
+
+  #isOverfull(): boolean {
+    return this.#waiting.size + this.#inFlightRecords > INBOX_RECORDS_MAX || this.#waitingBytes > INBOX_BYTES_MAX; // 3
+  }
+
+  #takeMessage(): LaneItem[] {
+    const taken: LaneItem[] = [];
+    let bytes = 0;
+    for (const [name, item] of this.#waiting) {
+      bytes += sentBytes({ key: item.key.encoded, state: item.state });
+      if (taken.length > 0 && bytes > MESSAGE_BYTES_PACKED) break;
+      taken.push(item);
+      this.#waiting.delete(name);
+      this.#waitingBytes -= item.state.length;
+    }
+    return taken;
+  }
+
+  async #send(items: readonly LaneItem[]): Promise<void> {
+    this.#inFlight++;
+    this.#inFlightRecords += items.length;
+    const refused: LaneItem[] = [];
+    try {
+      const receipts = await this.#push(items.map(({ key, state }) => ({ key: key.encoded, state })));
+      const nowMs = this.#parts.clock.monotonicMs();
+      for (const [at, item] of items.entries()) {
+        if (!isFinal(receipts[at] ?? 'failed')) refused.push(item);
+        else this.#acknowledged(item, nowMs);
+      }
+      this.stats.refused += refused.length;
+    } catch {
+      refused.push(...items);
+    }
+    this.#inFlight--;
+    this.#inFlightRecords -= items.length;
+    if (refused.length > 0) await this.#hint(refused);
+    this.wake();
+  }
+
+  #acknowledged(item: LaneItem, nowMs: number): void {
+    this.#settle(item);
+    if (item.committedMs !== undefined) this.lag.record(nowMs - item.committedMs);
+    item.done();
+  }
+
+  async #push(records: readonly SentRecord[]): Promise<ReturnType<typeof decodeReceipts>> {
+    const body = encodeRecords(records);
+    const receipts = decodeReceipts(await this.#parts.link.ask('inbox', body), records.length);
+    this.stats.messages++;
+    this.stats.sent += records.length;
+    this.stats.bytes += body.length;
+    return receipts;
+  }
+
+  // Hinting ---------------------------------------------------------------------------------------------------------------
+
+  async #spill(): Promise<void> {
+    if (this.#spilling) return;
+    this.#spilling = true;
+    while (this.#waiting.size > 0 && (!this.#isOpen() || this.#isOverfull()) && !this.#stopped) {
+      const items = [...this.#waiting.values()].slice(0, INBOX_RECORDS_MAX / 10);
+      for (const { name, state } of items) {
+        this.#waiting.delete(name);
+        this.#waitingBytes -= state.length;
+      }
+      await this.#hint(items);
+    }
+    this.#spilling = false;
+    if (this.#waiting.size > 0 && this.#isOpen()) this.wake();
+  }
+
+  async #hint(items: readonly LaneItem[]): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      const room = Math.max(0, HINTS_PER_PEER_MAX - (await this.#parts.hints.depth()));
+      const kept = items.slice(0, room);
+      if (kept.length > 0) await this.#parts.hints.send(kept.map(({ key }) => ({ key: key.encoded, body: key.encoded })));
+      this.#hintsSinceMs ??= this.#parts.clock.monotonicMs();
+      this.stats.hinted += kept.length;
+      this.#drop(items.length - kept.length);
+      for (const item of items) {
+        this.#settle(item);
+        item.done();
+      }
+      this.#retryLater(RETRY_FIRST_MS);
+    } catch (error) {
+      // No room for hints: the items stay, the log is not trimmed past them, and they are tried again.
+      this.#parts.log.write('error', 'hint.failed', { peer: this.#parts.link.id, error: String(error) });
+      for (const item of items) {
+        if (this.#waiting.has(item.name)) item.done();
+        else this.offer(item);
+      }
+      this.#retryLater(RETRY_FIRST_MS);
+    }
+  }
+
+  #drop(count: number): void {
+    if (count === 0) return;
+    if (this.#behind === 0) this.#parts.log.write('error', 'peer.behind', { peer: this.#parts.link.id });
+    this.#behind += count;
+    this.stats.dropped += count;
+  }
+
+  #retryLater(delayMs: number): void {
+    this.#parts.clock.after(delayMs, () => this.wake());
+  }
+
+  // Forwarding ------------------------------------------------------------------------------------------------------------
+
+  async #forward(): Promise<void> {
+    if (this.#forwarding || !this.#isOpen()) return;
+    this.#forwarding = true;
+    try {
+      while (this.#isOpen() && (await this.#parts.hints.depth()) > 0) {
+        const deliveries = await this.#parts.hints.receive(FORWARD_KEYS);
+        if (deliveries.length === 0) break;
+        if (!(await this.#forwardAll(deliveries))) break;
+      }
+      if ((await this.#parts.hints.depth()) === 0) this.#hintsSinceMs = undefined;
+    } catch (error) {
+      this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
+      this.#retryLater(RETRY_FIRST_MS);
+    } finally {
+      this.#forwarding = false;
+    }
+  }
+
+  /** False when the peer went away again. */
+  async #forwardAll(deliveries: readonly Delivery[]): Promise<boolean> {
+    const messages: { delivery: Delivery; record: SentRecord }[][] = [];
+    let bytes = Number.POSITIVE_INFINITY;
+    const gone: string[] = [];
+    for (const delivery of deliveries) {
+      const record = await this.#current(delivery.body);
+      if (record === 'later') await this.#parts.hints.retryLater(delivery.receipt, RETRY_FIRST_MS);
+      else if (record === undefined) gone.push(delivery.receipt);
+      else {
+        bytes += sentBytes(record);
+        if (bytes > MESSAGE_BYTES_PACKED) messages.push([]);
+        if (bytes > MESSAGE_BYTES_PACKED) bytes = sentBytes(record);
+        messages.at(-1)?.push({ delivery, record });
+      }
+    }
+    await this.#parts.hints.acknowledge(gone);
+    let isUp = true;
+    while (messages.length > 0) {
+      const wave = messages.splice(0, IN_FLIGHT_MAX);
+      const arrived = await Promise.all(wave.map((message) => (isUp ? this.#forwardMessage(message) : this.#giveBack(message))));
+      isUp &&= arrived.every(Boolean);
+    }
+    return isUp;
+  }
+
+  /** Invariant 4. `later`: the group's placement is not known here yet. */
+  async #current(encoded: Uint8Array): Promise<SentRecord | 'later' | undefined> {
+    const key = decodeKey(encoded);
+    if (key === undefined) return undefined;
+    const holders = this.#parts.catalog.holdersOf(key);
+    if (holders === undefined) return 'later';
+    if (!holders.includes(this.#parts.link.id)) return undefined;
+    const record = await this.#parts.table.get(key);
+    return record === undefined ? undefined : { key: encoded, state: encodeState(record.state) };
+  }
+
+  async #forwardMessage(message: readonly { readonly delivery: Delivery; readonly record: SentRecord }[]): Promise<boolean> {
+    try {
+      const receipts = await this.#push(message.map(({ record }) => record));
+      const done = message.filter((_, at) => isFinal(receipts[at] ?? 'failed'));
+      await this.#parts.hints.acknowledge(done.map(({ delivery }) => delivery.receipt));
+      this.stats.forwarded += done.length;
+      for (const { delivery } of message.filter((_, at) => !isFinal(receipts[at] ?? 'failed'))) await this.#retryRefused(delivery);
+      return true;
+    } catch (error) {
+      if (!isArchipelError(error)) this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
+      return this.#giveBack(message);
+    }
+  }
+
+  async #giveBack(message: readonly { readonly delivery: Delivery }[]): Promise<boolean> {
+    for (const { delivery } of message) await this.#parts.hints.retryLater(delivery.receipt, 0);
+    this.#retryLater(RETRY_FIRST_MS);
+    return false;
+  }
+
+  /** A record that the peer will not take now (drift, a later format, a full disk) waits longer each time. */
+  async #retryRefused(delivery: Delivery): Promise<void> {
+    this.stats.refused++;
+    const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
+    await this.#parts.hints.retryLater(delivery.receipt, delayMs);
+    this.#retryLater(delayMs);
+  }
+}

@@ -1,0 +1,25 @@
+// Loss rows: what a merge dropped, so that it can be listed, explained and restored.
+
+import { concatBytes, toHex, utf8 } from '../core/bytes.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
+import { formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
+import type { Loss } from '../core/version/lww.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import type { LossRow } from '../ports/table.ts';
+
+/** 12 bytes of the hash of item and dot: the same loss, found in three regions, is one. */
+export const lossId = (key: ItemKey, dot: Dot, hash: HashFunction): string => toHex(hash(concatBytes(key.encoded.subarray(4), utf8(` ${formatDot(dot)}`))).subarray(0, 12));
+
+export function lossRows(key: ItemKey, losses: readonly Loss[], where: { readonly region: RegionId; readonly atMs: number; readonly hash: HashFunction }): LossRow[] {
+  return losses.map(({ rule, loser, winner }) => ({
+    id: lossId(key, loser.dot, where.hash),
+    key,
+    rule,
+    dot: loser.dot,
+    context: loser.context,
+    atMs: where.atMs,
+    region: where.region,
+    ...(loser.value === undefined ? {} : { value: loser.value }),
+    ...(winner === undefined ? {} : { winner }),
+  }));
+}

@@ -1,0 +1,202 @@
+// The door for other regions: answers what they ask. The adapter has checked that the question is authentic; here it is
+// judged whether the speaker belongs to the topology and works on the same one.
+
+import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
+import { decodeKey } from '../core/keys/item-key.ts';
+import { addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
+import { CLOCK_DRIFT_MS_MAX } from '../core/limits.ts';
+import { encodeState, NewerFormatError } from '../core/version/codec.ts';
+import { parseActor, type RegionId } from '../core/version/dot.ts';
+import { formatStamp } from '../core/version/stamp.ts';
+import { utf8, utf8Text } from '../core/bytes.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import type { Log } from '../ports/log.ts';
+import type { PeerMethod } from '../ports/peer.ts';
+import type { Table } from '../ports/table.ts';
+import type { Applier } from './apply.ts';
+import type { Catalog } from './catalog.ts';
+import { answerStretch, DeepView, KeptView, type View } from './digest-view.ts';
+import { decodeQuestion, encodeRootAnswer, encodeStretchAnswers, encodeSums, type DigestQuestion } from './digest-protocol.ts';
+import { decodeRecords, encodeReceipts, encodeRecords, seal, sentBytes, unseal, verdictOn, type Envelope, type SentRecord } from './envelope.ts';
+import type { Lane } from './lane.ts';
+import { acquireLease, isCurrent, releaseLease, type Lease } from './lease.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { Certificate } from './reconcile.ts';
+import type { Timekeeper } from './timekeeper.ts';
+
+const FETCH_BYTES_MAX = 1024 * 1024;
+/** A deep view is kept between the questions of one comparison. */
+const DEEP_VIEW_MS = 600_000;
+
+export interface PeerDoorParts {
+  readonly region: RegionId;
+  readonly table: Table;
+  readonly catalog: Catalog;
+  readonly time: Timekeeper;
+  readonly applier: Applier;
+  readonly links: ReadonlyMap<RegionId, PeerLink>;
+  readonly lanes: ReadonlyMap<RegionId, Lane>;
+  readonly hash: HashFunction;
+  readonly keyedHash: HashFunction;
+  readonly log: Log;
+  envelope(): Envelope;
+  forward(request: Uint8Array): Promise<Uint8Array>;
+  certified(certificate: Certificate): Promise<void>;
+}
+
+/** `hello`: what a region asks when it starts, and when nothing else passes between the two. */
+export interface Hello {
+  /** The asker's actor: the answer names the largest stamp of it that is known. */
+  readonly actor: string;
+}
+
+export interface HelloAnswer {
+  readonly largest: string | null;
+}
+
+export class PeerDoor {
+  readonly #parts: PeerDoorParts;
+  readonly #deepViews = new Map<RegionId, { readonly view: DeepView; readonly sinceMs: number }>();
+  readonly stats = { questions: 0, refused: 0 };
+
+  constructor(parts: PeerDoorParts) {
+    this.#parts = parts;
+  }
+
+  /** Never throws: what goes wrong is told under the envelope. */
+  async answer(method: PeerMethod, question: Uint8Array): Promise<Uint8Array> {
+    this.stats.questions++;
+    try {
+      const { envelope, body } = unseal(question);
+      this.#admit(envelope);
+      return seal(this.#parts.envelope(), await this.#handle(method, envelope, body));
+    } catch (error) {
+      this.stats.refused++;
+      return seal({ ...this.#parts.envelope(), refused: refusalOf(error) }, new Uint8Array(0));
+    }
+  }
+
+  #admit(envelope: Envelope): void {
+    const entry = this.#parts.catalog.entry(envelope.from);
+    if (entry === undefined || envelope.from === this.#parts.region) throw new ArchipelError('forbidden', `${envelope.from} is not a region of this topology.`);
+    this.#parts.links.get(envelope.from)?.heardFrom(envelope);
+    const verdict = verdictOn(envelope, this.#parts.catalog.version);
+    if (verdict === 'older') throw new ArchipelError('topology-older', 'The sender works on an older topology.');
+    if (verdict === 'different') throw new ArchipelError('topology-different', 'The sender works on another topology of the same number.');
+  }
+
+  async #handle(method: PeerMethod, envelope: Envelope, body: Uint8Array): Promise<Uint8Array> {
+    switch (method) {
+      case 'hello':
+        return this.#hello(body);
+      case 'inbox':
+        if (this.#parts.lanes.get(envelope.from)?.isPaused === true) throw new ArchipelError('replication-paused', 'Replication with this region is paused here.');
+        return encodeReceipts(await this.#parts.applier.apply(envelope.from, decodeRecords(body)));
+      case 'merge':
+        return encodeReceipts(await this.#parts.applier.apply(envelope.from, decodeRecords(body)));
+      case 'fetch':
+        return this.#fetch(envelope.from, decodeRecords(body));
+      case 'digest':
+        return this.#digest(envelope.from, decodeQuestion(body));
+      case 'lease':
+        return this.#lease(envelope, body);
+      case 'certificate':
+        return this.#certificate(body);
+      case 'forward':
+        return this.#parts.forward(body);
+    }
+  }
+
+  #hello(body: Uint8Array): Uint8Array {
+    const { actor: text } = JSON.parse(utf8Text(body) ?? '') as Hello;
+    const actor = parseActor(text);
+    const largest = actor === undefined ? undefined : this.#parts.table.largestStamps?.().get(actor);
+    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest) };
+    return utf8(JSON.stringify(answer));
+  }
+
+  /** The states of these keys that both regions hold, up to FETCH_BYTES_MAX; the asker asks again for the rest. */
+  async #fetch(from: RegionId, keys: readonly SentRecord[]): Promise<Uint8Array> {
+    const found: SentRecord[] = [];
+    let bytes = 0;
+    for (const { key: encoded } of keys) {
+      const key = decodeKey(encoded);
+      const record = key === undefined ? undefined : await this.#parts.table.get(key);
+      if (key === undefined || record === undefined || !(this.#parts.catalog.holdersOf(key) ?? []).includes(from)) continue;
+      const sent: SentRecord = { key: encoded, state: encodeState(record.state) };
+      if (found.length > 0 && bytes + sentBytes(sent) > FETCH_BYTES_MAX) break;
+      found.push(sent);
+      bytes += sentBytes(sent);
+    }
+    return encodeRecords(found);
+  }
+
+  // Digests ---------------------------------------------------------------------------------------------------------------
+
+  async #digest(from: RegionId, question: DigestQuestion): Promise<Uint8Array> {
+    const view = this.#view(from, question);
+    switch (question.type) {
+      case 'root':
+        return this.#root(from, question, await view);
+      case 'branches':
+        return encodeSums((await Promise.all(question.partitions.map(async (ref) => (await view).branches(ref)))).flat());
+      case 'leaves':
+        return encodeSums((await Promise.all(question.branches.map(async (ref) => (await view).leaves(ref)))).flat());
+      case 'stretches':
+        return encodeStretchAnswers(await Promise.all(question.stretches.map(async (stretch) => answerStretch(await view, stretch))));
+    }
+  }
+
+  async #view(from: RegionId, question: DigestQuestion): Promise<View> {
+    const { table, time, hash, keyedHash } = this.#parts;
+    const digests = table.digests;
+    if (digests === undefined) throw new ArchipelError('internal', 'This table keeps no digests.');
+    if (question.type === 'root') {
+      if (question.atMs > time.nowMs() + CLOCK_DRIFT_MS_MAX) throw new ArchipelError('clock-unsafe', 'The question names a time that has not come here.');
+      await digests.sweep(question.atMs);
+    }
+    if (!question.deep) return new KeptView(table, digests);
+    const known = this.#deepViews.get(from);
+    const isFresh = known !== undefined && time.monotonicMs() - known.sinceMs < DEEP_VIEW_MS;
+    if (question.type !== 'root' && isFresh) return known.view;
+    const view = new DeepView(table, digests.lineMs, hash, keyedHash);
+    this.#deepViews.set(from, { view, sinceMs: time.monotonicMs() });
+    return view;
+  }
+
+  async #root(from: RegionId, question: Extract<DigestQuestion, { type: 'root' }>, view: View): Promise<Uint8Array> {
+    const { catalog, table } = this.#parts;
+    const unknown = question.groups.filter((group) => !catalog.groups().has(group));
+    const partitions: Sum[] = [];
+    for (const group of question.groups) {
+      if (unknown.includes(group)) continue;
+      for (const partition of catalog.shared(group, from)) partitions.push(await view.partition(group, partition));
+    }
+    const sum = partitions.reduce<Sum>(addSums, ZERO_SUM);
+    const isEqual = unknown.length === 0 && sameSum(sum, question.mine);
+    return encodeRootAnswer({ atMs: table.digests?.lineMs ?? question.atMs, sum, partitions: isEqual ? [] : partitions, unknown });
+  }
+
+  // Leases and certificates -------------------------------------------------------------------------------------------------
+
+  async #lease(envelope: Envelope, body: Uint8Array): Promise<Uint8Array> {
+    const question = JSON.parse(utf8Text(body) ?? '') as { job: string; lastsMs: number; release?: Lease; check?: number };
+    const { table, time } = this.#parts;
+    if (question.release !== undefined) await releaseLease(table, question.job, question.release);
+    if (question.release !== undefined) return utf8('null');
+    if (question.check !== undefined) return utf8(JSON.stringify(await isCurrent(table, question.job, question.check)));
+    const lease = await acquireLease(table, question.job, envelope.from, time.nowMs(), question.lastsMs);
+    return utf8(JSON.stringify(lease ?? null));
+  }
+
+  async #certificate(body: Uint8Array): Promise<Uint8Array> {
+    await this.#parts.certified(JSON.parse(utf8Text(body) ?? '') as Certificate);
+    return new Uint8Array(0);
+  }
+}
+
+function refusalOf(error: unknown): { readonly code: ErrorCode; readonly message: string } {
+  if (isArchipelError(error)) return { code: error.code, message: error.message };
+  if (error instanceof NewerFormatError) return { code: 'peer-refused', message: error.message };
+  return { code: 'internal', message: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,128 @@
+// One region's side of the link to another: asks questions under the envelope, learns from each answer (clock, topology),
+// and keeps the breaker that says whether asking is worth while.
+
+import { isArchipelError, ArchipelError } from '../core/errors.ts';
+import { EDGE_ATTEMPT_MS } from '../core/limits.ts';
+import { Breaker, type BreakerState } from '../core/routing/breaker.ts';
+import type { ActorId, RegionId } from '../core/version/dot.ts';
+import type { TopologyVersion } from '../core/placement/topology.ts';
+import type { Log } from '../ports/log.ts';
+import type { Peer, PeerMethod } from '../ports/peer.ts';
+import { seal, unseal, verdictOn, type Envelope } from './envelope.ts';
+import type { Timekeeper } from './timekeeper.ts';
+
+export interface Speaker {
+  readonly region: RegionId;
+  actor(): ActorId;
+  topology(): TopologyVersion;
+}
+
+export class PeerLink {
+  readonly id: RegionId;
+  readonly #peer: Peer;
+  readonly #speaker: Speaker;
+  readonly #time: Timekeeper;
+  readonly #log: Log;
+  readonly #breaker = new Breaker();
+  readonly #listeners = new Set<() => void>();
+  #answeredMs = Number.NEGATIVE_INFINITY;
+  #actor: ActorId | undefined;
+  readonly stats = { questions: 0, unreachable: 0, refused: 0, roundTripMs: 0 };
+
+  constructor(peer: Peer, speaker: Speaker, time: Timekeeper, log: Log) {
+    this.id = peer.id;
+    this.#peer = peer;
+    this.#speaker = speaker;
+    this.#time = time;
+    this.#log = log;
+  }
+
+  /** The actor that the peer last spoke as. */
+  get actor(): ActorId | undefined {
+    return this.#actor;
+  }
+
+  breakerState(): BreakerState {
+    return this.#breaker.state(this.#time.monotonicMs());
+  }
+
+  /** Worth sending to, without being a trial. */
+  isUp(): boolean {
+    return this.breakerState() === 'closed';
+  }
+
+  /** May a trial be sent? Takes the half-open breaker's one trial. */
+  mayTry(): boolean {
+    return this.#breaker.allows(this.#time.monotonicMs());
+  }
+
+  /**
+   * Milliseconds since the peer last answered a question. What it asks does not count: only an answer, whose round trip is
+   * known, compares clocks.
+   */
+  silentMs(): number {
+    return this.#time.monotonicMs() - this.#answeredMs;
+  }
+
+  /** Calls back when the peer shows that it lives after it did not. */
+  onReturn(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  envelope(): Envelope {
+    return { from: this.#speaker.region, actor: this.#speaker.actor(), wallMs: this.#time.wallMs(), clock: this.#time.status(), topology: this.#speaker.topology() };
+  }
+
+  /** As the port's `ask`: `peer-unreachable` or `peer-refused` (with `details.reason`). */
+  async ask(method: PeerMethod, body: Uint8Array, timeoutMs = EDGE_ATTEMPT_MS): Promise<Uint8Array> {
+    const startMs = this.#time.monotonicMs();
+    this.stats.questions++;
+    try {
+      const answer = unseal(await this.#peer.ask(method, seal(this.envelope(), body), timeoutMs));
+      this.#heard(answer.envelope, startMs);
+      const refused = answer.envelope.refused;
+      if (refused !== undefined) throw new ArchipelError('peer-refused', `${this.id} refused: ${refused.message}`, { reason: refused.code });
+      return answer.body;
+    } catch (error) {
+      if (isArchipelError(error, 'peer-refused')) this.stats.refused++;
+      else this.#failed();
+      throw isArchipelError(error) ? error : new ArchipelError('peer-unreachable', `${this.id} gave no usable answer.`, {}, error);
+    }
+  }
+
+  #failed(): void {
+    const wasUp = this.isUp();
+    this.stats.unreachable++;
+    this.#breaker.fail(this.#time.monotonicMs());
+    if (wasUp && !this.isUp()) this.#log.write('warn', 'peer.down', { peer: this.id });
+  }
+
+  #heard(envelope: Envelope, startMs: number): void {
+    const nowMs = this.#time.monotonicMs();
+    this.stats.roundTripMs = nowMs - startMs;
+    this.#time.heard(this.id, envelope.clock, envelope.wallMs, nowMs - startMs);
+    this.#answeredMs = nowMs;
+    this.#note(envelope);
+    const wasUp = this.#breaker.state(nowMs) === 'closed';
+    this.#breaker.succeed(nowMs);
+    if (wasUp) return;
+    this.#log.write('info', 'peer.up', { peer: this.id });
+    for (const listener of this.#listeners) listener();
+  }
+
+  #note(envelope: Envelope): void {
+    this.#actor = envelope.actor;
+    const verdict = verdictOn(envelope, this.#speaker.topology());
+    if (verdict !== 'same') this.#log.write('warn', 'topology.differs', { peer: this.id, verdict, theirs: envelope.topology });
+  }
+
+  /** The peer sent us something: it lives, so try again at once. */
+  heardFrom(envelope: Envelope): void {
+    const nowMs = this.#time.monotonicMs();
+    this.#time.heardOneWay(this.id, envelope.clock, envelope.wallMs);
+    this.#note(envelope);
+    if (this.#breaker.state(nowMs) === 'closed') return;
+    this.#breaker.nudge(nowMs);
+    for (const listener of this.#listeners) listener();
+  }
+}

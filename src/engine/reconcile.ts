@@ -1,0 +1,380 @@
+// Proves that two regions hold the same, or makes it so. One run compares what a pair of regions shares, moves what
+// differs through the ordinary merge (so it can do no more harm than replication can), compares again, and ends in a
+// certificate. The cost follows the difference, not the data.
+//
+//  1. Both sides sweep expired values to one time first: a difference that is only an expired value is never sent.
+//  2. A difference younger than YOUNG_MS is probably on its way: it is looked at again before anything is moved.
+//  3. Items move as whole states and are merged; nobody's copy is "the right one".
+//  4. A certificate says: no difference older than so many milliseconds, at that time, over these partitions.
+//  5. Runs of one pair never overlap: a lease in the table of the pair's first region; without it no certificate.
+
+import { decodeKey, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
+import { ArchipelError } from '../core/errors.ts';
+import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import { addSums, differingPositions, formatSum, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
+import { compareBytes } from '../core/bytes.ts';
+import { decodeState, encodeState } from '../core/version/codec.ts';
+import { sameDot, type RegionId } from '../core/version/dot.ts';
+import type { DottedValue, State } from '../core/version/record.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import type { Clock } from '../ports/clock.ts';
+import { pause } from '../ports/clock.ts';
+import type { Table } from '../ports/table.ts';
+import type { Applier } from './apply.ts';
+import type { Catalog } from './catalog.ts';
+import {
+  decodeRootAnswer,
+  decodeStretchAnswers,
+  decodeSums,
+  encodeQuestion,
+  type BranchRef,
+  type DifferingItem,
+  type DigestQuestion,
+  type LeafRef,
+  type Stretch,
+  type StretchQuestion,
+} from './digest-protocol.ts';
+import { DeepView, itemsWithin, KeptView, leafIndex, stretchQuestion, sumOf, type View } from './digest-view.ts';
+import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { Timekeeper } from './timekeeper.ts';
+
+export const YOUNG_MS = 2_000;
+const PASSES_MAX = 64;
+/** Passes that moved nothing new: the peer refuses what it is sent (its clock, its disk), so this run gives up. */
+const STALLED_PASSES_MAX = 2;
+const NAMED_KEYS_MAX = 100;
+const REFS_PER_QUESTION = 256;
+const STRETCHES_PER_QUESTION = 256;
+const FETCH_KEYS = 256;
+
+export interface ReconcileParts {
+  readonly region: RegionId;
+  readonly table: Table;
+  readonly catalog: Catalog;
+  readonly time: Timekeeper;
+  readonly clock: Clock;
+  readonly applier: Applier;
+  readonly hash: HashFunction;
+  readonly keyedHash: HashFunction;
+}
+
+export interface Certificate {
+  readonly regions: readonly [RegionId, RegionId];
+  readonly term: number;
+  readonly epoch: number;
+  /** Partitions compared, per group; one line when all are equal. */
+  readonly groups: readonly { readonly group: GroupId; readonly partitions: number }[];
+  readonly digest: string;
+  readonly deep: boolean;
+  readonly atMs: number;
+  readonly noDifferenceOlderThanMs: number;
+  /** Of the lease under which the run was made. */
+  readonly token: number;
+}
+
+export interface PairReport {
+  readonly peer: RegionId;
+  compared: number;
+  differing: number;
+  pushed: number;
+  pulled: number;
+  requests: number;
+  bytes: number;
+  /** Round trips of the comparison alone, the longest pass. */
+  rounds: number;
+  /** Deep check: stored items whose value is not what was written, and partitions whose kept digest was wrong. */
+  corrupt: { collection: string; key: Uint8Array }[];
+  wrongDigests: number;
+  /** The first of the items that differed, for people. */
+  differingKeys: Uint8Array[];
+  equal: boolean;
+  certificate?: Certificate;
+}
+
+interface Scope {
+  readonly group: GroupId;
+  readonly partitions: readonly PartitionId[];
+}
+
+interface Pass {
+  readonly view: View;
+  readonly deep: boolean;
+  readonly atMs: number;
+  readonly equal: boolean;
+  readonly root: Sum;
+  readonly differing: readonly DifferingItem[];
+  readonly more: boolean;
+}
+
+export class Comparison {
+  readonly #parts: ReconcileParts;
+  readonly #link: PeerLink;
+  readonly #scopes: readonly Scope[];
+  readonly report: PairReport;
+
+  constructor(parts: ReconcileParts, link: PeerLink, groups?: readonly GroupId[]) {
+    this.#parts = parts;
+    this.#link = link;
+    const ids = groups ?? [...parts.catalog.groups().keys()].sort();
+    this.#scopes = ids.map((group) => ({ group, partitions: parts.catalog.shared(group, link.id) }));
+    this.report = { peer: link.id, compared: 0, differing: 0, pushed: 0, pulled: 0, requests: 0, bytes: 0, rounds: 0, corrupt: [], wrongDigests: 0, differingKeys: [], equal: false };
+  }
+
+  get scopes(): readonly Scope[] {
+    return this.#scopes;
+  }
+
+  /**
+   * Compares and repairs until nothing old differs. Answers the last comparison. `hasty`: everything that differs now is
+   * moved, young or not, and once: for a region that takes back its data, before others wait for it.
+   */
+  async run({ deep, hasty }: { readonly deep: boolean; readonly hasty: boolean }, signal?: AbortSignal): Promise<{ readonly atMs: number; readonly root: Sum; readonly settled: boolean }> {
+    this.report.compared = this.#scopes.reduce((sum, { partitions }) => sum + partitions.length, 0);
+    const moved = new Set<string>();
+    let looked = false;
+    let stalled = 0;
+    for (let pass = 0; pass < PASSES_MAX && signal?.aborted !== true; pass++) {
+      const found = await this.#compare(deep);
+      if (found.equal) {
+        this.report.equal = true;
+        return { atMs: found.atMs, root: found.root, settled: true };
+      }
+      const nowMs = this.#parts.time.nowMs();
+      const old = hasty ? found.differing : await this.#older(found, nowMs);
+      const young = found.differing.length - old.length;
+      if (old.length === 0 && !found.more && looked) return { atMs: found.atMs, root: found.root, settled: true }; // 2
+      for (const { key } of old) {
+        if (!moved.has(keyName(key)) && moved.size < NAMED_KEYS_MAX) this.report.differingKeys.push(key);
+        moved.add(keyName(key));
+      }
+      const isNew = moved.size > this.report.differing;
+      this.report.differing = moved.size;
+      await this.#repair(old, found.view);
+      if (hasty && !found.more) return { atMs: found.atMs, root: found.root, settled: false };
+      stalled = isNew ? 0 : stalled + 1;
+      if (stalled > STALLED_PASSES_MAX) break;
+      looked = young > 0;
+      if (young > 0 || stalled > 0) await pause(this.#parts.clock, YOUNG_MS, signal);
+    }
+    return { atMs: this.#parts.time.nowMs(), root: ZERO_SUM, settled: false };
+  }
+
+  /** A difference whose newest stamp, on either side, is older than YOUNG_MS. */
+  async #older(found: Pass, nowMs: number): Promise<DifferingItem[]> {
+    const ages = await Promise.all(found.differing.map(async ({ key, newestMs }) => Math.max(newestMs, await found.view.newestMs(key))));
+    return found.differing.filter((_, at) => nowMs - (ages[at] as number) >= YOUNG_MS);
+  }
+
+  // Comparing -------------------------------------------------------------------------------------------------------------
+
+  async #ask(question: DigestQuestion, deepTimeoutMs?: number): Promise<Uint8Array> {
+    const body = encodeQuestion(question);
+    const answer = await this.#link.ask('digest', body, deepTimeoutMs ?? 10_000);
+    this.report.requests++;
+    this.report.bytes += body.length + answer.length;
+    return answer;
+  }
+
+  async #compare(deep: boolean): Promise<Pass> {
+    const { table, time, hash, keyedHash } = this.#parts;
+    const digests = table.digests;
+    if (digests === undefined) throw new ArchipelError('internal', 'This table keeps no digests.');
+    let atMs = await digests.sweep(time.nowMs()); // 1
+    const deepView = deep ? new DeepView(table, atMs, hash, keyedHash) : undefined;
+    const view = deepView ?? new KeptView(table, digests);
+    let mine = await this.#root(view);
+    const groups = this.#scopes.map(({ group }) => group);
+    const answer = decodeRootAnswer(await this.#ask({ type: 'root', deep, atMs, groups, mine }, deep ? 300_000 : undefined));
+    if (deepView !== undefined) this.#noteDeep(deepView);
+    if (answer.atMs > atMs && !deep) {
+      atMs = await digests.sweep(answer.atMs);
+      mine = await this.#root(view);
+    }
+    const base = { view, deep, atMs, root: mine };
+    if (answer.unknown.length === 0 && sameSum(mine, answer.sum)) {
+      this.report.rounds = Math.max(this.report.rounds, 1);
+      return { ...base, equal: true, differing: [], more: false };
+    }
+    const partitions = await this.#differingPartitions(view, answer);
+    const leaves = await this.#differingLeaves(view, deep, partitions);
+    const { differing, more, rounds } = await this.#differingItems(view, deep, leaves);
+    this.report.rounds = Math.max(this.report.rounds, 3 + rounds);
+    return { ...base, equal: false, differing, more };
+  }
+
+  #noteDeep(view: DeepView): void {
+    this.report.wrongDigests = Math.max(this.report.wrongDigests, view.wrongDigests.length);
+    const known = new Set(this.report.corrupt.map(({ key }) => keyName(key)));
+    for (const { key } of view.corrupt) if (!known.has(keyName(key.encoded))) this.report.corrupt.push({ collection: key.collection, key: key.encoded });
+  }
+
+  async #root(view: View): Promise<Sum> {
+    let root = ZERO_SUM;
+    for (const { group, partitions } of this.#scopes) for (const partition of partitions) root = addSums(root, await view.partition(group, partition));
+    return root;
+  }
+
+  async #differingPartitions(view: View, answer: ReturnType<typeof decodeRootAnswer>): Promise<BranchRef[]> {
+    const refs = this.#scopes.filter(({ group }) => !answer.unknown.includes(group)).flatMap(({ group, partitions }) => partitions.map((partition): BranchRef => ({ group, partition })));
+    if (answer.partitions.length !== refs.length) throw new ArchipelError('peer-refused', `${this.#link.id} places partitions differently.`, { reason: 'topology-different' });
+    const mine = await Promise.all(refs.map(({ group, partition }) => view.partition(group, partition)));
+    return differingPositions(mine, answer.partitions).map((at) => refs[at] as BranchRef);
+  }
+
+  async #differingLeaves(view: View, deep: boolean, partitions: readonly BranchRef[]): Promise<LeafRef[]> {
+    const branches: LeafRef[] = [];
+    for (const chunk of chunks(partitions, REFS_PER_QUESTION)) {
+      const theirs = decodeSums(await this.#ask({ type: 'branches', deep, partitions: chunk }));
+      const mine = (await Promise.all(chunk.map((ref) => view.branches(ref)))).flat();
+      const width = mine.length / chunk.length;
+      for (const at of differingPositions(mine, theirs)) branches.push({ ...(chunk[Math.floor(at / width)] as BranchRef), index: at % width });
+    }
+    const leaves: LeafRef[] = [];
+    for (const chunk of chunks(branches, REFS_PER_QUESTION)) {
+      const theirs = decodeSums(await this.#ask({ type: 'leaves', deep, branches: chunk }));
+      const mine = (await Promise.all(chunk.map((ref) => view.leaves(ref)))).flat();
+      const width = mine.length / chunk.length;
+      for (const at of differingPositions(mine, theirs)) {
+        const branch = chunk[Math.floor(at / width)] as LeafRef;
+        leaves.push({ ...branch, index: leafIndex(branch.index, at % width) });
+      }
+    }
+    return leaves;
+  }
+
+  async #differingItems(view: View, deep: boolean, leaves: readonly LeafRef[]): Promise<{ differing: DifferingItem[]; more: boolean; rounds: number }> {
+    const differing: DifferingItem[] = [];
+    let more = false;
+    let rounds = 0;
+    let stretches: Stretch[] = leaves.map((leaf) => ({ leaf, from: undefined, to: undefined }));
+    while (stretches.length > 0) {
+      rounds++;
+      const next: Stretch[] = [];
+      for (const chunk of chunks(stretches, STRETCHES_PER_QUESTION)) {
+        const questions = await Promise.all(chunk.map((stretch) => stretchQuestion(view, stretch)));
+        const answers = decodeStretchAnswers(await this.#ask({ type: 'stretches', deep, stretches: questions }));
+        for (const [at, question] of questions.entries()) {
+          const answer = answers[at];
+          if (answer?.type === 'items') differing.push(...answer.items);
+          if (answer?.type === 'items' && answer.more) more = true;
+          if (answer?.type === 'list') differing.push(...(await this.#differingFromList(view, question, answer.items)));
+          if (answer?.type === 'split') next.push(...(await this.#differingParts(view, question, answer.parts)));
+        }
+      }
+      stretches = next;
+    }
+    return { differing, more, rounds };
+  }
+
+  async #differingFromList(view: View, question: StretchQuestion, theirs: readonly DifferingItem[]): Promise<DifferingItem[]> {
+    const held = new Map(theirs.map((item) => [keyName(item.key), item]));
+    const mine = await itemsWithin(view, question);
+    const mineByName = new Map(mine.map(({ key, sum }) => [keyName(key), sum]));
+    const changed = theirs.filter(({ key, theirs: sum }) => {
+      const own = mineByName.get(keyName(key));
+      return own === undefined || sum === undefined || !sameSum(own, sum);
+    });
+    const lacking = mine.filter(({ key }) => !held.has(keyName(key))).map(({ key }): DifferingItem => ({ key, theirs: undefined, newestMs: 0 }));
+    return [...changed, ...lacking];
+  }
+
+  async #differingParts(view: View, question: StretchQuestion, parts: readonly { readonly to: Uint8Array | undefined; readonly sum: Sum }[]): Promise<Stretch[]> {
+    const differing: Stretch[] = [];
+    let from = question.from;
+    for (const { to, sum } of parts) {
+      const stretch: Stretch = { leaf: question.leaf, from, to };
+      if (!sameSum(sumOf(await itemsWithin(view, stretch)), sum)) differing.push(stretch);
+      from = to;
+    }
+    return differing;
+  }
+
+  // Moving ----------------------------------------------------------------------------------------------------------------
+
+  /** 3: both sides get the other's state and merge. */
+  async #repair(items: readonly DifferingItem[], view: View): Promise<void> {
+    for (const chunk of chunks(items.filter(({ theirs, newestMs }) => theirs !== undefined || newestMs > 0), FETCH_KEYS)) await this.#pull(chunk.map(({ key }) => key));
+    const keys = await Promise.all(items.map(async ({ key }) => ((await view.newestMs(key)) > 0 ? key : undefined)));
+    await this.#push(keys.filter((key) => key !== undefined));
+  }
+
+  async #pull(keys: readonly Uint8Array[]): Promise<void> {
+    let left = [...keys];
+    while (left.length > 0) {
+      const question = encodeRecords(left.map((key) => ({ key, state: new Uint8Array(0) })));
+      const answer = await this.#link.ask('fetch', question, 10_000);
+      const records = decodeRecords(answer);
+      this.report.requests++;
+      this.report.bytes += question.length + answer.length;
+      await this.#heal(records);
+      const receipts = await this.#parts.applier.apply(this.#link.id, records);
+      this.report.pulled += receipts.filter((receipt) => receipt === 'applied').length;
+      // The answer is bounded by bytes: ask for the rest. A key it passes over is not held there any more.
+      const last = records.at(-1);
+      const at = last === undefined ? -1 : left.findIndex((key) => keyName(key) === keyName(last.key));
+      if (at === -1) return;
+      left = left.slice(at + 1);
+    }
+  }
+
+  /** A merge keeps what is stored under the same dot; where those bytes are not what was written, the peer's are taken. */
+  async #heal(records: readonly SentRecord[]): Promise<void> {
+    const corrupt = new Set(this.report.corrupt.map(({ key }) => keyName(key)));
+    for (const record of records.filter(({ key }) => corrupt.has(keyName(key)))) {
+      const key = decodeKey(record.key);
+      const theirs = decodeState(record.state);
+      if (key === undefined) continue;
+      await this.#parts.table.update(key, {
+        decide: (current) => {
+          if (current === undefined) return { result: undefined };
+          const values = current.state.values.map((mine) => healed(mine, theirs, this.#parts.hash));
+          return { result: undefined, commit: { state: { ...current.state, values }, kind: 'applied' } };
+        },
+      });
+    }
+  }
+
+  async #push(keys: readonly Uint8Array[]): Promise<void> {
+    let message: SentRecord[] = [];
+    let bytes = 0;
+    const flush = async (): Promise<void> => {
+      if (message.length === 0) return;
+      const body = encodeRecords(message);
+      const receipts = decodeReceipts(await this.#link.ask('merge', body, 10_000), message.length);
+      this.report.requests++;
+      this.report.bytes += body.length;
+      this.report.pushed += receipts.filter((receipt) => receipt === 'applied').length;
+      message = [];
+      bytes = 0;
+    };
+    for (const encoded of keys) {
+      const key = decodeKey(encoded);
+      const record = key === undefined ? undefined : await this.#parts.table.get(key);
+      if (key === undefined || record === undefined || !(this.#parts.catalog.holdersOf(key) ?? []).includes(this.#link.id)) continue;
+      const sent: SentRecord = { key: encoded, state: encodeState(record.state) };
+      if (bytes + sentBytes(sent) > MESSAGE_BYTES_PACKED) await flush();
+      message.push(sent);
+      bytes += sentBytes(sent);
+    }
+    await flush();
+  }
+
+  certificate(atMs: number, root: Sum, deep: boolean, token: number): Certificate {
+    const { term, epoch } = this.#parts.catalog.version;
+    const [a, b] = [this.#parts.region, this.#link.id].sort() as [RegionId, RegionId];
+    const groups = this.#scopes.map(({ group, partitions }) => ({ group, partitions: partitions.length }));
+    return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: YOUNG_MS, token };
+  }
+}
+
+function healed(mine: DottedValue, theirs: State, hash: HashFunction): DottedValue {
+  const isSound = ({ value }: DottedValue): boolean => compareBytes(hash(value.bytes).subarray(0, 8), value.hash) === 0;
+  return isSound(mine) ? mine : (theirs.values.find((other) => sameDot(other.dot, mine.dot) && isSound(other)) ?? mine);
+}
+
+const keyName = (key: Uint8Array): string => String.fromCharCode(...key);
+
+function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
+  for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
+}

@@ -1,0 +1,236 @@
+// When reconciliations run, and what remains of them. The first region of a pair (by id) runs them on schedule; either
+// runs one when it starts and finds that one was due while it was down, and on demand. Certificates and the time of the
+// last run are documents of the table, so they survive a restart.
+
+import { utf8, utf8Text } from '../core/bytes.ts';
+import { ArchipelError, isArchipelError } from '../core/errors.ts';
+import { CERTIFICATES_PER_PEER_MAX, LEASE_MS, PEER_PROBE_MS } from '../core/limits.ts';
+import type { GroupId } from '../core/keys/item-key.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import { toHex } from '../core/bytes.ts';
+import type { Cancel } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Random } from '../ports/random.ts';
+import type { Lane } from './lane.ts';
+import { acquireLease, isCurrent, releaseLease, type Lease } from './lease.ts';
+import type { PeerLink } from './peer-link.ts';
+import { Comparison, type Certificate, type PairReport, type ReconcileParts } from './reconcile.ts';
+
+export interface ReconcilerParts extends ReconcileParts {
+  readonly links: ReadonlyMap<RegionId, PeerLink>;
+  readonly lanes: ReadonlyMap<RegionId, Lane>;
+  readonly random: Random;
+  readonly log: Log;
+  /** Undefined: never on schedule. */
+  readonly everyMs: number | undefined;
+}
+
+export interface RunRequest {
+  readonly peers?: readonly RegionId[];
+  readonly groups?: readonly GroupId[];
+  readonly deep?: boolean;
+  /** See Comparison.run. Ends without a certificate where anything differed. */
+  readonly hasty?: boolean;
+}
+
+export interface Run {
+  readonly id: string;
+  state: 'running' | 'done' | 'failed';
+  readonly pairs: PairReport[];
+  readonly startedMs: number;
+  finishedMs?: number;
+  error?: string;
+  readonly finished: Promise<void>;
+}
+
+const RUNS_KEPT = 50;
+
+interface History {
+  readonly lastRunMs: number;
+  readonly certificates: readonly Certificate[];
+}
+
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
+  readonly #runs = new Map<string, Run>();
+  readonly #abort = new AbortController();
+  readonly #histories = new Map<RegionId, History>();
+  #cancel: Cancel = () => undefined;
+  #cancelMakeUp: Cancel = () => undefined;
+  #scheduled: Promise<void> = Promise.resolve();
+  readonly stats = { runs: 0, failed: 0, differing: 0, certificates: 0 };
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  async start(): Promise<void> {
+    for (const peer of this.#parts.links.keys()) {
+      const stored = await this.#parts.table.document(historyName(peer));
+      if (stored !== undefined) this.#histories.set(peer, JSON.parse(utf8Text(stored.bytes) ?? '') as History);
+    }
+  }
+
+  /** Begins the schedule. Runs that were due while the region was down are made up first. */
+  startSchedule(): void {
+    const everyMs = this.#parts.everyMs;
+    if (everyMs === undefined) return;
+    this.#makeUp([...this.#parts.links.keys()], everyMs);
+    this.#next(everyMs);
+  }
+
+  /** With a peer that is itself still starting, as soon as it has been heard. */
+  #makeUp(peers: readonly RegionId[], everyMs: number): void {
+    const nowMs = this.#parts.time.nowMs();
+    const missed = peers.filter((peer) => nowMs - (this.#histories.get(peer)?.lastRunMs ?? 0) >= everyMs);
+    const heard = missed.filter((peer) => this.#isHeard(peer));
+    const silent = missed.filter((peer) => !this.#isHeard(peer));
+    if (heard.length > 0) this.#scheduled = this.#scheduled.then(() => this.#runScheduled(heard, 'made-up'));
+    if (silent.length > 0) this.#cancelMakeUp = this.#parts.clock.after(PEER_PROBE_MS, () => this.#makeUp(silent, everyMs));
+  }
+
+  /** Since this region started. */
+  #isHeard(peer: RegionId): boolean {
+    return this.#parts.links.get(peer)?.actor !== undefined;
+  }
+
+  #next(everyMs: number): void {
+    this.#cancel = this.#parts.clock.after(everyMs, () => {
+      const mine = [...this.#parts.links.keys()].filter((peer) => this.#parts.region < peer);
+      this.#scheduled = this.#scheduled.then(() => this.#runScheduled(mine, 'scheduled'));
+      this.#next(everyMs);
+    });
+  }
+
+  async #runScheduled(peers: readonly RegionId[], why: string): Promise<void> {
+    const up = peers.filter((peer) => this.#isHeard(peer) && this.#parts.links.get(peer)?.isUp() === true);
+    if (up.length === 0 || this.#abort.signal.aborted) return;
+    this.#parts.log.write('debug', 'reconcile.begin', { why, peers: up });
+    await this.run({ peers: up }).finished;
+  }
+
+  async stop(): Promise<void> {
+    this.#cancel();
+    this.#cancelMakeUp();
+    this.#abort.abort();
+    await this.#scheduled;
+    await Promise.all([...this.#runs.values()].map(({ finished }) => finished));
+  }
+
+  find(id: string): Run | undefined {
+    return this.#runs.get(id);
+  }
+
+  /** Newest first. */
+  certificates(): readonly Certificate[] {
+    return [...this.#histories.values()].flatMap(({ certificates }) => certificates).sort((a, b) => b.atMs - a.atMs);
+  }
+
+  lastCertificate(peer: RegionId): Certificate | undefined {
+    return this.#histories.get(peer)?.certificates[0];
+  }
+
+  // Running -----------------------------------------------------------------------------------------------------------------
+
+  /** Begins a run with these peers (default: all). */
+  run(request: RunRequest): Run {
+    const peers = request.peers ?? [...this.#parts.links.keys()];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const run: Run = { id: toHex(this.#parts.random.bytes(6)), state: 'running', pairs: [], startedMs: this.#parts.time.nowMs(), finished: promise };
+    this.#runs.set(run.id, run);
+    if (this.#runs.size > RUNS_KEPT) this.#runs.delete(this.#runs.keys().next().value as string);
+    void this.#runAll(run, peers, request).then(resolve);
+    return run;
+  }
+
+  async #runAll(run: Run, peers: readonly RegionId[], request: RunRequest): Promise<void> {
+    this.stats.runs++;
+    for (const peer of peers) {
+      try {
+        await this.#runPair(run, peer, request);
+      } catch (error) {
+        run.error = `${peer}: ${error instanceof Error ? error.message : String(error)}`;
+        this.stats.failed++;
+        this.#parts.log.write(isArchipelError(error, 'lease-held') ? 'debug' : 'warn', 'reconcile.failed', { peer, error: run.error });
+      }
+    }
+    run.finishedMs = this.#parts.time.nowMs();
+    run.state = run.error === undefined ? 'done' : 'failed';
+  }
+
+  async #runPair(run: Run, peer: RegionId, request: RunRequest): Promise<void> {
+    const link = this.#parts.links.get(peer);
+    if (link === undefined) throw new ArchipelError('not-found', `${peer} is not a peer of this region.`);
+    const comparison = new Comparison(this.#parts, link, request.groups);
+    run.pairs.push(comparison.report);
+    const lease = await this.#lease(peer);
+    if (lease === undefined) throw new ArchipelError('lease-held', `A run with ${peer} is under way.`);
+    try {
+      const deep = request.deep === true;
+      const { atMs, root, settled } = await comparison.run({ deep, hasty: request.hasty === true }, this.#abort.signal);
+      this.stats.differing += comparison.report.differing;
+      // A run of one collection proves nothing about the others, and a lost lease nothing at all.
+      if (settled && request.groups === undefined && (await this.#holds(peer, lease))) {
+        comparison.report.certificate = comparison.certificate(atMs, root, deep, lease.token);
+        await this.certified(comparison.report.certificate);
+        await link.ask('certificate', utf8(JSON.stringify(comparison.report.certificate)));
+      } else await this.#save(peer, {});
+    } finally {
+      await this.#release(peer, lease).catch(() => undefined);
+    }
+  }
+
+  /** The pair's leases live in the table of its first region. */
+  #isMine(peer: RegionId): boolean {
+    return this.#parts.region < peer;
+  }
+
+  async #lease(peer: RegionId): Promise<Lease | undefined> {
+    const { region, table, time } = this.#parts;
+    const job = jobOf(region, peer);
+    if (this.#isMine(peer)) return acquireLease(table, job, region, time.nowMs(), LEASE_MS);
+    return this.#askLease(peer, { job, lastsMs: LEASE_MS }) as Promise<Lease | undefined>;
+  }
+
+  async #holds(peer: RegionId, lease: Lease): Promise<boolean> {
+    const job = jobOf(this.#parts.region, peer);
+    if (this.#isMine(peer)) return isCurrent(this.#parts.table, job, lease.token);
+    return (await this.#askLease(peer, { job, check: lease.token })) === true;
+  }
+
+  async #release(peer: RegionId, lease: Lease): Promise<void> {
+    const job = jobOf(this.#parts.region, peer);
+    if (this.#isMine(peer)) await releaseLease(this.#parts.table, job, lease);
+    else await this.#askLease(peer, { job, release: lease });
+  }
+
+  async #askLease(peer: RegionId, question: object): Promise<unknown> {
+    const link = this.#parts.links.get(peer) as PeerLink;
+    return (JSON.parse(utf8Text(await link.ask('lease', utf8(JSON.stringify(question)))) ?? 'null') as unknown) ?? undefined;
+  }
+
+  // Certificates --------------------------------------------------------------------------------------------------------------
+
+  /** A run of either side ended in a proof. An older lease's result is not taken. */
+  async certified(certificate: Certificate): Promise<void> {
+    const peer = certificate.regions.find((region) => region !== this.#parts.region);
+    if (peer === undefined || !certificate.regions.includes(this.#parts.region) || !this.#parts.links.has(peer)) return;
+    const newest = this.#histories.get(peer)?.certificates[0];
+    if (newest !== undefined && certificate.token < newest.token) return;
+    this.stats.certificates++;
+    this.#parts.lanes.get(peer)?.caughtUp();
+    await this.#save(peer, { certificate });
+  }
+
+  async #save(peer: RegionId, { certificate }: { readonly certificate?: Certificate }): Promise<void> {
+    const before = this.#histories.get(peer)?.certificates ?? [];
+    const certificates = (certificate === undefined ? before : [certificate, ...before]).slice(0, CERTIFICATES_PER_PEER_MAX);
+    const history: History = { lastRunMs: this.#parts.time.nowMs(), certificates };
+    this.#histories.set(peer, history);
+    const stored = await this.#parts.table.document(historyName(peer));
+    await this.#parts.table.putDocument(historyName(peer), utf8(JSON.stringify(history)), stored?.revision);
+  }
+}
+
+const historyName = (peer: RegionId): string => `reconciled/${peer}`;
+const jobOf = (a: RegionId, b: RegionId): string => `reconcile/${[a, b].sort().join('/')}`;

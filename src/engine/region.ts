@@ -1,0 +1,328 @@
+// One region, put together: everything that happens between the ports, without knowing what is behind them.
+//
+// Starting, in this order: read the policies, take the clock's mark from the largest stamp stored, count what the last
+// run left unreplicated; from then on reads are answered. Ask the peers for their time and for the largest stamp of our
+// actor that they hold; then writes are. A region that starts as somebody new (a wiped or copied folder) first takes back
+// what its peers hold.
+
+import { utf8, utf8Text } from '../core/bytes.ts';
+import { ArchipelError, type ErrorCode } from '../core/errors.ts';
+import { PEER_PROBE_MS } from '../core/limits.ts';
+import type { Topology } from '../core/placement/topology.ts';
+import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
+import { maxStamp, parseStamp, STAMP_ZERO } from '../core/version/stamp.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import type { ChangeLog } from '../ports/change-log.ts';
+import { pause, type Cancel, type Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Peer } from '../ports/peer.ts';
+import type { DeadLetters, Queue } from '../ports/queue.ts';
+import type { Random } from '../ports/random.ts';
+import type { Table } from '../ports/table.ts';
+import { Applier } from './apply.ts';
+import { Catalog, COLLECTIONS } from './catalog.ts';
+import { Collections } from './collections.ts';
+import { Coordinator } from './coordinate.ts';
+import { decodeRecords, type Envelope } from './envelope.ts';
+import { FanOut } from './fan-out.ts';
+import { Lane } from './lane.ts';
+import { PeerDoor, type HelloAnswer } from './peer-door.ts';
+import { PeerLink } from './peer-link.ts';
+import { Reconciler } from './reconciler.ts';
+import { Timekeeper } from './timekeeper.ts';
+import { decodeState } from '../core/version/codec.ts';
+import type { State } from '../core/version/record.ts';
+
+export interface RegionParts {
+  readonly id: RegionId;
+  readonly incarnation: string;
+  /** The folder or table is not the one that this region last wrote: it may lack what its peers hold. */
+  readonly isNew: boolean;
+  /** A new incarnation, when a peer shows that this one has forgotten stamps. */
+  drawIncarnation(): Promise<string>;
+  readonly topology: Topology;
+  readonly table: Table;
+  readonly changes: ChangeLog;
+  readonly peers: readonly Peer[];
+  hints(peer: RegionId): Queue;
+  deadLetters(peer: RegionId): DeadLetters;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hash: HashFunction;
+  /** Of the digests, with a key that all regions of the deployment derive from its secret. */
+  readonly digestHash: HashFunction;
+  readonly reconcileEveryMs: number | undefined;
+}
+
+/** A commit in a system collection. */
+export type SystemListener = (collection: string, pk: Uint8Array, state: State) => void;
+
+/** Between the steps of a start. */
+export type Phase = 'starting' | 'recovering' | 'serving' | 'stopped';
+
+const HELLO_MS = 1_000;
+/** A hello that passes when both sides are up. Slower peers are asked again by the heartbeat. */
+const START_HELLO_MS = 400;
+const LISTEN_MS = 1_500;
+const LISTEN_STEP_MS = 100;
+const SWEEP_EVERY_MS = 1_000;
+const CHECKPOINT_EVERY_MS = 10_000;
+/** A new region whose peers cannot be reached serves after this long: an island answers alone. */
+const RECOVERY_MS_MAX = 60_000;
+
+export class Region {
+  readonly id: RegionId;
+  readonly catalog: Catalog;
+  readonly time: Timekeeper;
+  readonly links: ReadonlyMap<RegionId, PeerLink>;
+  readonly lanes: ReadonlyMap<RegionId, Lane>;
+  readonly applier: Applier;
+  readonly coordinator: Coordinator;
+  readonly collections: Collections;
+  readonly reconciler: Reconciler;
+  readonly door: PeerDoor;
+  readonly parts: RegionParts;
+  readonly #fanOut: FanOut;
+  readonly #timers = new Set<Cancel>();
+  readonly #listeners = new Set<SystemListener>();
+  #actor: ActorId;
+  #phase: Phase = 'starting';
+  #forward: (request: Uint8Array) => Promise<Uint8Array> = () => Promise.reject(new ArchipelError('internal', 'This region takes no forwarded requests.'));
+
+  constructor(parts: RegionParts) {
+    this.parts = parts;
+    this.id = parts.id;
+    this.#actor = makeActor(parts.id, parts.incarnation);
+    const { table, clock, hash, log, topology, digestHash } = parts;
+    const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
+    this.time = new Timekeeper(clock, largest, () => parts.peers.length > 0);
+    this.catalog = new Catalog({ region: parts.id, topology, hash });
+    const actor = (): ActorId => this.#actor;
+    const speaker = { region: parts.id, actor, topology: () => this.catalog.version };
+    this.links = new Map(parts.peers.map((peer) => [peer.id, new PeerLink(peer, speaker, this.time, log)]));
+    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, hints: parts.hints(id), table, catalog: this.catalog, clock, log })]));
+    const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links };
+    this.applier = new Applier({ ...shared, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
+    this.coordinator = new Coordinator(shared);
+    this.collections = new Collections({ ...shared, applier: this.applier });
+    this.reconciler = new Reconciler({ ...shared, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
+    this.#fanOut = new FanOut({ region: parts.id, changes: parts.changes, catalog: this.catalog, lanes: this.lanes, log });
+    this.door = new PeerDoor({
+      ...shared,
+      applier: this.applier,
+      lanes: this.lanes,
+      keyedHash: digestHash,
+      envelope: () => this.#envelope(),
+      forward: (request) => this.#forward(request),
+      certified: (certificate) => this.reconciler.certified(certificate),
+    });
+  }
+
+  get actor(): ActorId {
+    return this.#actor;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  #envelope(): Envelope {
+    return { from: this.id, actor: this.#actor, wallMs: this.time.wallMs(), clock: this.time.status(), topology: this.catalog.version };
+  }
+
+  /** How requests that other regions pass on are answered here: set by the HTTP layer. */
+  answerForwarded(forward: (request: Uint8Array) => Promise<Uint8Array>): void {
+    this.#forward = forward;
+  }
+
+  /** Told of every commit in a system collection, before its writer is answered. */
+  onSystemChange(listener: SystemListener): void {
+    this.#listeners.add(listener);
+  }
+
+  // Starting ----------------------------------------------------------------------------------------------------------------
+
+  /** Resolves when reads can be answered; `ready` when writes can. */
+  async start(): Promise<{ readonly ready: Promise<void> }> {
+    await this.catalog.load(this.parts.table);
+    this.#learnFromChanges();
+    await this.#loadPauses();
+    await this.#fanOut.start();
+    await this.reconciler.start();
+    return { ready: this.#becomeReady() };
+  }
+
+  /**
+   * Instead of `start`, where a process exists only while it answers (Lambda): serves, but nothing recurs and nothing is
+   * sent behind an answer. Another process sends the writes; keeping `catalog` up to date is the caller's.
+   */
+  open(): void {
+    this.#fanOut.stop(); // and the lanes with it
+    this.time.finishStart();
+    this.#phase = 'serving';
+  }
+
+  #learnFromChanges(): void {
+    this.parts.changes.subscribe((entries) => {
+      for (const { key, image } of entries) {
+        if (key.group !== this.catalog.systemGroup || image === undefined) continue;
+        if (key.collection === COLLECTIONS) this.#learn(key, image);
+        for (const listener of this.#listeners) listener(key.collection, key.pk, decodeState(image));
+      }
+    });
+  }
+
+  #learn(key: Parameters<Catalog['learn']>[0], image: Uint8Array): void {
+    const before = this.catalog.find(utf8Text(key.pk) ?? '')?.policy.conflict;
+    const collection = this.catalog.learn(key, decodeState(image));
+    if (collection === undefined) return;
+    if (before === 'siblings' && collection.policy.conflict === 'lww') {
+      this.collections.collapse(collection).catch((error: unknown) => this.parts.log.write('error', 'collection.collapse-failed', { collection: collection.name, error: String(error) }));
+    }
+  }
+
+  async #becomeReady(): Promise<void> {
+    await Promise.all([...this.links.values()].map((link) => this.#hello(link, START_HELLO_MS)));
+    if (this.links.size > 0 && !this.time.hasWitness()) await this.#listen();
+    this.time.finishStart();
+    if (this.parts.isNew && this.links.size > 0) await this.#recover();
+    this.#phase = 'serving';
+    this.#every(PEER_PROBE_MS, () => this.#heartbeat());
+    this.#every(SWEEP_EVERY_MS, () => this.#sweep());
+    this.#every(CHECKPOINT_EVERY_MS, () => this.#finishPending());
+    this.reconciler.startSchedule();
+  }
+
+  /** Nobody can be reached; but perhaps we are reached, by somebody who shows that our clock is wrong. */
+  async #listen(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < LISTEN_MS && !this.time.hasWitness(); waitedMs += LISTEN_STEP_MS) await pause(this.parts.clock, LISTEN_STEP_MS);
+  }
+
+  /** Says hello: compares clocks, and asks whether we have forgotten stamps of our own. */
+  async #hello(link: PeerLink, timeoutMs: number): Promise<boolean> {
+    try {
+      const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: this.#actor })), timeoutMs)) ?? '') as HelloAnswer;
+      const theirs = answer.largest === null ? undefined : parseStamp(answer.largest);
+      const mine = this.parts.table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
+      if (theirs !== undefined && theirs > mine) await this.#forgot();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #forgot(): Promise<void> {
+    const before = this.#actor;
+    this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
+    this.parts.log.write('error', 'region.forgot', { before, now: this.#actor, meaning: 'this store is older than what it has sent' });
+  }
+
+  /** Takes back what the reachable peers hold, the policies first. */
+  async #recover(): Promise<void> {
+    this.#phase = 'recovering';
+    const reachable = [...this.links.values()].filter((link) => link.isUp() && link.actor !== undefined).map(({ id }) => id);
+    this.parts.log.write('info', 'region.recovering', { from: reachable });
+    const deadline = new Promise<void>((resolve) => this.#timers.add(this.parts.clock.after(RECOVERY_MS_MAX, resolve)));
+    await Promise.race([this.#takeBack(reachable), deadline]);
+  }
+
+  async #takeBack(peers: readonly RegionId[]): Promise<void> {
+    await this.reconciler.run({ peers, groups: [this.catalog.systemGroup], hasty: true }).finished;
+    const { pairs } = await this.#finished(peers);
+    this.parts.log.write('info', 'region.recovered', { pulled: pairs.reduce((sum, { pulled }) => sum + pulled, 0) });
+  }
+
+  async #finished(peers: readonly RegionId[]): Promise<{ readonly pairs: readonly { readonly pulled: number }[] }> {
+    const run = this.reconciler.run({ peers, hasty: true });
+    await run.finished;
+    return run;
+  }
+
+  // Recurring ---------------------------------------------------------------------------------------------------------------
+
+  #every(ms: number, task: () => Promise<void>): void {
+    const next = (): void => {
+      const cancel = this.parts.clock.after(ms, () => {
+        this.#timers.delete(cancel);
+        task().then(
+          () => next(),
+          (error: unknown) => {
+            this.parts.log.write('warn', 'region.task-failed', { error: String(error) });
+            next();
+          },
+        );
+      });
+      this.#timers.add(cancel);
+    };
+    if (this.#phase !== 'stopped') next();
+  }
+
+  async #heartbeat(): Promise<void> {
+    const quiet = [...this.links.values()].filter((link) => (link.isUp() ? link.silentMs() >= PEER_PROBE_MS : link.mayTry()));
+    // A hint may have become visible again, or room on the disk: nothing else would tell the lane.
+    for (const lane of this.lanes.values()) lane.wake();
+    await Promise.all(quiet.map((link) => this.#hello(link, HELLO_MS)));
+  }
+
+  async #sweep(): Promise<void> {
+    await this.parts.table.digests?.sweep(this.time.nowMs());
+  }
+
+  /** A policy whose creator went away in the middle is finished by whoever finds it. */
+  async #finishPending(): Promise<void> {
+    for (const { name, policy } of this.catalog.list()) if (!policy.active) await this.collections.finish(name);
+  }
+
+  async stop(): Promise<void> {
+    this.#phase = 'stopped';
+    for (const cancel of this.#timers) cancel();
+    this.#fanOut.stop();
+    await this.reconciler.stop();
+  }
+
+  // What a request must pass --------------------------------------------------------------------------------------------------
+
+  /** @throws ArchipelError `region-recovering`, `region-fenced`, `region-draining` */
+  assertServing(): void {
+    if (this.#phase === 'recovering') throw refusal('region-recovering', 'This region is taking back what its peers hold.');
+    if (this.#phase === 'stopped') throw refusal('overloaded', 'This region is stopping.');
+    const { state } = this.catalog.self;
+    if (state === 'fenced' || state === 'lost') throw refusal('region-fenced', 'This region is fenced.');
+  }
+
+  // Replication ---------------------------------------------------------------------------------------------------------------
+
+  /** Holds back both directions with this peer, on this side, until resumed; also over a restart. */
+  async setPaused(peer: RegionId, paused: boolean): Promise<void> {
+    const lane = this.lanes.get(peer);
+    if (lane === undefined) throw new ArchipelError('not-found', `${peer} is not a peer of this region.`);
+    lane.setPaused(paused);
+    const names = [...this.lanes].filter(([, each]) => each.isPaused).map(([id]) => id);
+    const stored = await this.parts.table.document(PAUSES);
+    await this.parts.table.putDocument(PAUSES, utf8(JSON.stringify(names)), stored?.revision);
+  }
+
+  async #loadPauses(): Promise<void> {
+    const stored = await this.parts.table.document(PAUSES);
+    if (stored === undefined) return;
+    for (const peer of JSON.parse(utf8Text(stored.bytes) ?? '[]') as RegionId[]) this.lanes.get(peer)?.setPaused(true);
+  }
+
+  /** Merges dead letters again. Answers how many were merged; the others stay. */
+  async replayDeadLetters(peer: RegionId): Promise<number> {
+    const letters = this.parts.deadLetters(peer);
+    let merged = 0;
+    for (const letter of await letters.list(1_000)) {
+      const receipts = await this.applier.apply(peer, decodeRecords(letter.body));
+      if (!receipts.every((receipt) => receipt === 'applied' || receipt === 'dead')) continue;
+      await letters.remove([letter.id]); // one that is still dead was added anew, with its reason
+      merged += receipts.filter((receipt) => receipt === 'applied').length;
+    }
+    return merged;
+  }
+}
+
+const PAUSES = 'paused';
+
+const refusal = (code: ErrorCode, message: string): ArchipelError => new ArchipelError(code, message);

@@ -1,0 +1,261 @@
+// The edge: sends each request to the nearest region that holds the key's partition, and to the next one when that fails,
+// writes too, under the same operation id. It holds no key: Authorization is passed on, and what the edge must know to
+// route (where a collection is placed) it asks with the client's own.
+
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { toHex, utf8Text } from '../core/bytes.ts';
+import { ArchipelError } from '../core/errors.ts';
+import { hashOf, type GroupId } from '../core/keys/item-key.ts';
+import { BATCH_BYTES_MAX, EDGE_ATTEMPT_MS, EDGE_ATTEMPTS_MAX, REQUEST_DEADLINE_MS } from '../core/limits.ts';
+import { groupOf, placePartitions, type PartitionMap, type Placement } from '../core/placement/placement.ts';
+import type { RegionEntry, Topology } from '../core/placement/topology.ts';
+import { Breaker } from '../core/routing/breaker.ts';
+import { nearestFirst, routeOrder, type Place } from '../core/routing/nearest.ts';
+import { isRegionId, type RegionId } from '../core/version/dot.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import { uuidV7, type Random } from '../ports/random.ts';
+import { Call, rawPathOf, type HttpContext, type HttpEnvironment } from './call.ts';
+import { endToEnd, viewerOf } from './forward.ts';
+import { keyOf } from './items.ts';
+import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics } from './openmetrics.ts';
+import { problemResponse, toArchipelError } from './problem.ts';
+import { keyFromQuery, keyFromSegment, percentDecodeText } from './target.ts';
+
+export interface RegionAnswer {
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly body: Uint8Array;
+}
+
+/** How the edge reaches a region: as any client does. */
+export interface RegionClient {
+  /** Rejects with `details.unsent` true when the request certainly did not arrive. */
+  send(request: { readonly method: string; readonly target: string; readonly headers: readonly (readonly [string, string])[]; readonly body: Uint8Array | undefined; readonly timeoutMs: number }): Promise<RegionAnswer>;
+}
+
+export interface EdgeParts {
+  readonly topology: Topology;
+  readonly clients: ReadonlyMap<RegionId, RegionClient>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hash: HashFunction;
+}
+
+/** Routes of one pk go by key; the fourth segment says which. */
+const BY_KEY: ReadonlySet<string> = new Set(['items', 'explain', 'ranges']);
+/** Statuses that another region may do better on. */
+const TRY_ELSEWHERE: ReadonlySet<number> = new Set([421, 502, 503, 504]);
+const POLICIES_MAX = 10_000;
+const NOBODY = { id: 'edge', scopes: new Set<never>(), collections: ['*'] };
+
+export class Edge {
+  readonly #parts: EdgeParts;
+  readonly #breakers: ReadonlyMap<RegionId, Breaker>;
+  readonly #placements = new Map<string, GroupId>();
+  readonly #maps = new Map<GroupId, PartitionMap>();
+  readonly stats = { requests: 0, retried: 0, failed: 0 };
+  readonly #served = new Map<RegionId, number>();
+
+  constructor(parts: EdgeParts) {
+    this.#parts = parts;
+    this.#breakers = new Map([...parts.clients.keys()].map((id) => [id, new Breaker()]));
+  }
+
+  #isHealthy(id: RegionId): boolean {
+    return this.#breakers.get(id)?.isHealthy(this.#parts.clock.monotonicMs()) === true;
+  }
+
+  // Choosing ------------------------------------------------------------------------------------------------------------------
+
+  /** The regions to try, in order. */
+  async order(call: Call, viewer: Place | undefined): Promise<RegionEntry[]> {
+    const { topology } = this.#parts;
+    const everywhere = topology.regions.map(({ id }) => id);
+    const asked = call.field('region')?.trim();
+    if (asked !== undefined && !BY_KEY.has(call.segments[3] ?? '')) return [this.#named(asked)];
+    const holders = (await this.#holders(call, viewer)) ?? everywhere;
+    return routeOrder({ holders, regions: topology.regions, viewer, isHealthy: (id) => this.#isHealthy(id) });
+  }
+
+  #named(id: string): RegionEntry {
+    const entry = isRegionId(id) ? this.#parts.topology.regions.find((region) => region.id === id) : undefined;
+    if (entry === undefined) throw new ArchipelError('bad-request', `There is no region ${id} here.`);
+    return entry;
+  }
+
+  /** The holders of the partition that a request is about; undefined when it is about none, or placement is not known. */
+  async #holders(call: Call, viewer: Place | undefined): Promise<readonly RegionId[] | undefined> {
+    const [v1, c, name, what] = call.segments;
+    if (v1 !== 'v1' || c !== 'c' || name === undefined || !BY_KEY.has(what ?? '')) return undefined;
+    const pk = what === 'ranges' ? rangePk(call) : keyOf(call).pk;
+    const collection = percentDecodeText(name);
+    const map = await this.#map(call, collection, viewer);
+    return map?.[hashOf(collection, pk, this.#parts.hash)[0] as number];
+  }
+
+  async #map(call: Call, collection: string, viewer: Place | undefined): Promise<PartitionMap | undefined> {
+    const known = this.#placements.get(collection);
+    if (known !== undefined) return this.#maps.get(known);
+    const placement = await this.#askPlacement(call, collection, viewer);
+    if (placement === undefined) return undefined;
+    const group = groupOf(placement, this.#parts.hash);
+    if (!this.#maps.has(group)) this.#maps.set(group, placePartitions(group, placement, this.#parts.topology, this.#parts.hash));
+    if (this.#placements.size >= POLICIES_MAX) this.#placements.clear();
+    this.#placements.set(collection, group);
+    return this.#maps.get(group);
+  }
+
+  /** Placement is fixed at creation, so one answer is good for ever. Asked with the client's key; no answer steers nothing. */
+  async #askPlacement(call: Call, collection: string, viewer: Place | undefined): Promise<Placement | undefined> {
+    const authorization = call.field('authorization');
+    const headers = authorization === undefined ? [] : [['authorization', authorization] as const];
+    for (const { id } of nearestFirst(this.#parts.topology.regions, viewer).filter((region) => this.#isHealthy(region.id)).slice(0, 2)) {
+      try {
+        const answer = await this.#ask(id, { method: 'GET', target: `/v1/c/${encodeURIComponent(collection)}`, headers, body: undefined, timeoutMs: EDGE_ATTEMPT_MS });
+        if (answer.status !== 200) return undefined;
+        const { regions, replicas } = JSON.parse(utf8Text(answer.body) ?? '') as Placement;
+        return { regions, replicas };
+      } catch {
+        continue;
+      }
+    }
+    return undefined;
+  }
+
+  // Sending -------------------------------------------------------------------------------------------------------------------
+
+  async #ask(id: RegionId, request: Parameters<RegionClient['send']>[0]): Promise<RegionAnswer> {
+    const breaker = this.#breakers.get(id);
+    const client = this.#parts.clients.get(id);
+    if (client === undefined) throw new ArchipelError('no-region-available', `${id} has no address here.`, { unsent: true });
+    try {
+      const answer = await client.send(request);
+      breaker?.succeed(this.#parts.clock.monotonicMs());
+      return answer;
+    } catch (error) {
+      breaker?.fail(this.#parts.clock.monotonicMs());
+      throw error;
+    }
+  }
+
+  async handle(context: HttpContext): Promise<Response> {
+    this.stats.requests++;
+    const startedMs = this.#parts.clock.monotonicMs();
+    const call = new Call({ context, principal: NOBODY, startedMs });
+    const { method, headers } = context.req.raw;
+    const viewer = viewerOf(headers, call.rawTarget);
+    const body = method === 'GET' || method === 'HEAD' ? undefined : await call.body(BATCH_BYTES_MAX);
+    const order = await this.order(call, viewer);
+    const isKeyed = BY_KEY.has(call.segments[3] ?? '') || call.segments[3] === 'batch';
+    const sent = endToEnd(headers).map(([name, value]) => [name, value] as const);
+    const isWrite = method !== 'GET' && method !== 'HEAD';
+    if (isWrite && isKeyed && !headers.has('idempotency-key')) sent.push(['idempotency-key', uuidV7(this.#parts.random, this.#parts.clock.wallMs())]);
+    return this.#attempts(order, { method, target: call.rawTarget, headers: sent, body }, { startedMs, isWrite, mayRepeat: !isWrite || isKeyed });
+  }
+
+  async #attempts(
+    order: readonly RegionEntry[],
+    request: Omit<Parameters<RegionClient['send']>[0], 'timeoutMs'>,
+    how: { readonly startedMs: number; readonly isWrite: boolean; readonly mayRepeat: boolean },
+  ): Promise<Response> {
+    let last: RegionAnswer | undefined;
+    let isUnknown = false;
+    for (const [at, { id }] of order.slice(0, EDGE_ATTEMPTS_MAX).entries()) {
+      const leftMs = REQUEST_DEADLINE_MS - (this.#parts.clock.monotonicMs() - how.startedMs);
+      if (leftMs <= 0) break;
+      if (at > 0) this.stats.retried++;
+      // A healthy breaker's half-open trial is taken here; the others wait for its outcome in another region.
+      if (this.#breakers.get(id)?.allows(this.#parts.clock.monotonicMs()) === false && at < order.length - 1) continue;
+      // Only what may be repeated elsewhere is cut short; the rest gets the whole time.
+      const timeoutMs = how.mayRepeat ? Math.min(EDGE_ATTEMPT_MS, leftMs) : leftMs;
+      try {
+        const answer = await this.#ask(id, { ...request, timeoutMs });
+        if (!TRY_ELSEWHERE.has(answer.status)) return this.#pass(id, answer);
+        last = answer;
+        if (answer.status === 504) isUnknown = true;
+        if (!how.mayRepeat && answer.status === 504) break;
+      } catch (error) {
+        const unsent = error instanceof ArchipelError && error.details['unsent'] === true;
+        if (!unsent) isUnknown = how.isWrite;
+        this.#parts.log.write('warn', 'edge.attempt-failed', { region: id, error: String(error) });
+        if (!unsent && !how.mayRepeat) break;
+      }
+    }
+    this.stats.failed++;
+    if (isUnknown && how.isWrite) throw new ArchipelError('write-outcome-unknown', 'A region may have done the write, but its answer is lost. Retry with the same Idempotency-Key.');
+    if (last !== undefined) return this.#pass(undefined, last);
+    throw new ArchipelError('no-region-available', 'No region that could answer can be reached.');
+  }
+
+  #pass(id: RegionId | undefined, { status, headers, body }: RegionAnswer): Response {
+    if (id !== undefined) this.#served.set(id, (this.#served.get(id) ?? 0) + 1);
+    const fields = Object.fromEntries(headers.filter(([name]) => name.toLowerCase() !== 'content-length'));
+    const empty = status === 204 || status === 304;
+    return new Response(empty ? null : (body as Uint8Array<ArrayBuffer>), { status, headers: fields });
+  }
+
+  /** For `/metrics`: is this key good for reading? The edge cannot tell; the nearest region can. */
+  async mayRead(authorization: string | undefined): Promise<RegionAnswer> {
+    const [nearest] = this.#parts.topology.regions.filter(({ id }) => this.#isHealthy(id));
+    if (nearest === undefined) throw new ArchipelError('no-region-available', 'No region can be reached.');
+    return this.#ask(nearest.id, { method: 'GET', target: '/v1/certificates', headers: authorization === undefined ? [] : [['authorization', authorization]], body: undefined, timeoutMs: EDGE_ATTEMPT_MS });
+  }
+
+  metrics(): string {
+    const regions = [...this.#breakers].map(([id, breaker]) => ({ labels: { region: id }, value: breaker.isHealthy(this.#parts.clock.monotonicMs()) ? 1 : 0 }));
+    return renderMetrics([
+      counter('edge_requests', 'Requests, second attempts, failures.', byField('what', this.stats)),
+      counter('edge_served', 'Requests by the region that answered.', byField('region', Object.fromEntries(this.#served))),
+      gauge('edge_region_up', '1 while the breaker towards the region is not open.', regions),
+    ]);
+  }
+
+  get isReady(): boolean {
+    return this.#parts.topology.regions.some(({ id }) => this.#isHealthy(id));
+  }
+}
+
+function rangePk(call: Call): Uint8Array {
+  const segment = call.segments[4];
+  if (segment !== undefined) return keyFromSegment(segment);
+  const raw = call.rawQuery('pk');
+  if (raw === undefined) throw new ArchipelError('key-invalid', 'Name the pk in the path or as ?pk=.');
+  return keyFromQuery(raw, call.query('keys'));
+}
+
+export type EdgeApp = OpenAPIHono<{ Bindings: HttpEnvironment }>;
+
+export function createEdgeApp(parts: EdgeParts): { readonly app: EdgeApp; readonly edge: Edge } {
+  const edge = new Edge(parts);
+  const app: EdgeApp = new OpenAPIHono<{ Bindings: HttpEnvironment }>({ getPath: rawPathOf });
+  const fail = (error: unknown): Response => {
+    const instance = toHex(parts.random.bytes(8));
+    const known = toArchipelError(error);
+    if (known.code === 'internal') parts.log.write('error', 'edge.failed', { requestId: instance, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    return problemResponse(known, { instance }, { ...(known.details['headers'] as Record<string, string> | undefined), 'request-id': instance });
+  };
+  const plain = (body: string, status = 200): Response => new Response(body, { status, headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' } });
+  app.get('/livez', () => plain('ok\n'));
+  app.get('/readyz', () => (edge.isReady ? plain('ok\n') : plain('not ready\n', 503)));
+  app.get('/metrics', async (context) => {
+    try {
+      const { status, headers, body } = await edge.mayRead(context.req.header('authorization'));
+      if (status !== 200) return new Response(body as Uint8Array<ArrayBuffer>, { status, headers: Object.fromEntries(headers) });
+      return new Response(edge.metrics(), { headers: { 'content-type': OPENMETRICS_TYPE, 'cache-control': 'no-store' } });
+    } catch (error) {
+      return fail(error);
+    }
+  });
+  app.all('*', async (context) => {
+    try {
+      return await edge.handle(context);
+    } catch (error) {
+      return fail(error);
+    }
+  });
+  app.onError((error) => fail(error));
+  return { app, edge };
+}

@@ -1,0 +1,332 @@
+// One item: GET, HEAD, PUT, PATCH, DELETE.
+
+import { EMPTY, toBase64Url, toHex, utf8 } from '../core/bytes.ts';
+import { ArchipelError, isArchipelError } from '../core/errors.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
+import { REQUEST_DEADLINE_MS, VALUE_BYTES_HARD_MAX } from '../core/limits.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import { distinctValues, type DottedValue, type State } from '../core/version/record.ts';
+import { acceptedTags, canonicalDot, tagOf, tagOfDots } from '../core/version/tag.ts';
+import { findOperation } from '../core/version/operations.ts';
+import { joinVectors } from '../core/version/version-vector.ts';
+import type { TagCondition, Write, WriteRefusal } from '../core/version/write.ts';
+import type { Collection } from '../engine/catalog.ts';
+import type { ReplicationTarget, WriteResult } from '../engine/coordinate.ts';
+import { requirePk } from '../auth/keys.ts';
+import type { Call } from './call.ts';
+import {
+  checkContentType,
+  isJsonType,
+  isNotModified,
+  parseContentDigest,
+  parseIdempotencyKey,
+  parseIfMatch,
+  parseIfNoneMatch,
+  parsePrefer,
+  parseReplicateTo,
+  parseTtl,
+  quality,
+  quoted,
+  type Preferences,
+} from './fields.ts';
+import { parseExactJson, parseUnambiguousJson } from './json.ts';
+import { mergePatch } from './merge-patch.ts';
+import { siblingsJson, siblingsMultipart, toBase64, winnerOf } from './representation.ts';
+import type { Service } from './service.ts';
+import { keyFromQuery, keyFromSegment, segmentFromKey } from './target.ts';
+
+export interface NamedItem {
+  readonly collection: Collection;
+  readonly key: ItemKey;
+}
+
+/** From `/v1/c/{collection}/<what>/{pk}[/{sk}]`, or `?pk=&sk=`. A key that is not for the item learns nothing of it. */
+export function namedItem(service: Service, call: Call): NamedItem {
+  const { pk, sk } = keyOf(call);
+  requirePk(call.principal, pk);
+  const collection = service.region.catalog.require(call.collectionName);
+  return { collection, key: service.region.catalog.key(collection, pk, sk) };
+}
+
+export function keyOf(call: Call): { readonly pk: Uint8Array; readonly sk: Uint8Array } {
+  const [pk, sk, ...rest] = call.segments.slice(4);
+  if (pk !== undefined) {
+    if (rest.length > 0) throw new ArchipelError('key-invalid', 'A path names a pk and at most one sk; a slash in a key is %2F.');
+    return { pk: keyFromSegment(pk), sk: sk === undefined ? EMPTY : keyFromSegment(sk) };
+  }
+  const encoding = call.query('keys');
+  const rawPk = call.rawQuery('pk');
+  if (rawPk === undefined) throw new ArchipelError('key-invalid', 'Name the item in the path or as ?pk=&sk=.');
+  return { pk: keyFromQuery(rawPk, encoding), sk: keyFromQuery(call.rawQuery('sk') ?? '', encoding) };
+}
+
+export class ItemRoutes {
+  readonly #service: Service;
+
+  constructor(service: Service) {
+    this.#service = service;
+  }
+
+  // Reading -----------------------------------------------------------------------------------------------------------------
+
+  async get(call: Call, { key }: NamedItem): Promise<Response> {
+    const state = await this.#service.region.coordinator.read(key);
+    const nowMs = this.#service.nowMs();
+    const values = state === undefined ? [] : distinctValues(state, nowMs);
+    const [only] = values;
+    if (state === undefined || only === undefined) return this.#absent(key, state);
+    this.#checkRead(call, state, nowMs);
+    return values.length === 1 ? this.#single(call, key, state, only) : this.#several(call, key, state, values, nowMs);
+  }
+
+  #absent(key: ItemKey, state: State | undefined): never {
+    const context = state === undefined ? {} : { 'causal-context': this.#service.tokens.mint(key, state.context) };
+    throw new ArchipelError('not-found', 'There is no such item here.', { headers: { ...context, 'served-by': this.#service.servedBy(state) } });
+  }
+
+  #checkRead(call: Call, state: State, nowMs: number): void {
+    const wanted = parseIfMatch(call.field('if-match'));
+    if (wanted === undefined || wanted === '*') return;
+    const tags = acceptedTags(state, nowMs, this.#service.hash);
+    if (!wanted.some((tag) => tags.includes(tag))) throw new ArchipelError('precondition-failed', 'The item has another tag.', { headers: { etag: quoted(tags[0] as string), 'served-by': this.#service.servedBy(state) } });
+  }
+
+  #single(call: Call, key: ItemKey, state: State, { dot, value }: DottedValue): Response {
+    const tag = tagOfDots([canonicalDot(state.operations, dot)], this.#service.hash);
+    const headers = this.#service.headers(call, state, { etag: quoted(tag), 'causal-context': this.#service.tokens.mint(key, state.context) });
+    if (isNotModified(call.field('if-none-match'), tag)) return new Response(null, { status: 304, headers });
+    headers['content-type'] = value.contentType;
+    if (value.expiresMs !== undefined) headers['sunset'] = new Date(value.expiresMs).toUTCString();
+    return this.#withDigest(call, 200, value.bytes, headers);
+  }
+
+  /** RFC 9530: the digest is told when it is asked for. */
+  #withDigest(call: Call, status: number, bytes: Uint8Array, headers: Record<string, string>): Response {
+    if (call.field('want-content-digest') !== undefined) headers['content-digest'] = `sha-256=:${toBase64(this.#service.hash(bytes))}:`;
+    return new Response(bytes as Uint8Array<ArrayBuffer>, { status, headers });
+  }
+
+  #several(call: Call, key: ItemKey, state: State, values: readonly DottedValue[], nowMs: number): Response {
+    const prefer = parsePrefer(call.field('prefer'));
+    const tag = tagOf(state, nowMs, this.#service.hash) as string;
+    const context = this.#service.tokens.mint(key, state.context);
+    const base = { 'causal-context': context, conflicts: String(values.length), ...(prefer.siblings === undefined ? {} : { 'preference-applied': `siblings=${prefer.siblings}` }) };
+    const answer = (status: number, body: Uint8Array, type: string, representation: string): Response => {
+      const headers = this.#service.headers(call, state, { ...base, etag: quoted(tag, representation) });
+      if (isNotModified(call.field('if-none-match'), tag, representation)) return new Response(null, { status: 304, headers });
+      return this.#withDigest(call, status, body, { ...headers, 'content-type': type });
+    };
+    const winner = winnerOf(values);
+    if (prefer.siblings === 'winner' && winner !== undefined) return answer(200, winner.value.bytes, winner.value.contentType, 'winner');
+    const status = prefer.siblings === 'all' ? 200 : 300;
+    const accept = call.field('accept');
+    const [json, multipart] = [quality(accept, 'application/json'), quality(accept, 'multipart/mixed')];
+    if (json === 0 && multipart === 0) throw new ArchipelError('not-acceptable', 'Siblings come as application/json or multipart/mixed.');
+    if (json >= multipart) return answer(status, utf8(siblingsJson(values, state, context)), 'application/json', 'json');
+    const { body, boundary } = siblingsMultipart(values, state, this.#service.hash);
+    return answer(status, body, `multipart/mixed; boundary=${boundary}`, 'multipart');
+  }
+
+  // Writing -----------------------------------------------------------------------------------------------------------------
+
+  async put(call: Call, item: NamedItem): Promise<Response> {
+    const contentType = checkContentType(call.field('content-type'));
+    const ttl = parseTtl(call.field('item-ttl'));
+    const bytes = await call.body(VALUE_BYTES_HARD_MAX);
+    this.#checkDigest(call, bytes);
+    const value = this.#service.value(bytes, contentType, item.collection, item.key, this.#service.expiryOf(ttl, item.collection));
+    const payload = `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`;
+    return this.#write(call, item, { value, ...this.#conditions(call, item.key), ...this.#operation(call, payload) });
+  }
+
+  async remove(call: Call, item: NamedItem): Promise<Response> {
+    return this.#write(call, item, { ...this.#conditions(call, item.key), ...this.#operation(call, 'DELETE') });
+  }
+
+  #checkDigest(call: Call, bytes: Uint8Array): void {
+    const digest = parseContentDigest(call.field('content-digest'));
+    if (digest !== undefined && digest !== toBase64(this.#service.hash(bytes))) throw new ArchipelError('bad-request', 'The body does not have the Content-Digest that was sent with it.');
+  }
+
+  #conditions(call: Call, key: ItemKey): Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
+    const token = call.field('causal-context');
+    const ifMatch = parseIfMatch(call.field('if-match'));
+    const ifNoneMatch = parseIfNoneMatch(call.field('if-none-match'));
+    return {
+      ...(token === undefined ? {} : { context: this.#service.tokens.read(key, token) }),
+      ...(ifMatch === undefined ? {} : { ifMatch }),
+      ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
+    };
+  }
+
+  #operation(call: Call, payload: string): Pick<Write, 'operation'> {
+    const operation = this.#service.operation(parseIdempotencyKey(call.field('idempotency-key')), payload);
+    return operation === undefined ? {} : { operation };
+  }
+
+  async #write(call: Call, { collection, key }: NamedItem, write: Write): Promise<Response> {
+    const prefer = parsePrefer(call.field('prefer'));
+    const target = this.#target(parseReplicateTo(call.field('replicate-to')), key);
+    const result = await this.#service.region.coordinator.write(key, write, { requireContext: collection.policy.requireContext === true });
+    const replicated = await this.#replicate(key, result, target, prefer);
+    return this.#answerWrite(call, { collection, key }, write, result, { prefer, target, replicated });
+  }
+
+  #target(target: ReplicationTarget | undefined, key: ItemKey): ReplicationTarget | undefined {
+    if (target === undefined) return undefined;
+    const holders = this.#service.region.catalog.holdersOf(key) ?? [];
+    if (target.type === 'regions') {
+      const foreign = target.regions.find((region) => !holders.includes(region));
+      if (foreign !== undefined) throw new ArchipelError('bad-request', `${foreign} does not hold this item.`);
+      return { type: 'regions', regions: target.regions.filter((region) => region !== this.#service.region.id) };
+    }
+    if (target.count > holders.length - 1) throw new ArchipelError('bad-request', `Only ${holders.length - 1} other regions hold this item.`);
+    return target;
+  }
+
+  async #replicate(key: ItemKey, result: WriteResult, target: ReplicationTarget | undefined, prefer: Preferences): Promise<readonly RegionId[]> {
+    const isWritten = result.decision.type === 'commit' || result.decision.type === 'duplicate';
+    if (target === undefined || !isWritten || result.state === undefined) return [];
+    const timeoutMs = Math.min(REQUEST_DEADLINE_MS, (prefer.waitSeconds ?? REQUEST_DEADLINE_MS / 1_000) * 1_000);
+    return this.#service.region.coordinator.replicate(key, result.state, target, timeoutMs);
+  }
+
+  #answerWrite(
+    call: Call,
+    item: NamedItem,
+    write: Write,
+    result: WriteResult,
+    more: { readonly prefer: Preferences; readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] },
+  ): Response {
+    const { decision, state } = result;
+    if (decision.type === 'refused') throw this.#refused(decision.code, item.key, state);
+    const headers = this.#service.headers(call, state, this.#writeFields(item.key, write, result, more));
+    const wanted = more.target === undefined ? 0 : more.target.type === 'count' ? more.target.count : more.target.regions.length;
+    if (more.replicated.length < wanted) return new Response(null, { status: 202, headers: { ...headers, ...applied(more, undefined) } });
+    const created = decision.type === 'commit' && write.value !== undefined && result.created;
+    const path = created ? { location: locationOf(item) } : {};
+    if (more.prefer.return === 'representation' && write.value !== undefined && decision.type === 'commit' && decision.outcome === 'stored') {
+      const fields = { ...headers, ...path, ...applied(more, 'return=representation'), 'content-type': write.value.contentType };
+      return this.#withDigest(call, created ? 201 : 200, write.value.bytes, fields);
+    }
+    const fields = { ...headers, ...path, ...applied(more, more.prefer.return === 'minimal' ? 'return=minimal' : undefined) };
+    return new Response(null, { status: created ? 201 : 204, headers: fields });
+  }
+
+  #writeFields(key: ItemKey, write: Write, { decision, state }: WriteResult, more: { readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] }): Record<string, string> {
+    const nowMs = this.#service.nowMs();
+    const values = state === undefined ? [] : distinctValues(state, nowMs);
+    // A bare vector would cover siblings that this client has not seen: it comes with one value, or with none left.
+    const mayTellContext = state !== undefined && decision.type !== 'superseded' && values.length <= 1;
+    const tag = this.#tagAfter(write, decision, state, nowMs);
+    const [only] = values;
+    return {
+      'write-outcome': decision.type === 'commit' ? decision.outcome : decision.type,
+      ...(tag === undefined ? {} : { etag: quoted(tag) }),
+      ...(mayTellContext ? { 'causal-context': this.#service.tokens.mint(key, state.context) } : {}),
+      ...(write.value?.expiresMs === undefined || only === undefined ? {} : { sunset: new Date(write.value.expiresMs).toUTCString() }),
+      ...(more.target === undefined ? {} : { 'replicated-to': `(${more.replicated.map((region) => `"${region}"`).join(' ')})` }),
+    };
+  }
+
+  #tagAfter(write: Write, decision: WriteResult['decision'], state: State | undefined, nowMs: number): string | undefined {
+    if (write.value === undefined || state === undefined || decision.type === 'superseded') return undefined;
+    if (decision.type === 'duplicate') return tagOfDots([canonicalDot(state.operations, decision.entry.dot)], this.#service.hash);
+    return tagOf(state, nowMs, this.#service.hash);
+  }
+
+  #refused(code: WriteRefusal, key: ItemKey, state: State | undefined): ArchipelError {
+    const context = state === undefined ? {} : { 'causal-context': this.#service.tokens.mint(key, state.context) };
+    const tag = state === undefined ? undefined : tagOf(state, this.#service.nowMs(), this.#service.hash);
+    // The context of several siblings is told only where the client is to merge them, having read them.
+    const headers = { 'served-by': this.#service.servedBy(state), ...(tag === undefined ? {} : { etag: quoted(tag) }), ...(code === 'not-found' ? context : {}) };
+    return new ArchipelError(code, REFUSALS[code], { headers });
+  }
+
+  // Patching ----------------------------------------------------------------------------------------------------------------
+
+  /** RFC 7396 on JSON values of `lww` collections: read, merge, write where the item is unchanged, and again. */
+  async patch(call: Call, item: NamedItem): Promise<Response> {
+    const { collection, key } = item;
+    if (collection.policy.conflict !== 'lww' || !/^application\/(merge-patch\+)?json\s*(;|$)/i.test(call.field('content-type') ?? '')) {
+      throw new ArchipelError('unsupported-media-type', 'PATCH takes application/merge-patch+json on items of lww collections.');
+    }
+    const ttl = parseTtl(call.field('item-ttl'));
+    const bytes = await call.body(VALUE_BYTES_HARD_MAX);
+    this.#checkDigest(call, bytes);
+    const patch = { document: parseUnambiguousJson(bytes), ttl, ...this.#conditions(call, key) };
+    const operation = this.#operation(call, `PATCH ${ttl ?? ''} ${toHex(this.#service.hash(bytes).subarray(0, 8))}`);
+    for (let attempt = 0; attempt < PATCH_ATTEMPTS_MAX; attempt++) {
+      const current = await this.#service.region.coordinator.read(key);
+      const isKnown = operation.operation !== undefined && current !== undefined && findOperation(current.operations, operation.operation.id) !== undefined;
+      const write = isKnown ? NEVER_WRITTEN : this.#patched(item, current, patch);
+      const answer = await this.#tryPatch(call, item, { ...write, ...operation });
+      if (answer !== undefined) return answer;
+    }
+    throw new ArchipelError('overloaded', 'The item changes faster than it can be patched.');
+  }
+
+  /** Undefined: somebody else was faster. */
+  async #tryPatch(call: Call, item: NamedItem, write: Write): Promise<Response | undefined> {
+    try {
+      return await this.#write(call, item, write);
+    } catch (error) {
+      if (isArchipelError(error, 'precondition-failed')) return undefined;
+      throw error;
+    }
+  }
+
+  /** The client's conditions are judged on the state that is merged; the write then holds for this state only. */
+  #patched({ collection, key }: NamedItem, current: State | undefined, patch: Patch): Write {
+    const nowMs = this.#service.nowMs();
+    const [value] = current === undefined ? [] : distinctValues(current, nowMs);
+    if (current === undefined || value === undefined) this.#absent(key, current);
+    const tags = acceptedTags(current, nowMs, this.#service.hash);
+    const matches = (condition: TagCondition): boolean => condition === '*' || condition.some((tag) => tags.includes(tag));
+    if ((patch.ifMatch !== undefined && !matches(patch.ifMatch)) || (patch.ifNoneMatch !== undefined && matches(patch.ifNoneMatch))) throw this.#refused('precondition-failed', key, current);
+    if (!isJsonType(value.value.contentType)) throw new ArchipelError('unsupported-media-type', 'The item is not JSON.');
+    const merged = utf8(JSON.stringify(mergePatch(parseExactJson(value.value.bytes), patch.document)));
+    const expiresMs = patch.ttl === undefined && value.value.expiresMs !== undefined ? value.value.expiresMs : this.#service.expiryOf(patch.ttl, collection);
+    return {
+      value: this.#service.value(merged, value.value.contentType, collection, key, expiresMs),
+      ifMatch: tags,
+      // What was merged is seen.
+      ...(patch.context === undefined ? {} : { context: joinVectors(patch.context, current.context) }),
+    };
+  }
+}
+
+interface Patch extends Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
+  readonly document: unknown;
+  readonly ttl: number | undefined;
+}
+
+/** For an operation that is known here: it is answered as that before any condition, and this condition never holds. */
+const NEVER_WRITTEN: Write = { value: { bytes: EMPTY, contentType: 'application/json', hash: EMPTY }, ifMatch: [] };
+
+const PATCH_ATTEMPTS_MAX = 16;
+
+const REFUSALS: Readonly<Record<WriteRefusal, string>> = {
+  'idempotency-key-reused': 'The Idempotency-Key was used for another request on this item.',
+  'operation-expired': 'Too many writes have come since this operation was made to tell whether it was taken: read the item.',
+  'precondition-failed': 'The item is not as the precondition says.',
+  'context-required': 'Send the Causal-Context of the version that you read.',
+  'not-found': 'There is no such item here.',
+  'too-many-siblings': 'The item holds as many siblings as are allowed: read it, merge them, and write with the Causal-Context.',
+};
+
+/** The path of an item; where its key cannot travel in a path, the other form. */
+export function locationOf({ collection, key }: NamedItem): string {
+  const pk = segmentFromKey(key.pk);
+  const sk = key.sk.length === 0 ? '' : segmentFromKey(key.sk);
+  const items = `/v1/c/${collection.name}/items`;
+  if (pk !== undefined && sk !== undefined) return `${items}/${pk}${sk === '' ? '' : `/${sk}`}`;
+  return `${items}?pk=${toBase64Url(key.pk)}${key.sk.length === 0 ? '' : `&sk=${toBase64Url(key.sk)}`}&keys=base64url`;
+}
+
+/** `Preference-Applied`: what was done, not what was asked. */
+function applied({ prefer, target }: { readonly prefer: Preferences; readonly target: ReplicationTarget | undefined }, returned: string | undefined): Record<string, string> {
+  const done = [...(returned === undefined ? [] : [returned]), ...(target === undefined || prefer.waitSeconds === undefined ? [] : [`wait=${prefer.waitSeconds}`])];
+  return done.length === 0 ? {} : { 'preference-applied': done.join(', ') };
+}
+

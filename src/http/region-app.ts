@@ -1,0 +1,78 @@
+// The HTTP interface of a region: the tables of its routes put together, and the decision where a request is answered.
+
+import { toHex } from '../core/bytes.ts';
+import { ArchipelError } from '../core/errors.ts';
+import { BATCH_BYTES_MAX } from '../core/limits.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import type { Log } from '../ports/log.ts';
+import { ANYBODY, type Principal } from '../auth/keys.ts';
+import type { Answer } from './administration.ts';
+import type { Call } from './call.ts';
+import { answerForwarded, passOn } from './forward.ts';
+import { Router, type App, type Route } from './router.ts';
+import { addCollectionRoutes } from './routes/collections.ts';
+import { addConflictRoutes } from './routes/conflicts.ts';
+import { addDocumentRoutes, type DocumentParts } from './routes/documents.ts';
+import { addItemRoutes } from './routes/items.ts';
+import { addListRoutes } from './routes/lists.ts';
+import type { RouteParts } from './routes/parts.ts';
+import { addKeyRoutes, addReconciliationRoutes, addReplicationRoutes } from './routes/store.ts';
+import { Service, type ServiceParts } from './service.ts';
+
+export interface RegionAppParts extends ServiceParts, DocumentParts {
+  readonly log: Log;
+}
+
+export interface RegionApp {
+  readonly app: App;
+  readonly routes: readonly Route[];
+}
+
+export function createRegionApp(parts: RegionAppParts): RegionApp {
+  const { region, keys } = parts;
+  const service = new Service(parts);
+  const router = new Router({
+    place: region.id,
+    title: 'Archipel, one region',
+    log: parts.log,
+    monotonicMs: () => region.time.monotonicMs(),
+    newRequestId: () => toHex(region.parts.random.bytes(8)),
+    identify: (authorization): Principal => (parts.noAuth && authorization === undefined ? ANYBODY : keys.identify(authorization, region.time.nowMs())),
+  });
+
+  const json = (call: Call, { status, body, headers = {} }: Answer): Response => {
+    const fields = { ...service.headers(call, undefined), ...headers };
+    return body === undefined ? new Response(null, { status, headers: fields }) : new Response(JSON.stringify(body), { status, headers: { ...fields, 'content-type': 'application/json' } });
+  };
+
+  async function where(call: Call, holders: readonly RegionId[], here: () => Promise<Response>): Promise<Response> {
+    if (holders.includes(region.id)) {
+      region.assertServing();
+      return here();
+    }
+    const forward = call.field('forward')?.trim();
+    if (forward !== undefined && forward !== 'never') throw new ArchipelError('bad-request', 'Forward is never, or absent.');
+    if (call.isForwarded || forward === 'never') throw wrongRegion(call, holders);
+    const { method, headers } = call.context.req.raw;
+    const body = method === 'GET' || method === 'HEAD' ? new Uint8Array(0) : await call.body(BATCH_BYTES_MAX);
+    return passOn(region, holders, { method, target: call.rawTarget, headers, body });
+  }
+
+  function wrongRegion(call: Call, holders: readonly RegionId[]): ArchipelError {
+    const url = holders.map((id) => region.catalog.entry(id)?.url).find((each) => each !== undefined);
+    return new ArchipelError('wrong-region', `This item is held by ${holders.join(', ')}.`, url === undefined ? {} : { headers: { location: url + call.rawTarget } });
+  }
+
+  const routes: RouteParts = { service, json, where, add: (route) => router.add(route) };
+  addItemRoutes(routes);
+  addListRoutes(routes, (request, environment) => router.app.fetch(request, environment));
+  addConflictRoutes(routes);
+  addCollectionRoutes(routes);
+  addReplicationRoutes(routes);
+  addReconciliationRoutes(routes);
+  addKeyRoutes(routes);
+  addDocumentRoutes(router, service, parts);
+
+  region.answerForwarded((bytes) => answerForwarded(bytes, (request, environment) => router.app.fetch(request, environment)));
+  return { app: router.app, routes: router.routes };
+}

@@ -1,0 +1,34 @@
+// What a region tells about itself.
+
+import type { Region } from '../engine/region.ts';
+import { byField, counter, gauge, type Metric, type Sample } from './openmetrics.ts';
+
+export async function regionMetrics(region: Region): Promise<Metric[]> {
+  const lanes = await Promise.all(
+    [...region.lanes].map(async ([peer, lane]) => ({ peer, lane, link: region.links.get(peer), unreplicated: await lane.unreplicated(), hints: await lane.hints(), dead: await region.parts.deadLetters(peer).count() })),
+  );
+  const perPeer = (value: (each: (typeof lanes)[number]) => number): Sample[] => lanes.map((each) => ({ labels: { peer: each.peer }, value: value(each) }));
+  return [
+    gauge('unreplicated_items', 'Live RPO: items whose newest local change the peer has not acknowledged.', perPeer(({ unreplicated }) => unreplicated.items)),
+    gauge('unreplicated_oldest_seconds', 'Age of the oldest unreplicated change.', perPeer(({ lane }) => lane.oldestMs() / 1_000)),
+    gauge('hints', 'Items waiting for a peer in the durable queue.', perPeer(({ hints }) => hints)),
+    gauge('behind_items', 'Changes not even hinted since the last certificate.', perPeer(({ lane }) => lane.behind)),
+    gauge('dead_letters', 'Received messages that could not be handled.', perPeer(({ dead }) => dead)),
+    gauge('peer_up', '1 while the breaker towards the peer is closed.', perPeer(({ link }) => (link?.isUp() === true ? 1 : 0))),
+    gauge('replication_lag_seconds', 'Commit to acknowledgement.', lanes.flatMap(({ peer, lane }) => [0.5, 0.99].map((q) => ({ labels: { peer, quantile: String(q) }, value: lane.lag.quantile(q) / 1_000 })))),
+    counter('replicated_records', 'Records that the peer took.', perPeer(({ lane }) => lane.stats.sent)),
+    counter('replicated_bytes', 'Bytes of the messages that carried them.', perPeer(({ lane }) => lane.stats.bytes)),
+    counter('peer_failures', 'Questions to the peer without a usable answer.', perPeer(({ link }) => link?.stats.unreachable ?? 0)),
+    counter('requests', 'What the coordinator did.', byField('what', region.coordinator.stats)),
+    counter('applied', 'What became of received records.', byField('what', region.applier.stats)),
+    counter('reconciliations', 'Runs, failures, differing items, certificates.', byField('what', region.reconciler.stats)),
+    counter('peer_questions', 'Questions of other regions, and those refused.', byField('what', region.door.stats)),
+    counter('clock_refusals', 'Stamps not issued, and received stamps not accepted.', byField('what', region.time.stats)),
+    gauge('clock_safe', '1 while this region issues stamps.', region.time.status() === 'safe' ? 1 : 0),
+    gauge('items', 'Live items per collection.', region.catalog.list().map(({ name }) => ({ labels: { collection: name }, value: region.parts.table.digests?.items(name) ?? 0 }))),
+    gauge('certificate_age_seconds', 'Time since the copies of the pair were last proved equal.', [...region.links.keys()].flatMap((peer) => {
+      const certificate = region.reconciler.lastCertificate(peer);
+      return certificate === undefined ? [] : [{ labels: { peer }, value: (region.time.nowMs() - certificate.atMs) / 1_000 }];
+    })),
+  ];
+}

@@ -1,0 +1,208 @@
+// One table of routes: how each is reached, who may, what it takes and answers. Routing, the OpenAPI document and the test
+// that every route refuses strangers are made from the same entries.
+//
+// Who asks is judged before what is asked: key, scope and reach come before any body is read and any name is looked up,
+// so that a refusal tells nothing about what exists.
+
+import { OpenAPIHono, z } from '@hono/zod-openapi';
+import { requireCollection, requireScope, requireStore, requireWholeCollection, SCOPES, type Principal, type Scope } from '../auth/keys.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import { ArchipelError, isArchipelError } from '../core/errors.ts';
+import { isSystemCollection } from '../core/keys/item-key.ts';
+import type { Log } from '../ports/log.ts';
+import { assertOriginForm, Call, rawPathOf, rawTargetOf, type HttpContext, type HttpEnvironment } from './call.ts';
+import { PROBLEM_BASE, problemResponse, statusOf, toArchipelError } from './problem.ts';
+import { problem } from './schemas.ts';
+
+export type Method = 'get' | 'put' | 'patch' | 'post' | 'delete';
+
+/**
+ * What a key must be for. `item`: the collection, and the handler asks for the pk. `whole-collection`: all its items.
+ * `records`: the same, and of the system's collections for keys of the whole store. `own`: the handler shows what the
+ * key may see. `store`: everything.
+ */
+export type Reach = 'item' | 'collection' | 'whole-collection' | 'records' | 'own' | 'store';
+
+export interface Guard {
+  readonly scope: Scope | 'any';
+  readonly reach: Reach;
+}
+
+export interface RouteDocument {
+  /** The operation's name, one of its kind. */
+  readonly id: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** Status to what the body is. */
+  readonly answers: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType; readonly contentType?: string }>>;
+  readonly problems?: readonly ErrorCode[];
+  readonly query?: z.ZodObject;
+  readonly headers?: z.ZodObject;
+  /** Default content type: JSON. */
+  readonly body?: { readonly schema: z.ZodType; readonly contentType?: string; readonly required?: boolean; readonly others?: Readonly<Record<string, z.ZodType>> };
+}
+
+export interface Route {
+  readonly method: Method;
+  /** In OpenAPI form: `/v1/c/{collection}/items/{pk}`. */
+  readonly path: string;
+  /** `public`: no key at all. */
+  readonly guard: Guard | 'public';
+  readonly document: RouteDocument;
+  /** `Replicate-To` is a requirement: where it cannot be met it is refused. */
+  readonly replicates?: boolean;
+  handle(call: Call): Promise<Response> | Response;
+}
+
+export interface RouterParts {
+  readonly place: string;
+  readonly title: string;
+  readonly log: Log;
+  readonly monotonicMs: () => number;
+  readonly newRequestId: () => string;
+  /** @throws ArchipelError `unauthenticated` */
+  readonly identify: (authorization: string | undefined) => Principal;
+}
+
+export type App = OpenAPIHono<{ Bindings: HttpEnvironment }>;
+
+const NOBODY: Principal = { id: 'nobody', scopes: new Set(), collections: [] };
+
+/** What any route may answer that wants a key. */
+const GUARDED: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'bad-request', 'consistency-unsupported', 'internal'];
+
+const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
+  collection: z.string().openapi({ example: 'demo' }),
+  pk: z.string().openapi({ description: 'Percent-encoded UTF-8, 1 to 512 bytes.', example: 'alice' }),
+  sk: z.string().openapi({ description: 'Percent-encoded UTF-8, up to 400 bytes.', example: 'cart' }),
+  id: z.string(),
+  peer: z.string().openapi({ example: 'us-east-1' }),
+};
+
+export class Router {
+  readonly app: App;
+  readonly #parts: RouterParts;
+  readonly routes: Route[] = [];
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+    this.app = new OpenAPIHono<{ Bindings: HttpEnvironment }>({ getPath: rawPathOf });
+    this.app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description: 'A key of the form ak_<id>_<secret>.' });
+    this.app.notFound((context) => this.#problem(context, this.#unmatched(context)));
+    this.app.onError((error, context) => this.#problem(context, error));
+  }
+
+  add(route: Route): void {
+    this.routes.push(route);
+    this.#describe(route);
+    const queries = Object.keys(route.document.query?.shape ?? {});
+    this.app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => this.#run(route, queries, context));
+  }
+
+  async #run(route: Route, queries: readonly string[], context: HttpContext): Promise<Response> {
+    const startedMs = this.#parts.monotonicMs();
+    try {
+      const isPublic = route.guard === 'public';
+      const principal = isPublic ? NOBODY : this.#parts.identify(context.req.header('authorization'));
+      const call = new Call({ context, principal, startedMs });
+      if (route.guard !== 'public') admit(route, route.guard, call, queries);
+      return await route.handle(call);
+    } catch (error) {
+      return this.#problem(context, error, startedMs);
+    }
+  }
+
+  // What matches no route -----------------------------------------------------------------------------------------------------
+
+  #unmatched(context: HttpContext): ArchipelError {
+    try {
+      assertOriginForm(rawTargetOf(context.req.raw, context.env));
+    } catch (error) {
+      return toArchipelError(error);
+    }
+    const segments = context.req.path.split('/');
+    const methods = this.routes.filter(({ path }) => isLike(path.split('/'), segments)).map(({ method }) => method);
+    if (methods.length > 0) {
+      const allow = methods.flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).join(', ');
+      return new ArchipelError('method-not-allowed', `This is done by ${allow}.`, { headers: { allow } });
+    }
+    const [, v1, c, , what, ...key] = segments;
+    if (v1 === 'v1' && c === 'c' && key.length > 0 && (what === 'items' || what === 'explain' || what === 'ranges')) {
+      return new ArchipelError('key-invalid', 'A path names a pk and at most one sk, neither empty; a slash in a key is %2F. Any key can be given as ?pk=&sk= with keys=base64url.');
+    }
+    return new ArchipelError('not-found', 'There is no such route.');
+  }
+
+  #problem(context: HttpContext, thrown: unknown, startedMs?: number): Response {
+    const error = toArchipelError(thrown);
+    const instance = this.#parts.newRequestId();
+    if (statusOf(error.code) >= 500 && (!isArchipelError(thrown) || error.code === 'internal')) {
+      this.#parts.log.write('error', 'http.failed', { requestId: instance, method: context.req.method, error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
+    }
+    const headers = {
+      vary: 'Accept, Authorization, Prefer',
+      'request-id': instance,
+      'served-by': this.#parts.place,
+      ...(startedMs === undefined ? {} : { 'server-timing': `total;dur=${(this.#parts.monotonicMs() - startedMs).toFixed(2)}` }),
+      ...(error.details['headers'] as Record<string, string> | undefined),
+    };
+    return problemResponse(error, { instance, region: this.#parts.place }, headers);
+  }
+
+  // The document --------------------------------------------------------------------------------------------------------------
+
+  #describe({ method, path, guard, document }: Route): void {
+    const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name as string);
+    const problems = new Set<ErrorCode>([...(guard === 'public' ? [] : GUARDED), ...(document.problems ?? [])]);
+    const byStatus = new Map<number, ErrorCode[]>();
+    for (const code of problems) byStatus.set(statusOf(code), [...(byStatus.get(statusOf(code)) ?? []), code]);
+    this.app.openAPIRegistry.registerPath({
+      method,
+      path,
+      operationId: document.id,
+      tags: [document.tag],
+      summary: document.summary,
+      ...(document.description === undefined ? {} : { description: document.description }),
+      // Several requirements are alternatives; several scopes in one would all be required.
+      security: guard === 'public' ? [] : (guard.scope === 'any' ? SCOPES : [guard.scope]).map((scope) => ({ bearer: [scope] })),
+      request: {
+        ...(parameters.length === 0 ? {} : { params: z.object(Object.fromEntries(parameters.map((name) => [name, PARAMETERS[name] ?? z.string()]))) }),
+        ...(document.query === undefined ? {} : { query: document.query }),
+        ...(document.headers === undefined ? {} : { headers: document.headers }),
+        ...(document.body === undefined ? {} : { body: { required: document.body.required ?? true, content: contentOf(document.body) } }),
+      },
+      responses: {
+        ...Object.fromEntries(Object.entries(document.answers).map(([status, { description, schema, contentType }]) => [status, schema === undefined ? { description } : { description, content: { [contentType ?? 'application/json']: { schema } } }])),
+        ...Object.fromEntries([...byStatus].map(([status, codes]) => [status, { description: codes.map((code) => `[${code}](${PROBLEM_BASE}${code})`).join(', '), content: { 'application/problem+json': { schema: problem } } }])),
+      },
+    });
+  }
+
+  document(): unknown {
+    return this.app.getOpenAPI31Document({
+      openapi: '3.1.0',
+      info: { title: this.#parts.title, version: '0.1.0', description: 'A multi-region key-value store. Every acknowledged write is accounted for.' },
+      servers: [{ url: '/' }],
+      tags: [...new Set(this.routes.map(({ document }) => document.tag))].map((name) => ({ name })),
+    });
+  }
+}
+
+const contentOf = ({ schema, contentType = 'application/json', others = {} }: NonNullable<RouteDocument['body']>): Record<string, { schema: z.ZodType }> =>
+  Object.fromEntries([[contentType, schema] as const, ...Object.entries(others)].map(([type, each]) => [type, { schema: each }]));
+
+function admit(route: Route, { scope, reach }: Guard, call: Call, queries: readonly string[]): void {
+  const { principal } = call;
+  if (scope !== 'any') requireScope(principal, scope);
+  if (reach === 'store') requireStore(principal);
+  else if (reach === 'item' || reach === 'collection') requireCollection(principal, call.collectionName);
+  else if (reach === 'records' && isSystemCollection(call.collectionName)) requireStore(principal);
+  else if (reach !== 'own') requireWholeCollection(principal, call.collectionName);
+  call.allowQuery(queries);
+  call.checkConsistency();
+  if (route.replicates !== true && call.field('replicate-to') !== undefined) throw new ArchipelError('bad-request', 'Replicate-To is for writes of one item.');
+}
+
+const isLike = (path: readonly string[], segments: readonly string[]): boolean =>
+  path.length === segments.length && path.every((part, at) => (part.startsWith('{') ? segments[at] !== '' : part === segments[at]));

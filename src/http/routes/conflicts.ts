@@ -1,0 +1,33 @@
+// Routes about what concurrent writes left behind.
+
+import { z } from '@hono/zod-openapi';
+import { ConflictRoutes } from '../conflicts.ts';
+import * as schemas from '../schemas.ts';
+import { PAGE_QUERY, WRITE_PROBLEMS, type RouteParts } from './parts.ts';
+
+const QUERY = z.object({
+  state: z.enum(['siblings', 'lost']).optional().openapi({ description: 'Default: lost.' }),
+  since: z.string().optional().openapi({ description: 'Lost at or after this time: ISO 8601, or milliseconds since 1970.' }),
+  ...PAGE_QUERY,
+});
+
+export function addConflictRoutes({ service, add, json }: RouteParts): void {
+  const conflicts = new ConflictRoutes(service);
+  add({
+    method: 'get',
+    path: '/v1/c/{collection}/conflicts',
+    guard: { scope: 'read', reach: 'whole-collection' },
+    document: { id: 'listConflicts', tag: 'Conflicts', summary: 'Siblings, or the loss ledger of this region', answers: { 200: { description: 'A page.', schema: schemas.conflictPage } }, problems: ['collection-not-found', 'collection-pending', 'key-invalid'], query: QUERY },
+    handle: async (call) => json(call, { status: 200, body: await conflicts.list(call) }),
+  });
+  add({
+    method: 'post',
+    path: '/v1/c/{collection}/conflicts/{id}/restore',
+    guard: { scope: 'write', reach: 'item' },
+    document: { id: 'restoreLost', tag: 'Conflicts', summary: 'Write a lost value again', answers: { 200: { description: 'Restored.', schema: schemas.restoreAnswer } }, problems: ['not-found', 'key-invalid', 'too-many-siblings', ...WRITE_PROBLEMS] },
+    handle: async (call) => {
+      service.region.assertServing();
+      return json(call, { status: 200, body: await conflicts.restore(call) });
+    },
+  });
+}

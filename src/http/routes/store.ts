@@ -1,0 +1,104 @@
+// Routes about the store as a whole: topology, replication, reconciliation, keys.
+
+import { z } from '@hono/zod-openapi';
+import { Administration } from '../administration.ts';
+import type { Guard } from '../router.ts';
+import * as schemas from '../schemas.ts';
+import { BODY_PROBLEMS, PAGE_QUERY, WRITE_PROBLEMS, type RouteParts } from './parts.ts';
+
+const READ: Guard = { scope: 'read', reach: 'store' };
+const ADMIN: Guard = { scope: 'admin', reach: 'store' };
+
+export function addReplicationRoutes({ service, add, json }: RouteParts): void {
+  const admin = new Administration(service);
+  const tag = 'Replication';
+  add({
+    method: 'get',
+    path: '/v1/topology',
+    guard: READ,
+    document: { id: 'showTopology', tag, summary: 'Regions, states, partition map', answers: { 200: { description: 'The topology.', schema: schemas.topologyAnswer } } },
+    handle: (call) => json(call, admin.topology()),
+  });
+  add({
+    method: 'get',
+    path: '/v1/replication',
+    guard: READ,
+    document: { id: 'showReplication', tag, summary: 'Live RPO and lag per peer', answers: { 200: { description: 'This region’s side.', schema: schemas.replicationAnswer } } },
+    handle: async (call) => json(call, await admin.replication()),
+  });
+  for (const [verb, paused] of [['pause', true], ['resume', false]] as const) {
+    add({
+      method: 'post',
+      path: `/v1/replication/{peer}/${verb}`,
+      guard: ADMIN,
+      document: { id: `${verb}Replication`, tag, summary: `${paused ? 'Hold back' : 'Let go on'} both directions with a peer, on this side`, answers: { 204: { description: 'Done.' } }, problems: ['not-found', 'key-invalid', 'storage-unavailable', 'storage-full'] },
+      handle: async (call) => json(call, await admin.pause(call, paused)),
+    });
+  }
+  add({
+    method: 'get',
+    path: '/v1/replication/{peer}/dead',
+    guard: ADMIN,
+    document: { id: 'listDeadLetters', tag, summary: 'Messages that could not be handled', answers: { 200: { description: 'A page.', schema: schemas.deadLettersAnswer } }, problems: ['not-found', 'key-invalid'], query: z.object(PAGE_QUERY) },
+    handle: async (call) => json(call, await admin.deadLetters(call)),
+  });
+  add({
+    method: 'post',
+    path: '/v1/replication/{peer}/dead/replay',
+    guard: ADMIN,
+    document: { id: 'replayDeadLetters', tag, summary: 'Merge dead letters again', answers: { 200: { description: 'How many were merged.', schema: z.object({ merged: z.int() }) } }, problems: ['not-found', 'key-invalid', ...WRITE_PROBLEMS] },
+    handle: async (call) => json(call, await admin.replay(call)),
+  });
+}
+
+export function addReconciliationRoutes({ service, add, json }: RouteParts): void {
+  const admin = new Administration(service);
+  const tag = 'Reconciliation';
+  add({
+    method: 'post',
+    path: '/v1/reconcile',
+    guard: ADMIN,
+    document: { id: 'reconcile', tag, summary: 'Prove that the copies agree, or make them', answers: { 202: { description: 'Begun. Location is where its result will be.', schema: schemas.reconcileAnswer } }, problems: ['collection-not-found', ...BODY_PROBLEMS], body: { schema: schemas.reconcileRequest, required: false } },
+    handle: async (call) => json(call, admin.reconcile(await call.json(schemas.reconcileRequest))),
+  });
+  add({
+    method: 'get',
+    path: '/v1/reconcile/{id}',
+    guard: READ,
+    document: { id: 'showReconciliation', tag, summary: 'How a reconciliation stands', answers: { 200: { description: 'Per pair: compared, differing, moved, cost.', schema: schemas.reconcileAnswer } }, problems: ['not-found', 'key-invalid'] },
+    handle: (call) => json(call, admin.reconciliation(call)),
+  });
+  add({
+    method: 'get',
+    path: '/v1/certificates',
+    guard: READ,
+    document: { id: 'listCertificates', tag, summary: 'Proofs that pairs of regions agree', answers: { 200: { description: 'Newest first.', schema: schemas.certificatesAnswer } } },
+    handle: (call) => json(call, admin.certificates()),
+  });
+}
+
+export function addKeyRoutes({ service, add, json }: RouteParts): void {
+  const admin = new Administration(service);
+  const tag = 'Keys';
+  add({
+    method: 'get',
+    path: '/v1/keys',
+    guard: ADMIN,
+    document: { id: 'listKeys', tag, summary: 'Bearer keys, without their secrets', answers: { 200: { description: 'The list.', schema: schemas.keysAnswer } } },
+    handle: (call) => json(call, admin.listKeys()),
+  });
+  add({
+    method: 'post',
+    path: '/v1/keys',
+    guard: ADMIN,
+    document: { id: 'createKey', tag, summary: 'Make a bearer key; its secret is shown once', answers: { 201: { description: 'The key.', schema: schemas.keyAnswer } }, problems: [...BODY_PROBLEMS, ...WRITE_PROBLEMS], body: { schema: schemas.keyRequest } },
+    handle: async (call) => json(call, await admin.createKey(await call.json(schemas.keyRequest))),
+  });
+  add({
+    method: 'delete',
+    path: '/v1/keys/{id}',
+    guard: ADMIN,
+    document: { id: 'revokeKey', tag, summary: 'Revoke a key', answers: { 204: { description: 'Revoked.' } }, problems: ['not-found', 'key-invalid', ...WRITE_PROBLEMS] },
+    handle: async (call) => json(call, await admin.revokeKey(call)),
+  });
+}

@@ -1,0 +1,33 @@
+// What one table committed. DynamoDB Streams, or a log in the same atomic batch as the record.
+//
+// Contract:
+//  - Every commit of a record appears at least once; entries of one item in the order of their commits. Between items
+//    there is no order. A position is opaque but for comparison within one log.
+//  - `image` is the state as of that commit or of a later commit of the same item; undefined when the record is gone.
+//  - The log has a horizon: what is older may be missing. There is no log from the beginning, and no dense sequence.
+//  - A reader may see an entry before or after `Table.get` shows the commit.
+
+import type { ItemKey } from '../core/keys/item-key.ts';
+import type { CommitKind } from '../core/version/record.ts';
+
+export interface LogEntry {
+  readonly position: number;
+  readonly key: ItemKey;
+  /** What this commit was: a write of this region (to be sent) or one that arrived (not to be sent on). */
+  readonly kind: CommitKind;
+  /** The encoded state. */
+  readonly image: Uint8Array | undefined;
+  /** Monotonic time of the commit, where this process made it: what the lag is measured from. */
+  readonly committedMs?: number;
+}
+
+export interface ChangeLog {
+  /** Entries after `position` (0: from the oldest kept), at most `limit`, and whether more follow at once. */
+  read(position: number, limit: number): Promise<{ readonly entries: readonly LogEntry[]; readonly more: boolean }>;
+  /** Called, in order, for the entries of each commit, before its writer learns that it is done. Must not throw. */
+  subscribe(listener: (entries: readonly LogEntry[]) => void): () => void;
+  /** Entries up to and including this position are no longer needed by the reader. Durable some time later. */
+  trim(position: number): void;
+  /** The position up to which `trim` is durable: where a reader goes on after a restart. */
+  trimmed(): number;
+}

@@ -1,0 +1,155 @@
+// The table of one region: records under physical keys, with what is committed together with them.
+//
+// Contract:
+//  - Durable: what `update` resolves with, and what any read shows, is durable (in `relaxed` durability: handed to the
+//    operating system).
+//  - `update` is atomic per item: state, change-log entry, loss rows and indexes of one decision commit together or not
+//    at all. Decisions on one item are serialised: each is made on the outcome of the one before. There is no atomicity
+//    across items.
+//  - `decide` is synchronous and may be called several times, on states that were current for a moment and may even fail
+//    to become durable; the last call is the one that counts. A decision without a commit also waits until the state it
+//    was made on is durable, so that nothing undurable leaves the region.
+//  - `attempt`, where given, is what `decide` would answer whenever the guard holds; an adapter may use it to save
+//    reading. The guard is judged on the stored record alone.
+//  - Failures: `storage-full` and `storage-unavailable` (nothing was done), `write-outcome-unknown` (it may have been).
+//  - Loss rows are idempotent by id; a loss that another row of the same item covers is not written.
+//  - Ranges and scans return records in physical order and may return fewer than asked with a cursor, never more.
+
+import type { GroupId, ItemKey, PartitionId } from '../core/keys/item-key.ts';
+import type { Sum, Fingerprint } from '../core/merkle/digest.ts';
+import type { Dot, RegionId } from '../core/version/dot.ts';
+import type { LossRule } from '../core/version/lww.ts';
+import type { OperationHash } from '../core/version/operations.ts';
+import type { CommitKind, Record, State, Value } from '../core/version/record.ts';
+import type { VersionVector } from '../core/version/version-vector.ts';
+
+export interface TableSupports {
+  /** Digests are kept with the writes (`digests` is there). */
+  readonly digests: boolean;
+  /** An `attempt` is used. */
+  readonly attempts: boolean;
+}
+
+export type Guard =
+  /** Nothing is stored under the key. */
+  | { readonly type: 'absent' }
+  /**
+   * Nothing is stored; or the stored write's dot lies in this context, the record does not know the operation, and every
+   * operation that it does know is among those of the commit (else storing the commit whole would forget some).
+   */
+  | { readonly type: 'covered'; readonly context: VersionVector; readonly operation?: OperationHash };
+
+export interface Commit {
+  readonly state: State;
+  readonly kind: CommitKind;
+}
+
+export interface Decision<R> {
+  readonly result: R;
+  readonly commit?: Commit;
+  readonly losses?: readonly LossRow[];
+}
+
+export interface Change<R> {
+  readonly decide: (current: Record | undefined) => Decision<R>;
+  readonly attempt?: { readonly guard: Guard; readonly commit: Commit; readonly result: R };
+}
+
+export interface StoredItem {
+  readonly key: ItemKey;
+  readonly record: Record;
+}
+
+/** `cursor` is where to go on; absent when there is no more. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly cursor?: Uint8Array;
+}
+
+export interface RangeQuery {
+  /** pkPrefix of the items. */
+  readonly prefix: Uint8Array;
+  /** Bounds on the sort key; a missing one is open. */
+  readonly from?: { readonly sk: Uint8Array; readonly inclusive: boolean };
+  readonly to?: { readonly sk: Uint8Array; readonly inclusive: boolean };
+  readonly descending: boolean;
+  readonly limit: number;
+  /** Stop after the item with which the encoded states reach this size. */
+  readonly bytesMax: number;
+}
+
+export interface ScanQuery {
+  readonly group: GroupId;
+  readonly partition: PartitionId;
+  /** Physical key after which to go on. */
+  readonly after?: Uint8Array;
+  /** Only keys below this one. */
+  readonly before?: Uint8Array;
+  readonly limit: number;
+  readonly bytesMax: number;
+}
+
+/** One write that lost, for ever (on AWS 90 days by default). */
+export interface LossRow {
+  /** Hash of collection, key and the loser's dot: the same loss found in three regions has one id. */
+  readonly id: string;
+  readonly key: ItemKey;
+  readonly rule: LossRule;
+  readonly dot: Dot;
+  /** Absent when a delete lost. */
+  readonly value?: Value;
+  readonly context: VersionVector;
+  readonly winner?: Dot;
+  /** When and where the row was written. */
+  readonly atMs: number;
+  readonly region: RegionId;
+}
+
+export interface LossQuery {
+  readonly collection: string;
+  /** Only rows written at or after this time. */
+  readonly sinceMs?: number;
+  readonly after?: Uint8Array;
+  readonly limit: number;
+}
+
+/** A small named document beside the items, with compare-and-set: leases, certificates, cursors, identity. */
+export interface StoredDocument {
+  readonly bytes: Uint8Array;
+  readonly revision: number;
+}
+
+export interface Digests {
+  /** Values that expire at or before this time no longer count. */
+  readonly lineMs: number;
+  /** Moves the line to `toMs`, never back, and takes out what has expired by then. Answers the line. */
+  sweep(toMs: number): Promise<number>;
+  root(group: GroupId, partitions: Iterable<PartitionId>): Sum;
+  partition(group: GroupId, partition: PartitionId): Sum;
+  branches(group: GroupId, partition: PartitionId): readonly Sum[];
+  leaves(group: GroupId, partition: PartitionId, branch: number): readonly Sum[];
+  /** The items of a leaf that count, in key order, from the records themselves. */
+  fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]>;
+  /** Live items per collection. */
+  items(collection: string): number;
+}
+
+export interface Table {
+  readonly supports: TableSupports;
+  get(key: ItemKey): Promise<Record | undefined>;
+  update<R>(key: ItemKey, change: Change<R>): Promise<R>;
+  range(query: RangeQuery): Promise<Page<StoredItem>>;
+  scan(query: ScanQuery): Promise<Page<StoredItem>>;
+  /** Keys of items of the collection that hold several values. */
+  siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>>;
+  /** Loss rows in the order in which they were written. */
+  losses(query: LossQuery): Promise<Page<LossRow>>;
+  lossesOf(key: ItemKey): Promise<readonly LossRow[]>;
+  loss(id: string): Promise<LossRow | undefined>;
+  document(name: string): Promise<StoredDocument | undefined>;
+  /** False when the stored revision is not `expected` (undefined: no document). Durable when it resolves. */
+  putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean>;
+  readonly digests?: Digests;
+  /** The largest stamp of each actor that was ever held: the clock resumes above it, and peers are asked for it. */
+  largestStamps?(): VersionVector;
+}

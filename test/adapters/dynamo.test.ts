@@ -1,0 +1,32 @@
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
+import { nodeRandom } from '../../src/adapters/node/crypto.ts';
+import { HastyClock, hasDynoxide, makeTable, NO_DYNOXIDE, startDynoxide, type Emulator } from '../contract/emulators.ts';
+import { tableContract } from '../contract/table-suite.ts';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+
+const SKIPS = [
+  { name: /^digest/, reason: 'digests on AWS are computed from marks, not kept by the table' },
+  { name: /^log/, reason: 'the change log on AWS is the table\'s stream' },
+  { name: /^reopen/, reason: 'asks for digests and log; dynamo-writes.test.ts opens a second table on the same data' },
+];
+
+if (hasDynoxide) {
+  let dynamo: Emulator<DynamoDBClient>;
+  beforeAll(async () => {
+    dynamo = await startDynoxide();
+  });
+  afterAll(() => dynamo.stop());
+
+  tableContract(
+    'dynamo',
+    async () => {
+      const tableName = await makeTable(dynamo.client);
+      return { table: new DynamoTable({ client: dynamo.client, tableName, clock: new HastyClock(), random: nodeRandom }), close: async () => undefined };
+    },
+    SKIPS,
+  );
+} else {
+  console.log(`Table: dynamo: skipped, ${NO_DYNOXIDE}`);
+  describe.skip(`Table: dynamo (${NO_DYNOXIDE})`, () => it('runs', () => undefined));
+}

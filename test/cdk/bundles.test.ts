@@ -1,0 +1,45 @@
+// The code that is deployed: really bundled, weighed, and loaded.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bundle, BUNDLES, type BundleName } from '../../cdk/bundle.ts';
+import { hash } from 'node:crypto';
+
+/** Kilobytes, minified: a cold start loads every one of them. */
+const LIMITS: Readonly<Record<BundleName, number>> = { edge: 80, api: 1_000, peer: 1_000, 'fan-out': 500, apply: 500, forward: 500, reconcile: 500, heartbeat: 500 };
+
+describe('bundles', () => {
+  let folder: string;
+  const file = (name: BundleName, where = folder): string => join(where, name, 'index.mjs');
+  beforeAll(async () => {
+    folder = await bundle(mkdtempSync(join(tmpdir(), 'archipel-bundles-')));
+  }, 30_000);
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('stay within their limits', () => {
+    const rows = BUNDLES.map((name) => ({ name, kb: Math.ceil(statSync(file(name)).size / 1_000), gzipKb: Math.ceil(gzipSync(readFileSync(file(name))).length / 1_000) }));
+    console.log(rows.map(({ name, kb, gzipKb }) => `${name} ${kb} KB (${gzipKb} KB zipped)`).join(', '));
+    expect(rows.filter(({ name, kb }) => kb > LIMITS[name])).toEqual([]);
+  });
+
+  it('hold no SDK at the edge, and nowhere the chain of credential providers', () => {
+    expect(readFileSync(file('edge'), 'utf8')).not.toMatch(/aws-sdk|smithy|@aws/i);
+    for (const name of BUNDLES) expect(readFileSync(file(name), 'utf8'), name).not.toMatch(/sso-oidc|AssumeRoleWithWebIdentity/);
+  });
+
+  it('load by themselves, and have a handler', () => {
+    const script = `const loaded = await Promise.all(process.argv.slice(1).map((file) => import(file))); console.log(loaded.map(({ handler }) => typeof handler).join());`;
+    const environment = { AWS_REGION: 'eu-central-1', AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', AWS_ENDPOINT_URL: 'http://127.0.0.1:9', PATH: '' };
+    const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script, ...BUNDLES.map((name) => file(name))], { env: environment, encoding: 'utf8', cwd: folder });
+    expect(output.trim()).toBe(BUNDLES.map(() => 'function').join());
+  });
+
+  it('are the same bytes for the same sources', async () => {
+    const again = await bundle(join(folder, 'again'), ['apply', 'edge']);
+    for (const name of ['apply', 'edge'] as const) expect(hash('sha256', readFileSync(file(name, again)))).toBe(hash('sha256', readFileSync(file(name))));
+  });
+});

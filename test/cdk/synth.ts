@@ -1,0 +1,87 @@
+// Stacks as tests see them: synthesised in this process, with a stub in the place of each bundle.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App } from 'aws-cdk-lib';
+import { BUNDLES } from '../../cdk/bundle.ts';
+import { deploymentOf, type Deployment } from '../../cdk/deployment.ts';
+import { EdgeStack } from '../../cdk/edge-stack.ts';
+import { RegionStack } from '../../cdk/region-stack.ts';
+import type { RegionId } from '../../src/core/version/dot.ts';
+
+export interface Resource {
+  readonly Type: string;
+  readonly Properties: Readonly<Record<string, unknown>>;
+  readonly DeletionPolicy?: string;
+}
+
+export interface Template {
+  readonly Resources: Readonly<Record<string, Resource>>;
+  readonly Outputs?: Readonly<Record<string, { readonly Value: unknown }>>;
+}
+
+export interface Synthesised {
+  readonly deployment: Deployment;
+  readonly regions: ReadonlyMap<RegionId, Template>;
+  readonly edge: Template;
+}
+
+const { context } = JSON.parse(readFileSync(new URL('../../cdk.json', import.meta.url), 'utf8')) as { readonly context: Record<string, unknown> };
+
+/** Stubs and assemblies of one test file. */
+const folder = mkdtempSync(join(tmpdir(), 'archipel-cdk-'));
+const code = join(folder, 'code');
+for (const name of BUNDLES) {
+  mkdirSync(join(code, name), { recursive: true });
+  writeFileSync(join(code, name, 'index.mjs'), `// ${name}\n`);
+}
+
+export const cleanUp = (): void => rmSync(folder, { recursive: true });
+
+export function synthesise(regionsWanted: string, more: Readonly<Record<string, unknown>> = {}): Synthesised {
+  const outdir = mkdtempSync(join(folder, 'out-'));
+  const app = new App({ analyticsReporting: false, treeMetadata: false, outdir, context: { ...context, regions: regionsWanted, ...more } });
+  const deployment = deploymentOf(app.node);
+  const regions = deployment.regions.map((region) => new RegionStack(app, { deployment, region, code }));
+  const edge = new EdgeStack(app, { deployment, regions, code });
+  const assembly = app.synth();
+  const template = (name: string): Template => assembly.getStackByName(name).template as Template;
+  return { deployment, regions: new Map(regions.map(({ regionId, stackName }) => [regionId, template(stackName)])), edge: template(edge.stackName) };
+}
+
+export const ofType = ({ Resources }: Template, type: string): Resource[] => Object.values(Resources).filter(({ Type }) => Type === type);
+
+/** An ARN or URL as text: pseudo parameters by name, references to the template's own resources by their physical name. */
+export function textOf(value: unknown, template: Template): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  const [[name, argument] = []] = Object.entries(value);
+  if (name === 'Ref') return argument === 'AWS::AccountId' ? 'ACCOUNT' : `<${physicalName(String(argument), template)}>`;
+  if (name === 'Fn::GetAtt') return `<${(argument as string[]).map((part, at) => (at === 0 ? physicalName(part, template) : part)).join('.')}>`;
+  if (name === 'Fn::Join') return (argument as [string, unknown[]])[1].map((part) => textOf(part, template)).join('');
+  return JSON.stringify(value);
+}
+
+function physicalName(id: string, template: Template): string {
+  const { Properties = {} } = template.Resources[id] ?? {};
+  const named = Object.entries(Properties).find(([name]) => /^(?:Table|Queue|Function|Role|LogGroup|Alarm)?Name$/.test(name))?.[1];
+  return typeof named === 'string' ? named : id;
+}
+
+export interface Grant {
+  readonly role: string;
+  readonly action: string;
+  readonly resource: string;
+}
+
+/** Every right of every role of a template, one by one. */
+export function grantsOf(template: Template): Grant[] {
+  return ofType(template, 'AWS::IAM::Role').flatMap(({ Properties }) => {
+    const policies = (Properties['Policies'] ?? []) as { PolicyDocument: { Statement: { Effect: string; Action: string | string[]; Resource: unknown }[] } }[];
+    return policies.flatMap(({ PolicyDocument }) =>
+      PolicyDocument.Statement.flatMap(({ Action, Resource }) =>
+        [Action].flat().flatMap((action) => (Array.isArray(Resource) ? Resource : [Resource]).map((resource) => ({ role: String(Properties['RoleName']), action, resource: textOf(resource, template) }))),
+      ),
+    );
+  });
+}

@@ -1,0 +1,98 @@
+// `up` and `region` as processes: what they refuse, how they end.
+
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { archipel, until } from './support.ts';
+import { closed, freePorts, isAlive, listenOn, runProgram, start, type Program } from './programs.ts';
+
+let folder: string;
+const programs: Program[] = [];
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'archipel-processes-'));
+});
+afterAll(async () => {
+  for (const { process: each } of programs) each.kill('SIGKILL');
+  await Promise.all(programs.map(({ ended }) => ended));
+  rmSync(folder, { recursive: true });
+});
+
+const SECONDS = 1_000;
+
+function startLone(data: string, port = 0): Program {
+  const program = start(['region', '--id', 'eu-central-1', '--listen', `127.0.0.1:${port}`, '--data', data, '--no-auth', '--json']);
+  programs.push(program);
+  return program;
+}
+
+async function urlOf(program: Program): Promise<string> {
+  const line = await until(() => program.out(), (out) => out.endsWith('\n'));
+  return (JSON.parse(line) as { url: string }).url;
+}
+
+it('a port in use: one sentence, exit code 1, the folder as it was', async () => {
+  const port = await freePorts(4);
+  const other = await listenOn(port + 2);
+  const data = join(folder, 'taken');
+  const { code, out, err } = await runProgram('up', '--data', data, '--port', String(port));
+  await closed(other);
+  expect({ code, out, err }).toEqual({ code: 1, out: '', err: `127.0.0.1:${port + 2} is in use. Choose other ports with --port: the edge takes that one, the regions those after it.\n` });
+  expect(readdirSync(data)).toEqual(['lock']);
+}, 20 * SECONDS);
+
+it('a folder that cannot be one: one sentence, exit code 1', async () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, 'mine');
+  const port = String(await freePorts(4));
+  expect(await runProgram('up', '--data', join(file, 'x'), '--port', port)).toEqual({ code: 1, out: '', err: `The folder ${file}/x cannot be written (EEXIST).\n` });
+  if (existsSync('/proc/self')) expect(await runProgram('up', '--data', '/proc/x', '--port', port)).toEqual({ code: 1, out: '', err: 'The folder /proc/x cannot be written (ENOENT).\n' });
+}, 20 * SECONDS);
+
+it('a certificate that is none: one sentence, exit code 1, nothing made', async () => {
+  const file = join(folder, 'certificate');
+  writeFileSync(file, 'nonsense');
+  const { code, err } = await runProgram('up', '--data', join(folder, 'tls'), '--tls-cert', file, '--tls-key', file);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^\S+ and \S+ are not a TLS certificate and its key \(.*\)\.\n$/);
+  expect(existsSync(join(folder, 'tls'))).toBe(false);
+}, 20 * SECONDS);
+
+it('one region alone: says where it answers, keeps its folder to itself, ends at SIGTERM, finds its data again', async () => {
+  const data = join(folder, 'alone');
+  const first = startLone(data);
+  const url = await urlOf(first);
+  expect((await archipel(['collection', 'create', 'c', '--url', url])).code).toBe(0);
+  expect((await archipel(['put', 'c', 'k', 'v', '--url', url])).code).toBe(0);
+
+  expect(await startLone(data).ended).toEqual({ code: 1, out: '', err: `Another process has ${data}/db open.\n` });
+  expect(await startLone(join(folder, 'other'), Number(new URL(url).port)).ended).toEqual({ code: 1, out: '', err: `${new URL(url).host} is in use.\n` });
+  expect(existsSync(join(folder, 'other'))).toBe(false);
+
+  first.process.kill('SIGTERM');
+  expect((await first.ended).code).toBe(0);
+  expect((await archipel(['get', 'c', 'k', '--url', await urlOf(startLone(data))])).out).toBe('v');
+}, 30 * SECONDS);
+
+it('a process whose parent is gone ends itself', async () => {
+  const child = start(['region', '--id', 'eu-central-1', '--listen', '127.0.0.1:0', '--data', join(folder, 'orphan'), '--no-auth'], { channel: true });
+  programs.push(child);
+  const [message] = (await once(child.process, 'message')) as unknown[];
+  expect(message).toEqual({ ready: true });
+  child.process.disconnect();
+  expect(await child.ended).toEqual({ code: 0, out: '', err: '' });
+}, 20 * SECONDS);
+
+it('a parent that is killed takes its processes with it, also while they are starting', async () => {
+  const data = join(folder, 'killed');
+  const port = await freePorts(3);
+  const parent = start(['up', '--data', data, '--port', String(port), '--regions', '2', '--no-auth']);
+  programs.push(parent);
+  await until(() => existsSync(join(data, 'eu-central-1', 'db')), Boolean);
+  parent.process.kill('SIGKILL');
+  await parent.ended; // when the last process that writes to its terminal is gone
+  expect(isAlive(parent.process.pid as number)).toBe(false);
+  expect(await Promise.all([port, port + 1, port + 2].map(async (each) => closed(await listenOn(each))))).toHaveLength(3);
+}, 30 * SECONDS);

@@ -1,0 +1,110 @@
+// What the functions share, where no emulator is needed.
+
+import type { LambdaFunctionURLEvent } from 'aws-lambda';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { decodeHints, encodeHints, hintOf, packed, PACKED_BYTES_MAX } from '../../functions/commons/messages.ts';
+import { Once } from '../../functions/commons/once.ts';
+import { firstTopology, peersOf, settingsOf } from '../../functions/commons/settings.ts';
+import { requestOf } from '../../functions/commons/function-url.ts';
+import { toBase64 } from '../../src/adapters/aws/base64.ts';
+import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
+import { names, peerOfHints } from '../../src/adapters/aws/names.ts';
+import { topologyVersion } from '../../src/core/placement/topology.ts';
+import { STAMP_ZERO } from '../../src/core/version/stamp.ts';
+import { MalformedError, NewerFormatError } from '../../src/core/version/codec.ts';
+import { encodeRecords, seal } from '../../src/engine/envelope.ts';
+import { Timekeeper } from '../../src/engine/timekeeper.ts';
+import { A, AP, EU, key, US } from '../contract/make.ts';
+
+describe('the request of a function URL', () => {
+  const event = JSON.parse(readFileSync(new URL('fixtures/url-get.json', import.meta.url), 'utf8')) as LambdaFunctionURLEvent;
+
+  it.each(['a%2Fb', 'a%252Fb', '%00', 'a//b', '.', '..', '%2e%2e', 'caf%C3%A9', '%ff', 'a+b', 'a%20b'])('keeps the path as it was sent: %s', (segment) => {
+    const rawPath = `/v1/c/demo/items/${segment}`;
+    expect(requestOf({ ...event, rawPath }).rawTarget).toBe(rawPath);
+  });
+
+  it('keeps the query as it was sent', () => {
+    expect(requestOf({ ...event, rawQueryString: 'pk=a%2Bb&keys=text' }).rawTarget).toBe(`${event.rawPath}?pk=a%2Bb&keys=text`);
+  });
+
+  it('drops the body of a GET, and the field that announces it', async () => {
+    const { request } = requestOf({ ...event, body: 'aGVsbG8=', isBase64Encoded: true, headers: { ...event.headers, 'content-length': '5' } });
+    expect([request.headers.get('content-length'), await request.text()]).toEqual([null, '']);
+  });
+
+  it.each(['TRACE', 'CONNECT'])('refuses %s', (method) => {
+    expect(() => requestOf({ ...event, requestContext: { ...event.requestContext, http: { ...event.requestContext.http, method } } })).toThrow('not allowed');
+  });
+});
+
+describe('messages', () => {
+  const record = (size: number, name: number): { key: Uint8Array; state: Uint8Array } => ({ key: key(`item ${name}`).encoded, state: new Uint8Array(size) });
+
+  it('are packed so that SQS bills each as one', () => {
+    const messages = packed(Array.from({ length: 300 }, (_, at) => record(1_000, at)));
+    const envelope = { from: EU, actor: A, wallMs: Date.now(), clock: 'safe', topology: topologyVersion(firstTopology([AP, EU, US])) } as const;
+    const texts = messages.map((message) => toBase64(seal(envelope, encodeRecords(message))));
+    expect(messages.flat()).toHaveLength(300);
+    expect(Math.max(...texts.map(({ length }) => length))).toBeLessThanOrEqual(64 * 1024);
+    expect(Math.min(...texts.slice(0, -1).map(({ length }) => length))).toBeGreaterThan(56 * 1024);
+  });
+
+  it('carry a record alone that is larger than a message', () => {
+    expect(packed([record(10, 1), record(PACKED_BYTES_MAX + 1, 2), record(10, 3)]).map(({ length }) => length)).toEqual([1, 1, 1]);
+    expect(packed([])).toEqual([]);
+  });
+
+  it('of hints name keys, under a version', () => {
+    const message = encodeHints([hintOf(key('a').encoded), hintOf(key('b', 'c').encoded)]);
+    expect(decodeHints(message).map(({ pk }) => Buffer.from(pk).toString())).toEqual(['a', 'b']);
+    expect(() => decodeHints(Uint8Array.of(2, 0))).toThrow(NewerFormatError);
+    for (const broken of [[], [0, 0], [1, 255, 255, 255], [1, 1, 1, 7, 0]]) expect(() => decodeHints(Uint8Array.from(broken))).toThrow(MalformedError);
+  });
+});
+
+describe('names', () => {
+  it('tell whose hints a queue holds', () => {
+    const arn = (name: string): string => `arn:aws:sqs:eu-central-1:000000000000:${name}`;
+    expect(peerOfHints('archipel', EU, arn(names.hints('archipel', EU, US)))).toBe(US);
+    for (const other of [names.inbox('archipel', EU), names.hints('archipel', US, EU), names.hints('other', EU, US), '']) expect(peerOfHints('archipel', EU, arn(other))).toBeUndefined();
+  });
+
+  it('come from the environment, which must be whole', () => {
+    const environment = { ARCHIPEL_DEPLOYMENT: 'shop', ARCHIPEL_REGIONS: 'eu-central-1,us-east-1', ARCHIPEL_REPLICAS: '2', ARCHIPEL_PARTITION: 'aws', ARCHIPEL_ACCOUNT: '000000000000', AWS_REGION: 'us-east-1' };
+    expect(peersOf(settingsOf(environment))).toEqual([EU]);
+    for (const name of Object.keys(environment)) expect(() => settingsOf({ ...environment, [name]: undefined })).toThrow(name);
+  });
+});
+
+describe('the clock of a function', () => {
+  it('stays safe over a freeze in which only the wall goes on, and is unsafe after a step back', () => {
+    const machine = { wall: 1_800_000_000_000, monotonic: 100 };
+    const clock = new LambdaClock({ wallMs: () => machine.wall, monotonicMs: () => machine.monotonic });
+    const time = new Timekeeper(clock, STAMP_ZERO, () => true);
+    time.finishStart();
+    const before = time.stamp();
+    machine.wall += 600_000; // frozen for ten minutes
+    clock.thaw();
+    expect([time.status(), time.nowMs(), clock.monotonicMs()]).toEqual(['safe', machine.wall, 600_100]);
+    expect(time.stamp() > before).toBe(true);
+    machine.wall -= 60_000;
+    clock.thaw();
+    expect(time.status()).toBe('unsafe');
+  });
+});
+
+describe('once', () => {
+  it('makes a thing once, and again after a failure', async () => {
+    const results = [new Error('not yet'), 'made', 'made twice'];
+    const once = new Once(async () => {
+      const result = results.shift();
+      if (result instanceof Error) throw result;
+      return result;
+    });
+    await expect(once.get()).rejects.toThrow('not yet');
+    expect([await once.get(), await once.get()]).toEqual(['made', 'made']);
+  });
+});
+

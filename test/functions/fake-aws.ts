@@ -1,0 +1,225 @@
+// AWS for the functions of whole regions, on loopback: tables in Dynoxide, queues in fauxqs, and one server that stands
+// for Lambda's Invoke API and for the parameter store. The handlers are the real ones, composed as in a deployment; they
+// find these endpoints by the SDK's own environment variables. Each region's functions are loaded anew, as environments
+// of their own, and invoke each other's `peer` through the server.
+
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { GetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DeleteQueueCommand, ReceiveMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
+import { vi } from 'vitest';
+import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
+import { toBase64 } from '../../src/adapters/aws/base64.ts';
+import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
+import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
+import { places } from '../../src/adapters/aws/layout.ts';
+import { arns, names, queueUrl } from '../../src/adapters/aws/names.ts';
+import { SQS_CLIENT_SETTINGS } from '../../src/adapters/aws/sqs-queue.ts';
+import { nodeRandom } from '../../src/adapters/node/crypto.ts';
+import type { ItemKey } from '../../src/core/keys/item-key.ts';
+import type { RegionId } from '../../src/core/version/dot.ts';
+import { AP, EU, US } from '../contract/make.ts';
+import { HastyClock, makeQueue, makeTable, startDynoxide, startFauxqs, type Emulator } from '../contract/emulators.ts';
+import type { handler as api } from '../../functions/api.ts';
+import type { handler as peer } from '../../functions/peer.ts';
+import type { handler as fanOut } from '../../functions/fan-out.ts';
+import type { handler as apply } from '../../functions/apply.ts';
+import type { handler as forward } from '../../functions/forward.ts';
+import type { handler as reconcile } from '../../functions/reconcile.ts';
+import type { handler as heartbeat } from '../../functions/heartbeat.ts';
+import type { Environment } from '../../functions/commons/settings.ts';
+
+export const REGIONS: readonly RegionId[] = [AP, EU, US];
+export const DEPLOYMENT = 'archipel';
+/** The only account that fauxqs knows. */
+export const ACCOUNT = '000000000000';
+export const ADMIN_KEY = 'ak_admin_0123456789abcdefghijklmn';
+const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
+const VISIBILITY_MS = 30_000;
+const CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'test' };
+
+type NewImage = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
+
+interface Handlers {
+  readonly api: typeof api;
+  readonly peer: typeof peer;
+  readonly fanOut: typeof fanOut;
+  readonly apply: typeof apply;
+  readonly forward: typeof forward;
+  readonly reconcile: typeof reconcile;
+  readonly heartbeat: typeof heartbeat;
+}
+
+export class FakeAws {
+  readonly #dynamo: Emulator<DynamoDBClient>;
+  readonly #sqs: Emulator<SQSClient>;
+  readonly #server: Server;
+  readonly #regions = new Map<RegionId, Handlers>();
+  #aheadMs = 0;
+  /** Regions whose functions cannot be invoked. */
+  readonly down = new Set<RegionId>();
+  /** Lines that the functions have logged. */
+  readonly logged: { readonly event: string; readonly [field: string]: unknown }[] = [];
+
+  private constructor(dynamo: Emulator<DynamoDBClient>, sqs: Emulator<SQSClient>) {
+    this.#dynamo = dynamo;
+    this.#sqs = sqs;
+    this.#server = createServer((incoming, outgoing) => {
+      this.#answer(incoming).then(
+        ({ status, body }) => outgoing.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+        (error: unknown) => outgoing.writeHead(500).end(String(error)),
+      );
+    });
+  }
+
+  static async start(): Promise<FakeAws> {
+    const aws = new FakeAws(await startDynoxide(), await startFauxqs());
+    aws.#server.listen(0, '127.0.0.1');
+    await once(aws.#server, 'listening');
+    for (const region of REGIONS) await aws.#makeStores(region);
+    const now = Date.now.bind(Date);
+    vi.spyOn(Date, 'now').mockImplementation(() => now() + aws.#aheadMs);
+    const write = process.stderr.write.bind(process.stderr);
+    vi.spyOn(process.stderr, 'write').mockImplementation((chunk, ...rest) => {
+      const text = String(chunk);
+      if (!text.startsWith('{"time"')) return write(chunk, ...(rest as []));
+      aws.logged.push(JSON.parse(text) as { event: string });
+      return true;
+    });
+    return aws;
+  }
+
+  async stop(): Promise<void> {
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await Promise.all([this.#dynamo.stop(), this.#sqs.stop()]);
+  }
+
+  async #makeStores(region: RegionId): Promise<void> {
+    await makeTable(this.#dynamo.client, names.table(DEPLOYMENT, region));
+    const sqs = this.#sqsOf(region);
+    for (const name of this.queues(region)) await makeQueue(sqs, VISIBILITY_MS, name);
+    sqs.destroy();
+  }
+
+  queues(region: RegionId): string[] {
+    const hints = REGIONS.filter((peer) => peer !== region).map((peer) => names.hints(DEPLOYMENT, region, peer));
+    return [names.inbox(DEPLOYMENT, region), names.dead(DEPLOYMENT, region), ...hints];
+  }
+
+  #sqsOf(region: RegionId): SQSClient {
+    return new SQSClient({ region, credentials: CREDENTIALS, endpoint: this.#sqs.endpoint, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS });
+  }
+
+  /** The functions of one region, in environments of their own. */
+  async region(region: RegionId): Promise<Handlers> {
+    const known = this.#regions.get(region);
+    if (known !== undefined) return known;
+    const endpoint = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const environment: Environment & Record<string, string> = {
+      ARCHIPEL_DEPLOYMENT: DEPLOYMENT,
+      ARCHIPEL_REGIONS: REGIONS.join(','),
+      ARCHIPEL_REPLICAS: '3',
+      ARCHIPEL_PARTITION: PLACE.partition,
+      ARCHIPEL_ACCOUNT: ACCOUNT,
+      AWS_REGION: region,
+      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+      AWS_ENDPOINT_URL_DYNAMODB: this.#dynamo.endpoint,
+      AWS_ENDPOINT_URL_SQS: this.#sqs.endpoint,
+      AWS_ENDPOINT_URL_LAMBDA: endpoint,
+      AWS_ENDPOINT_URL_SSM: endpoint,
+    };
+    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    vi.resetModules();
+    const load = async <M extends { handler: unknown }>(module: Promise<M>): Promise<M['handler']> => (await module).handler;
+    const handlers: Handlers = {
+      api: await load(import('../../functions/api.ts')),
+      peer: await load(import('../../functions/peer.ts')),
+      fanOut: await load(import('../../functions/fan-out.ts')),
+      apply: await load(import('../../functions/apply.ts')),
+      forward: await load(import('../../functions/forward.ts')),
+      reconcile: await load(import('../../functions/reconcile.ts')),
+      heartbeat: await load(import('../../functions/heartbeat.ts')),
+    };
+    this.#regions.set(region, handlers);
+    return handlers;
+  }
+
+  table(region: RegionId): DynamoTable {
+    return new DynamoTable({ client: this.#dynamo.client, tableName: names.table(DEPLOYMENT, region), clock: new HastyClock(), random: nodeRandom });
+  }
+
+  /** What lies in a queue of a region, received as a mapping receives it. */
+  async take(region: RegionId, name: string): Promise<readonly Message[]> {
+    const sqs = this.#sqsOf(region);
+    const { Messages = [] } = await sqs.send(
+      new ReceiveMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MaxNumberOfMessages: 10, MessageAttributeNames: ['All'], MessageSystemAttributeNames: ['ApproximateReceiveCount'] }),
+    );
+    sqs.destroy();
+    return Messages;
+  }
+
+  /** What a mapping hands to its function of what lies in a queue. */
+  async delivered(region: RegionId, name: string): Promise<SQSEvent> {
+    const messages = await this.take(region, name);
+    const Records = messages.map(({ MessageId = '', ReceiptHandle = '', Body = '', Attributes = {} }): SQSRecord => ({
+      messageId: MessageId,
+      receiptHandle: ReceiptHandle,
+      body: Body,
+      attributes: { ApproximateReceiveCount: Attributes.ApproximateReceiveCount ?? '1', SentTimestamp: '0', SenderId: 'test', ApproximateFirstReceiveTimestamp: '0' },
+      messageAttributes: {},
+      md5OfBody: '',
+      eventSource: 'aws:sqs',
+      eventSourceARN: arns.queue(PLACE, region, name),
+      awsRegion: region,
+    }));
+    return { Records };
+  }
+
+  /** What the stream tells of the last commit of an item. */
+  async streamed(region: RegionId, item: ItemKey): Promise<DynamoDBStreamEvent> {
+    const { PK, SK } = places.record(item.encoded);
+    const { Item = {} } = await this.#dynamo.client.send(new GetItemCommand({ TableName: names.table(DEPLOYMENT, region), Key: { PK, SK } }));
+    const image = Object.entries(Item).map(([name, value]) => [name, value.B === undefined ? value : { B: toBase64(value.B) }] as const);
+    return { Records: [{ eventName: 'INSERT', eventSource: 'aws:dynamodb', awsRegion: region, dynamodb: { NewImage: Object.fromEntries(image) as NewImage, SequenceNumber: '1', StreamViewType: 'NEW_IMAGE' } }] };
+  }
+
+  /** From now on the queue cannot be reached. */
+  async loseQueue(region: RegionId, name: string): Promise<void> {
+    const sqs = this.#sqsOf(region);
+    await sqs.send(new DeleteQueueCommand({ QueueUrl: queueUrl(PLACE, region, name) }));
+    sqs.destroy();
+  }
+
+  async findQueue(region: RegionId, name: string): Promise<void> {
+    const sqs = this.#sqsOf(region);
+    await makeQueue(sqs, VISIBILITY_MS, name);
+    sqs.destroy();
+  }
+
+  /** Time goes on, while the environments are frozen. */
+  pass(ms: number): void {
+    this.#aheadMs += ms;
+  }
+
+  async #answer(incoming: IncomingMessage): Promise<{ readonly status: number; readonly body: unknown }> {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Uint8Array);
+    const body = JSON.parse(Buffer.concat(chunks).toString()) as unknown;
+    if (incoming.headers['x-amz-target'] === 'AmazonSSM.GetParameters') return { status: 200, body: parameters((body as { Names: string[] }).Names) };
+    const arn = decodeURIComponent(/^\/2015-03-31\/functions\/([^/]+)\/invocations/.exec(incoming.url ?? '')?.[1] ?? '');
+    const region = REGIONS.find((id) => arn === `arn:aws:lambda:${id}:${ACCOUNT}:function:${names.function(DEPLOYMENT, 'peer', id)}`);
+    if (region === undefined || this.down.has(region)) return { status: 404, body: { Type: 'User', Message: `Function not found: ${arn}` } };
+    const { peer } = await this.region(region);
+    return { status: 200, body: await peer(body as Parameters<typeof peer>[0]) };
+  }
+}
+
+const parameters = (wanted: readonly string[]): unknown => {
+  const all: Readonly<Record<string, string>> = { [names.secret(DEPLOYMENT)]: '00112233445566778899aabbccddeeff', [names.adminKey(DEPLOYMENT)]: ADMIN_KEY };
+  return { Parameters: wanted.map((Name) => ({ Name, Type: 'SecureString', Value: all[Name] })), InvalidParameters: [] };
+};

@@ -1,0 +1,103 @@
+// The OpenAPI document: well formed, and saying neither more nor less than what the router does.
+
+import { beforeAll, expect, test } from 'vitest';
+import { PROBLEM_CODES, statusOf } from '../../src/http/problem.ts';
+import { operationsOf, type OpenApi } from './document.ts';
+import { startRegion, type TestRegion } from './harness.ts';
+import { unknownWords, type Schema } from './json-schema.ts';
+
+let eu: TestRegion;
+let document: OpenApi;
+beforeAll(async () => {
+  eu = await startRegion();
+  document = (await eu.send('GET', '/openapi.json', { key: null })).json<OpenApi>();
+});
+
+test('it is OpenAPI 3.1 with what a reader needs: title, version, where, how to be let in', () => {
+  expect(document.openapi).toBe('3.1.0');
+  expect(document.info.title).not.toBe('');
+  expect(document.info.version).toMatch(/^\d+\.\d+\.\d+$/);
+  expect(document.components.securitySchemes).toEqual({ bearer: expect.objectContaining({ type: 'http', scheme: 'bearer' }) as unknown });
+  for (const path of Object.keys(document.paths)) expect(path).toMatch(/^(\/[a-z0-9._-]+|\/\{[a-z]+\})+$/);
+});
+
+test('every route of the router is in it and vice versa; what else the app answers are parts of the docs page', () => {
+  const described = operationsOf(document).map(({ method, path }) => `${method} ${path}`);
+  const routed = eu.routes.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+  expect(described.sort()).toEqual(routed.sort());
+  expect(new Set(routed).size).toBe(routed.length);
+  const answered = eu.app.routes.map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
+  expect(answered.filter((route) => !routed.includes(route))).toEqual(['GET /docs/*']);
+  expect(routed.filter((route) => !answered.includes(route))).toEqual([]);
+});
+
+test('every operation has a name of its own, a tag, a summary, its path parameters, and a success', () => {
+  const ids = operationsOf(document).map(({ operation }) => operation.operationId);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const { path, operation } of operationsOf(document)) {
+    expect(operation.operationId).toMatch(/^[a-zA-Z]+$/);
+    expect(operation.tags).toHaveLength(1);
+    const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    const parameters = operation.parameters ?? [];
+    expect(parameters.filter((parameter) => parameter.in === 'path').map(({ name, required }) => [name, required])).toEqual(named.map((name) => [name, true]));
+    expect(parameters.every(({ in: place, schema }) => ['path', 'query', 'header'].includes(place) && typeof schema === 'object')).toBe(true);
+    expect(new Set(parameters.map(({ name, in: place }) => `${place} ${name}`)).size).toBe(parameters.length);
+    const statuses = Object.keys(operation.responses);
+    expect(statuses.every((status) => /^[2-5]\d\d$/.test(status))).toBe(true);
+    expect(statuses.some((status) => status.startsWith('2'))).toBe(true);
+    for (const { description } of Object.values(operation.responses)) expect(description).not.toBe('');
+  }
+});
+
+test('problems: each status names codes of the registry that have this status', () => {
+  const named = new Set<string>();
+  for (const { operation } of operationsOf(document)) {
+    for (const [status, { description, content }] of Object.entries(operation.responses)) {
+      if (content?.['application/problem+json'] === undefined) continue;
+      const codes = [...description.matchAll(/\[([a-z-]+)\]\(/g)].map(([, code]) => code as string);
+      expect(codes.length).toBeGreaterThan(0);
+      for (const code of codes) {
+        expect([code, PROBLEM_CODES.includes(code as (typeof PROBLEM_CODES)[number]), statusOf(code as (typeof PROBLEM_CODES)[number])]).toEqual([code, true, Number(status)]);
+        named.add(code);
+      }
+    }
+  }
+  expect(named.size).toBeGreaterThan(25);
+});
+
+test('references lead somewhere, and schemas use words that are understood', () => {
+  const visit = (value: unknown, at: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [name, member] of Object.entries(value)) {
+      if (name === '$ref') expect([at, document.components.schemas[String(member).replace('#/components/schemas/', '')]]).toEqual([at, expect.anything()]);
+      else if (name === 'schema') expect([at, unknownWords(member as object)]).toEqual([at, []]);
+      visit(member, `${at}/${name}`);
+    }
+  };
+  visit(document.paths, '');
+  visit(document.components.schemas, '');
+});
+
+test('bodies of requests are closed: what is not known is refused', () => {
+  const resolve = (schema: Schema): Schema => (schema.$ref === undefined ? schema : (document.components.schemas[schema.$ref.slice(schema.$ref.lastIndexOf('/') + 1)] as Schema));
+  const bodies = operationsOf(document).filter(({ operation }) => !operation.tags.includes('Items')).flatMap(({ operation }) => Object.entries(operation.requestBody?.content ?? {})).filter(([type]) => type === 'application/json');
+  expect(bodies.length).toBeGreaterThan(4);
+  for (const [, { schema }] of bodies) expect(resolve(schema).additionalProperties).toBe(false);
+});
+
+test('methods that a path does not have are 405 with Allow, whoever asks; paths that are none are 404', async () => {
+  for (const path of Object.keys(document.paths)) {
+    const allowed = Object.keys(document.paths[path] ?? {}).flatMap((method) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]));
+    const target = path.replaceAll(/\{\w+\}/g, 'x');
+    for (const method of ['GET', 'PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'LOCK', 'get'].filter((each) => !allowed.includes(each))) {
+      const answer = await eu.send(method, target, { key: null });
+      if (method === 'get') continue; // the platform writes it in capitals
+      expect([method, target, answer.status, answer.code]).toEqual([method, target, 405, 'method-not-allowed']);
+      expect(answer.field('allow')?.split(', ').sort()).toEqual([...allowed].sort());
+    }
+  }
+  for (const target of ['/', '/v1', '/v1/', '/v2/c', '/v1/c/', '/v1/c/demo/', '/v1/regions', '/v1/regions/x/drain', '/docs/x/y', '//v1/c', '/v1//c', '/V1/c', '/v1/c/demo/transactions', '/livez/', '/metrics/x', '/_region/hello', '/.well-known/x']) {
+    const answer = await eu.send('GET', target, { key: null });
+    expect([target, answer.status, answer.code]).toEqual([target, 404, 'not-found']);
+  }
+});

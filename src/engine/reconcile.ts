@@ -81,8 +81,9 @@ export interface PairReport {
   pulled: number;
   requests: number;
   bytes: number;
-  /** Round trips of the comparison alone, the longest pass. */
+  /** Round trips of the comparison alone, the longest pass; and its bytes, the largest. */
   rounds: number;
+  comparedBytes: number;
   /** Deep check: stored items whose value is not what was written, and partitions whose kept digest was wrong. */
   corrupt: { collection: string; key: Uint8Array }[];
   wrongDigests: number;
@@ -118,7 +119,7 @@ export class Comparison {
     this.#link = link;
     const ids = groups ?? [...parts.catalog.groups().keys()].sort();
     this.#scopes = ids.map((group) => ({ group, partitions: parts.catalog.shared(group, link.id) }));
-    this.report = { peer: link.id, compared: 0, differing: 0, pushed: 0, pulled: 0, requests: 0, bytes: 0, rounds: 0, corrupt: [], wrongDigests: 0, differingKeys: [], equal: false };
+    this.report = { peer: link.id, compared: 0, differing: 0, pushed: 0, pulled: 0, requests: 0, bytes: 0, rounds: 0, comparedBytes: 0, corrupt: [], wrongDigests: 0, differingKeys: [], equal: false };
   }
 
   get scopes(): readonly Scope[] {
@@ -135,7 +136,9 @@ export class Comparison {
     let looked = false;
     let stalled = 0;
     for (let pass = 0; pass < PASSES_MAX && signal?.aborted !== true; pass++) {
+      const before = this.report.bytes;
       const found = await this.#compare(deep);
+      this.report.comparedBytes = Math.max(this.report.comparedBytes, this.report.bytes - before);
       if (found.equal) {
         this.report.equal = true;
         return { atMs: found.atMs, root: found.root, settled: true };

@@ -179,6 +179,7 @@ export const reconcileAnswer = z
           requests: z.int(),
           bytes: z.int(),
           rounds: z.int(),
+          comparedBytes: z.int(),
           equal: z.boolean(),
           differingKeys: z.array(z.looseObject({})),
           corrupt: z.array(z.looseObject({})),

@@ -1,0 +1,75 @@
+// What the load generator can be asked to do, and what it answers.
+
+/** Which keys: `<prefix><number>`, the number from 0 below `count`, in turn or by chance. */
+export interface Keys {
+  readonly prefix: string;
+  readonly count: number;
+  readonly order: 'in-turn' | 'random';
+  /** The first number in turn. */
+  readonly from?: number;
+}
+
+/** Closed loop: each connection sends when it has its answer; with `perSecond` at most so many in all. */
+export interface LoadJob {
+  readonly type: 'load';
+  readonly url: string;
+  readonly method: 'GET' | 'PUT';
+  /** The path before the key; without keys the whole path. */
+  readonly path: string;
+  readonly keys?: Keys;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly valueBytes?: number;
+  readonly connections: number;
+  /** Ends after so long, or after so many requests. */
+  readonly seconds: number;
+  readonly requests?: number;
+  readonly perSecond?: number;
+  /** A connection that broke, or an answer 5xx, is followed by the next key; otherwise it ends the job. */
+  readonly tolerant?: boolean;
+}
+
+export interface LoadResult {
+  readonly done: number;
+  readonly statuses: Readonly<Record<number, number>>;
+  /** Connections that broke with a request under way. */
+  readonly broken: number;
+  /** Numbers of keys in turn that were sent and not answered with 2xx. */
+  readonly unanswered: readonly number[];
+  /** The next number in turn. */
+  readonly next: number;
+  readonly seconds: number;
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+  /** The longest time without an answer 2xx. */
+  readonly gapMs: number;
+  readonly readsPerAnswer: number;
+  /** Processor time of the generator, for judging how much of what was seen is its own. */
+  readonly cpuMicros: number;
+}
+
+/** Writes at a steady pace in one region and asks another one until it shows each write. */
+export interface LagJob {
+  readonly type: 'lag';
+  readonly from: string;
+  readonly to: string;
+  readonly path: string;
+  readonly keys: Keys;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly valueBytes: number;
+  readonly perSecond: number;
+  readonly seconds: number;
+}
+
+export interface LagResult {
+  readonly probes: number;
+  /** Not visible within five seconds. */
+  readonly unseen: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+export type Job = LoadJob | LagJob;
+export type JobResult<J extends Job> = J extends LoadJob ? LoadResult : LagResult;

@@ -1,0 +1,75 @@
+// What a row of the table is, how it is judged, and how it is printed and written.
+
+export interface Figure {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What the value was measured against, in the same run. */
+  readonly yardstick?: string;
+  readonly floor?: number;
+  readonly goal?: number;
+  readonly better: 'higher' | 'lower';
+}
+
+export type Met = 'goal' | 'floor' | 'none' | 'measured';
+
+export interface Row {
+  readonly id: string;
+  readonly title: string;
+  readonly figures: readonly Figure[];
+  /** How often it was measured before it was as this says. */
+  readonly attempts: number;
+}
+
+const reaches = ({ value, better }: Figure, line: number | undefined): boolean => line !== undefined && (better === 'higher' ? value >= line : value <= line);
+
+/** `measured`: nothing is asked of it. */
+export function judge(figure: Figure): Met {
+  if (figure.floor === undefined && figure.goal === undefined) return 'measured';
+  if (reaches(figure, figure.goal)) return 'goal';
+  return figure.floor === undefined || reaches(figure, figure.floor) ? 'floor' : 'none';
+}
+
+const RANK: readonly Met[] = ['none', 'floor', 'goal', 'measured'];
+
+/** As its worst figure. */
+export const judgeRow = ({ figures }: Pick<Row, 'figures'>): Met => figures.map(judge).reduce<Met>((worst, met) => (RANK.indexOf(met) < RANK.indexOf(worst) ? met : worst), 'measured');
+
+export const missed = (row: Pick<Row, 'figures'>): boolean => judgeRow(row) === 'none';
+
+const number = (value: number | undefined): string => (value === undefined ? '-' : Number.isNaN(value) ? '?' : Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3))));
+
+const COLUMNS = [5, 58, 14, 48, 10, 10, 0] as const;
+
+const line = (cells: readonly string[]): string => cells.map((cell, at) => cell.padEnd(COLUMNS[at] ?? 0)).join(' ').trimEnd();
+
+export const heading = (): string => line(['', 'what', 'value', 'yardstick, in the same run', 'floor', 'goal', 'met']);
+
+export function printed(row: Row): string {
+  const again = row.attempts > 1 ? ` (measured ${row.attempts} times)` : '';
+  return row.figures
+    .map((figure, at) => line([at === 0 ? row.id : '', at === 0 && row.figures.length === 1 ? row.title : `${at === 0 ? `${row.title}: ` : '  '}${figure.name}`, `${number(figure.value)} ${figure.unit}`.trim(), figure.yardstick ?? '-', number(figure.floor), number(figure.goal), judge(figure) + (at === 0 ? again : '')]))
+    .join('\n');
+}
+
+interface Written {
+  readonly value: unknown;
+  readonly yardstick: unknown;
+  readonly floor: unknown;
+  readonly goal: unknown;
+  readonly met: 'goal' | 'floor' | 'none';
+}
+
+/** A row of one figure as numbers, of several as objects with a name for each. What nothing is asked of meets its goal. */
+export function written(row: Row): Written {
+  const met = judgeRow(row);
+  const [only] = row.figures;
+  const pick = <T>(take: (figure: Figure) => T): unknown => (row.figures.length === 1 && only !== undefined ? take(only) : Object.fromEntries(row.figures.map((figure) => [figure.name, take(figure)])));
+  return {
+    value: pick(({ value }) => (Number.isNaN(value) ? null : value)),
+    yardstick: pick(({ yardstick }) => yardstick ?? null),
+    floor: pick(({ floor }) => floor ?? null),
+    goal: pick(({ goal }) => goal ?? null),
+    met: met === 'measured' ? 'goal' : met,
+  };
+}

@@ -1,0 +1,170 @@
+// The load generator: a process of its own, because ratios against a bare server mean little when server and client share
+// a thread. Takes jobs from its parent and answers each with what it saw. Bounded: every job has an end in time.
+
+import { randomBytes } from 'node:crypto';
+import type { Job, Keys, LagJob, LagResult, LoadJob, LoadResult } from './lib/jobs.ts';
+import { quantile } from './lib/numbers.ts';
+import { fieldOf, requestBytes, Wire, type Answered } from './lib/wire.ts';
+
+const UNSEEN_MS = 5_000;
+/** Different values, so that nothing between here and the disk can make a little of many equal ones. */
+const VALUES = 256;
+
+const makeValues = (bytes: number): Uint8Array[] => Array.from({ length: VALUES }, () => randomBytes(bytes));
+
+function numbers({ count, order, from = 0 }: Keys): () => number {
+  let next = from;
+  return order === 'random' ? () => Math.floor(Math.random() * count) : () => next++;
+}
+
+class Load {
+  readonly #job: LoadJob;
+  readonly #values: readonly Uint8Array[];
+  readonly #next: () => number;
+  readonly #latencies: number[] = [];
+  readonly #statuses: Record<number, number> = {};
+  readonly #unanswered = new Set<number>();
+  /** Requests for keys by chance, made once: what a client sends is not what is measured. */
+  readonly #made = new Map<number, Uint8Array>();
+  #sent = 0;
+  #done = 0;
+  #reads = 0;
+  #broken = 0;
+  #largest = -1;
+  #gapMs = 0;
+  #answeredMs = 0;
+  #stopped = false;
+
+  constructor(job: LoadJob) {
+    this.#job = job;
+    this.#values = job.valueBytes === undefined ? [] : makeValues(job.valueBytes);
+    this.#next = job.keys === undefined ? () => 0 : numbers(job.keys);
+  }
+
+  async run(): Promise<LoadResult> {
+    const { connections, seconds } = this.#job;
+    const startedMs = performance.now();
+    const cpu = process.cpuUsage();
+    this.#answeredMs = startedMs;
+    const stop = setTimeout(() => (this.#stopped = true), seconds * 1_000);
+    const wires = Array.from({ length: connections }, () => new Wire(this.#job.url));
+    await Promise.all(wires.map((wire, at) => this.#drive(wire, startedMs, at)));
+    clearTimeout(stop);
+    for (const wire of wires) wire.close();
+    const used = process.cpuUsage(cpu);
+    const passed = (performance.now() - startedMs) / 1_000;
+    const latencies = this.#latencies.sort((a, b) => a - b);
+    return {
+      done: this.#done,
+      statuses: this.#statuses,
+      broken: this.#broken,
+      unanswered: [...this.#unanswered],
+      next: this.#largest + 1,
+      seconds: passed,
+      perSecond: this.#done / passed,
+      p50Ms: quantile(latencies, 0.5),
+      p99Ms: quantile(latencies, 0.99),
+      maxMs: latencies.at(-1) ?? 0,
+      gapMs: this.#gapMs,
+      readsPerAnswer: this.#reads / Math.max(1, this.#done),
+      cpuMicros: used.user + used.system,
+    };
+  }
+
+  #request(number: number): Uint8Array {
+    const { method, path, keys, headers } = this.#job;
+    const target = keys === undefined ? path : `${path}${keys.prefix}${number}`;
+    if (this.#values.length > 0) return requestBytes(method, target, headers, this.#values[this.#sent % VALUES]);
+    let request = this.#made.get(number);
+    if (request === undefined) this.#made.set(number, (request = requestBytes(method, target, headers)));
+    return request;
+  }
+
+  #drive(wire: Wire, startedMs: number, at: number): Promise<void> {
+    const { perSecond, requests = Number.POSITIVE_INFINITY, keys, connections } = this.#job;
+    return new Promise((resolve) => {
+      let turn = at;
+      const step = (): void => {
+        if (this.#stopped || this.#sent >= requests) return resolve();
+        if (perSecond !== undefined) {
+          const waitMs = startedMs + (turn * 1_000) / perSecond - performance.now();
+          if (waitMs > 1) return void setTimeout(step, waitMs);
+          turn += connections;
+        }
+        const number = this.#next();
+        const request = this.#request(number);
+        this.#sent++;
+        if (keys?.order === 'in-turn') this.#unanswered.add(number);
+        this.#largest = Math.max(this.#largest, number);
+        const sentMs = performance.now();
+        wire.send(request, (answer) => (this.#note(number, sentMs, answer) ? step() : answer === undefined ? void setTimeout(step, 5) : resolve()));
+      };
+      step();
+    });
+  }
+
+  /** True: go on at once. */
+  #note(number: number, sentMs: number, answer: Answered | undefined): boolean {
+    if (answer === undefined) {
+      this.#broken++;
+      if (this.#job.tolerant !== true) this.#stopped = true;
+      return false;
+    }
+    const nowMs = performance.now();
+    this.#statuses[answer.status] = (this.#statuses[answer.status] ?? 0) + 1;
+    if (answer.status >= 300) return this.#job.tolerant === true || answer.status < 500;
+    this.#done++;
+    this.#reads += answer.reads;
+    this.#unanswered.delete(number);
+    this.#latencies.push(nowMs - sentMs);
+    this.#gapMs = Math.max(this.#gapMs, nowMs - this.#answeredMs);
+    this.#answeredMs = nowMs;
+    return true;
+  }
+}
+
+async function measureLag(job: LagJob): Promise<LagResult> {
+  const values = makeValues(job.valueBytes);
+  const next = numbers(job.keys);
+  const lags: number[] = [];
+  const idle: { from: Wire; to: Wire }[] = [];
+  let unseen = 0;
+  const probe = async (number: number): Promise<void> => {
+    const pair = idle.pop() ?? { from: new Wire(job.from), to: new Wire(job.to) };
+    const target = `${job.path}${job.keys.prefix}${number}`;
+    const read = requestBytes('GET', target, job.headers);
+    const written = await pair.from.ask(requestBytes('PUT', target, job.headers, values[number % VALUES]));
+    const acknowledgedMs = performance.now();
+    const tag = written === undefined ? undefined : fieldOf(written.head, 'etag');
+    for (;;) {
+      const seen = tag === undefined ? undefined : await pair.to.ask(read);
+      const lagMs = performance.now() - acknowledgedMs;
+      if (seen !== undefined && fieldOf(seen.head, 'etag') === tag) lags.push(lagMs);
+      else if (tag !== undefined && lagMs < UNSEEN_MS) continue;
+      else unseen++;
+      break;
+    }
+    idle.push(pair);
+  };
+  const startedMs = performance.now();
+  const running = new Set<Promise<void>>();
+  for (let sent = 0; sent < job.seconds * job.perSecond; sent++) {
+    const waitMs = startedMs + (sent * 1_000) / job.perSecond - performance.now();
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+    const under: Promise<void> = probe(next() % job.keys.count).finally(() => running.delete(under));
+    running.add(under);
+  }
+  await Promise.all(running);
+  for (const { from, to } of idle) for (const wire of [from, to]) wire.close();
+  lags.sort((a, b) => a - b);
+  return { probes: lags.length, unseen, p50Ms: quantile(lags, 0.5), p99Ms: quantile(lags, 0.99), maxMs: lags.at(-1) ?? 0 };
+}
+
+process.on('message', ({ id, job }: { readonly id: number; readonly job: Job }) => {
+  const result = job.type === 'load' ? new Load(job).run() : measureLag(job);
+  result.then(
+    (value) => process.send?.({ id, value }),
+    (error: unknown) => process.send?.({ id, error: String(error) }),
+  );
+});
+process.on('disconnect', () => process.exit(0));

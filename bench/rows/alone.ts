@@ -1,0 +1,96 @@
+// P1-P3: one region beside bare servers on the same machine, in turns, so that whatever else the machine does meets both.
+
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { median, quantile } from '../lib/numbers.ts';
+import { Yardstick } from '../lib/processes.ts';
+import type { Figure } from '../lib/results.ts';
+import type { Scenario, Size } from '../lib/scenario.ts';
+import { PATH, Stage, VALUE_BYTES } from '../lib/stage.ts';
+
+const REGION = 'eu-central-1';
+const CONNECTIONS = 64;
+
+interface Round {
+  readonly value: number;
+  readonly get: number;
+  readonly drop: number;
+  readonly put: number;
+  readonly syncMs: number;
+  readonly helloMs: number;
+  readonly putMs: number;
+}
+
+export const alone: Scenario = {
+  rows: ['P1', 'P2', 'P3'],
+  async measure(size, wanted) {
+    const stage = await Stage.start([REGION]);
+    const yardstick = await Yardstick.start();
+    try {
+      await stage.fill(0, 'k', size.keys);
+      const rounds: Round[] = [];
+      await round(stage, yardstick, size, wanted); // everything is compiled and connected once
+      for (let at = 0; at < size.rounds; at++) rounds.push(await round(stage, yardstick, size, wanted));
+      return { P1: [getFigure(rounds)], P2: [putFigure(rounds)], P3: [aloneFigure(rounds)] };
+    } finally {
+      yardstick.end();
+      await stage.end();
+    }
+  },
+};
+
+async function round(stage: Stage, yardstick: Yardstick, { seconds, keys }: Size, wanted: ReadonlySet<string>): Promise<Round> {
+  const many = { connections: CONNECTIONS, seconds };
+  const one = { connections: 1, seconds: seconds / 2 };
+  const some = { prefix: 'k', count: keys, order: 'random' } as const;
+  const { generator, reading, writing } = stage;
+  const rate = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<number> => (wanted.has(row) ? (await generator.load(job)).perSecond : Number.NaN);
+  const p50 = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<number> => (wanted.has(row) ? (await generator.load(job)).p50Ms : Number.NaN);
+  const region = stage.url(0);
+  return {
+    value: await rate('P1', { url: yardstick.url, method: 'GET', path: '/value', headers: {}, ...many }),
+    get: await rate('P1', { url: region, method: 'GET', path: PATH, keys: some, headers: reading, ...many }),
+    drop: await rate('P2', { url: yardstick.url, method: 'PUT', path: '/drop', headers: {}, valueBytes: VALUE_BYTES, ...many }),
+    put: await rate('P2', { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...many }),
+    syncMs: wanted.has('P3') ? fdatasyncMs(seconds / 2) : Number.NaN,
+    helloMs: await p50('P3', { url: yardstick.url, method: 'GET', path: '/hello', headers: {}, ...one }),
+    putMs: await p50('P3', { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...one }),
+  };
+}
+
+/** An append of one value and its fdatasync, on the disk that the region's folder is on. */
+function fdatasyncMs(seconds: number): number {
+  const folder = mkdtempSync(join(tmpdir(), 'archipel-'));
+  const file = openSync(join(folder, 'log'), 'a');
+  const bytes = randomBytes(VALUE_BYTES);
+  const taken: number[] = [];
+  for (const endMs = performance.now() + seconds * 1_000; performance.now() < endMs; ) {
+    const from = performance.now();
+    writeSync(file, bytes);
+    fdatasyncSync(file);
+    taken.push(performance.now() - from);
+  }
+  closeSync(file);
+  rmSync(folder, { recursive: true });
+  return quantile(taken.sort((a, b) => a - b), 0.5);
+}
+
+const rateOf = (value: number): string => `${Math.round(value).toLocaleString('en')}/s`;
+
+function getFigure(rounds: readonly Round[]): Figure {
+  const value = median(rounds.map((each) => each.get / each.value));
+  return { name: 'share', value, unit: 'x', yardstick: `hono, constant 1 KB: ${rateOf(median(rounds.map((each) => each.value)))}`, floor: 0.45, goal: 0.7, better: 'higher' };
+}
+
+function putFigure(rounds: readonly Round[]): Figure {
+  const value = median(rounds.map((each) => each.put / each.drop));
+  return { name: 'share', value, unit: 'x', yardstick: `hono, reads and drops: ${rateOf(median(rounds.map((each) => each.drop)))}`, floor: 0.4, goal: 0.6, better: 'higher' };
+}
+
+function aloneFigure(rounds: readonly Round[]): Figure {
+  const value = median(rounds.map((each) => each.putMs / (each.syncMs + each.helloMs)));
+  const bare = median(rounds.map((each) => each.syncMs + each.helloMs));
+  return { name: 'ratio', value, unit: 'x', yardstick: `fdatasync + hello: ${bare.toFixed(3)} ms`, floor: 1.8, goal: 1.25, better: 'lower' };
+}

@@ -148,6 +148,7 @@ export class Region {
     await this.catalog.load(this.parts.table);
     this.#learnFromChanges();
     await this.#loadPauses();
+    await Promise.all([...this.lanes.values()].map((lane) => lane.load()));
     await this.#fanOut.start();
     await this.reconciler.start();
     return { ready: this.#becomeReady() };
@@ -259,7 +260,8 @@ export class Region {
   }
 
   async #heartbeat(): Promise<void> {
-    const quiet = [...this.links.values()].filter((link) => (link.isUp() ? link.silentMs() >= PEER_PROBE_MS : link.mayTry()));
+    // Whatever the breaker says: it spares requests that somebody waits for, and growing waits would keep a healed link shut.
+    const quiet = [...this.links.values()].filter((link) => link.silentMs() >= PEER_PROBE_MS);
     // A hint may have become visible again, or room on the disk: nothing else would tell the lane.
     for (const lane of this.lanes.values()) lane.wake();
     await Promise.all(quiet.map((link) => this.#hello(link, HELLO_MS)));

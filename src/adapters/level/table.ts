@@ -8,7 +8,7 @@ import { afterPrefix, compareBytes, concatBytes, equalBytes } from '../../core/b
 import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
 import { addSums, elementOf, isZeroSum, leafOf, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
-import type { ActorId } from '../../core/version/dot.ts';
+import type { ActorId, Dot } from '../../core/version/dot.ts';
 import { encodeState } from '../../core/version/codec.ts';
 import type { Record, State } from '../../core/version/record.ts';
 import type { Stamp } from '../../core/version/stamp.ts';
@@ -29,14 +29,26 @@ interface Pending {
   readonly settled: Promise<void>;
 }
 
+/**
+ * Dots whose writes went to the ledger. Some were issued here and are in no record (a late operation's): a clock that
+ * resumed below them could issue them again.
+ */
+interface PendingLosses {
+  readonly lost: readonly Dot[];
+}
+
 /** What one update contributes to its group. */
-export interface PendingChange {
+export type GroupChange = PendingChange | PendingLosses;
+
+export interface PendingChange extends PendingLosses {
   readonly key: ItemKey;
   readonly name: string;
   readonly change: LoggedChange;
   readonly record: StoredRecord;
   readonly image: Uint8Array;
 }
+
+const NONE_LOST: readonly Dot[] = [];
 
 const nameOf = (encoded: Uint8Array): string => Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength).toString('latin1');
 
@@ -67,6 +79,10 @@ export class LevelTable implements Table, GroupOwner {
     await table.#documents.load();
     await table.changes.load();
     store.own(table);
+    store.onReopened(async () => {
+      await table.#documents.load();
+      table.changes.recover();
+    });
     return table;
   }
 
@@ -98,17 +114,18 @@ export class LevelTable implements Table, GroupOwner {
     }
     const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);
     const operations = ledger?.operations ?? [];
+    const lost = fresh.length === 0 ? NONE_LOST : fresh.map(({ dot }) => dot);
     const settled =
       commit === undefined
-        ? this.#store.write({ operations })
-        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, operations);
+        ? this.#store.write({ operations, change: { lost } })
+        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost });
     ledger?.track(settled);
     await settled;
     if (commit === undefined) await pending?.settled;
     return result;
   }
 
-  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, operations: Operation[]): Promise<void> {
+  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost }: { readonly operations: Operation[]; readonly lost: readonly Dot[] }): Promise<void> {
     const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
     const image = encodeState(next.state);
     const record: StoredRecord = { ...next, element };
@@ -116,7 +133,7 @@ export class LevelTable implements Table, GroupOwner {
     this.#indexSiblings(key, current?.state, next.state, operations);
     this.#indexExpiry(key, current?.state, next.state, operations);
     const change = changeOf(key.encoded, next.kind, current?.element, element);
-    return this.#write({ key, name, change, record, image }, operations);
+    return this.#write({ key, name, change, record, image, lost }, operations);
   }
 
   #write(change: PendingChange, operations: readonly Operation[], frees = false): Promise<void> {
@@ -143,15 +160,16 @@ export class LevelTable implements Table, GroupOwner {
   // GroupOwner ----------------------------------------------------------------------------------------------------------
 
   seal(changes: readonly unknown[]): readonly Operation[] {
-    return this.changes.seal(changes as readonly PendingChange[]);
+    return this.changes.seal(changes as readonly GroupChange[]);
   }
 
   durable(changes: readonly unknown[]): void {
-    for (const { key, name, change, record } of changes as readonly PendingChange[]) {
-      this.#digests.apply(change, key.collection);
-      if (this.#pending.get(name)?.record === record) this.#pending.delete(name);
+    for (const each of changes as readonly GroupChange[]) {
+      if (!('record' in each)) continue;
+      this.#digests.apply(each.change, each.key.collection);
+      if (this.#pending.get(each.name)?.record === each.record) this.#pending.delete(each.name);
     }
-    this.changes.durable(changes as readonly PendingChange[], this.#store.monotonicMs());
+    this.changes.durable(changes as readonly GroupChange[], this.#store.monotonicMs());
   }
 
   failed(): void {
@@ -222,7 +240,7 @@ export class LevelTable implements Table, GroupOwner {
     return this.#losses.ofItem(key);
   }
 
-  async loss(id: string): Promise<LossRow | undefined> {
+  loss(id: string): Promise<LossRow | undefined> {
     return this.#losses.find(id);
   }
 
@@ -275,7 +293,7 @@ export class LevelTable implements Table, GroupOwner {
     const image = encodeState(current.state);
     operations.push({ type: 'put', key: rows.record(key.encoded), value: encodeRecord(record, image) });
     const change = changeOf(key.encoded, 'swept', current.element, element);
-    await this.#write({ key, name, change, record, image }, operations, true);
+    await this.#write({ key, name, change, record, image, lost: NONE_LOST }, operations, true);
   }
 
   async #fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]> {

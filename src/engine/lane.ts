@@ -47,6 +47,8 @@ export interface LaneItem {
 
 export interface LaneParts {
   readonly link: PeerLink;
+  /** Has the peer said, since this region started, what it knows of our stamps? Nothing is sent before. */
+  isGreeted(): boolean;
   readonly hints: Queue;
   readonly table: Table;
   readonly catalog: Catalog;
@@ -151,7 +153,7 @@ export class Lane {
   // Sending ---------------------------------------------------------------------------------------------------------------
 
   #isOpen(): boolean {
-    return !this.#stopped && !this.#paused && this.#parts.link.isUp();
+    return !this.#stopped && !this.#paused && this.#parts.link.isUp() && this.#parts.isGreeted();
   }
 
   /** Takes over the item; `item.done` is called once, when invariant 1 holds. */

@@ -119,6 +119,7 @@ export class Site {
       incarnation: disk.incarnation,
       isNew: disk.isNew,
       drawIncarnation: () => disk.drawIncarnation(),
+      recovered: () => disk.recovered(),
       topology: this.topology,
       table: mortalTable(disk.table, state),
       changes: mortalLog(disk.changes, state),
@@ -222,7 +223,7 @@ export class Site {
     const lines: string[] = [];
     for (const group of [...this.region.catalog.groups().keys()].sort()) {
       for (let partition = 0; partition < PARTITIONS; partition++) {
-        const { items } = await this.table.scan({ group, partition, limit: Number.MAX_SAFE_INTEGER, bytesMax: Number.MAX_SAFE_INTEGER });
+        const { items } = await this.table.scan({ group, partition, limit: 100_000, bytesMax: 1 << 30 });
         for (const { key, record } of items) lines.push(`${key.collection} ${utf8Text(key.pk) ?? ''} ${formatState(record.state)}`);
       }
     }
@@ -265,13 +266,14 @@ function mortalLog(changes: ChangeLog, life: { readonly isAlive: boolean }): Cha
 
 export interface ArchipelagoOptions {
   readonly regions?: readonly RegionId[];
-  readonly disk?: (clock: Clock) => Disk;
+  readonly disk?: (clock: Clock, id: RegionId) => Disk;
   readonly reconcileEveryMs?: number;
   readonly states?: Readonly<Record<string, RegionState>>;
 }
 
 /** Real time, for disks that are real. */
 const DRIVE_MS_MAX = 8_000;
+const STEP_MS = 10;
 
 export class Archipelago {
   readonly clock = new ManualClock();
@@ -284,7 +286,7 @@ export class Archipelago {
   constructor({ regions = [AP, EU, US], disk = (clock) => new MemoryDisk(clock), reconcileEveryMs, states = {} }: ArchipelagoOptions = {}) {
     this.ids = regions;
     this.reconcileEveryMs = reconcileEveryMs;
-    this.sites = regions.map((id) => new Site(id, disk(this.clock), this, this.topology(states)));
+    this.sites = regions.map((id) => new Site(id, disk(this.clock, id), this, this.topology(states)));
   }
 
   topology(states: Readonly<Record<string, RegionState>> = {}, number: Partial<Pick<Topology, 'term' | 'epoch'>> = {}): Topology {
@@ -319,10 +321,19 @@ export class Archipelago {
     await this.advance(100);
   }
 
-  /** Lets time pass. */
+  /** Lets time pass. Real disks get real time in between, or every wait of the engine would be over before a sync is. */
   async advance(ms: number): Promise<void> {
+    if (this.#isInMemory) return this.clock.advance(ms);
+    for (let left = ms; left > 0; left -= STEP_MS) await this.#step(Math.min(left, STEP_MS));
+  }
+
+  async #step(ms: number): Promise<void> {
+    await settle(this.#isInMemory ? 5 : 150);
     await this.clock.advance(ms);
-    await settle();
+  }
+
+  get #isInMemory(): boolean {
+    return this.sites.every((site) => site.disk instanceof MemoryDisk);
   }
 
   /** Lets what is under way arrive: hints are tried again, breakers close. */
@@ -337,8 +348,7 @@ export class Archipelago {
     settled.catch(() => undefined);
     const startedMs = performance.now();
     while (!isSettled && performance.now() - startedMs < DRIVE_MS_MAX) {
-      await settle(5);
-      if (!isSettled) await this.clock.advance(10);
+      await this.#step(STEP_MS);
     }
     if (!isSettled) throw new Error('What the test waits for does not come to an end.');
     return settled;
@@ -349,7 +359,7 @@ export class Archipelago {
     const startedMs = performance.now();
     while (performance.now() - startedMs < DRIVE_MS_MAX) {
       if (await condition()) return;
-      await this.clock.advance(10);
+      await this.#step(STEP_MS);
     }
     throw new Error(`Never: ${what}`);
   }

@@ -4,7 +4,7 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { drawIncarnation, identify, noteCleanStop } from '../../src/adapters/level/identity.ts';
+import { drawIncarnation, identify, noteCleanStop, noteRecovered } from '../../src/adapters/level/identity.ts';
 import { LevelDeadLetters, LevelQueue } from '../../src/adapters/level/queue.ts';
 import { LevelStore } from '../../src/adapters/level/store.ts';
 import { LevelTable } from '../../src/adapters/level/table.ts';
@@ -33,6 +33,7 @@ export interface OpenDisk {
   hints(peer: RegionId): Queue;
   letters(peer: RegionId): DeadLetters;
   drawIncarnation(): Promise<string>;
+  recovered(): Promise<void>;
   /** A clean stop. */
   close(): Promise<void>;
   /** As `kill -9` leaves it. */
@@ -121,7 +122,6 @@ export class MemoryDisk implements Disk {
 
   async open(): Promise<OpenDisk> {
     const { table, isNew } = this;
-    this.isNew = false;
     return {
       table,
       changes: table.changes,
@@ -129,7 +129,11 @@ export class MemoryDisk implements Disk {
       isNew,
       hints: (peer) => this.hints(peer),
       letters: (peer) => this.letters(peer),
-      drawIncarnation: async () => (this.incarnation = `k${++this.#drawn}`),
+      drawIncarnation: async () => {
+        this.isNew = true;
+        return (this.incarnation = `k${++this.#drawn}`);
+      },
+      recovered: async () => void (this.isNew = false),
       close: async () => undefined,
       kill: async () => undefined,
     };
@@ -165,19 +169,20 @@ export class LevelDisk implements Disk {
     const store = await LevelStore.open({ folder: this.database, durability: 'sync', clock, log });
     this.store = store;
     const table = await LevelTable.open(store, digestHash);
-    let identity = await identify(this.folder, table, random, 'sync');
+    const identity = await identify(this.folder, table, random, 'sync');
     const hints = new Map(await Promise.all(peers.map(async (peer) => [peer, await LevelQueue.open(store, clock, `hints ${peer}`)] as const)));
     const letters = new Map(await Promise.all(peers.map(async (peer) => [peer, await LevelDeadLetters.open(store, peer)] as const)));
     return {
       table,
       changes: table.changes,
       incarnation: identity.incarnation,
-      isNew: identity.origin === 'first' || identity.origin === 'copied',
+      isNew: identity.isNew,
       hints: (peer) => hints.get(peer) as LevelQueue,
       letters: (peer) => letters.get(peer) as LevelDeadLetters,
-      drawIncarnation: async () => (identity = await drawIncarnation(this.folder, table, random)).incarnation,
+      drawIncarnation: async () => (await drawIncarnation(this.folder, table, random)).incarnation,
+      recovered: () => noteRecovered(table),
       close: async () => {
-        await noteCleanStop(this.folder, table, identity.incarnation);
+        await noteCleanStop(table);
         await table.close();
       },
       // What LevelDB was given is with the operating system; nothing of ours is written any more.

@@ -13,8 +13,40 @@ const VALUES = 256;
 const makeValues = (bytes: number): Uint8Array[] => Array.from({ length: VALUES }, () => randomBytes(bytes));
 
 function numbers({ count, order, from = 0 }: Keys): () => number {
+  if (order === 'uniform') return () => Math.floor(Math.random() * count);
   let next = from;
-  return order === 'random' ? () => Math.floor(Math.random() * count) : () => next++;
+  if (order === 'in-turn') return () => next++;
+  const drawn = zipfian(count);
+  let at = Math.floor(Math.random() * drawn.length);
+  return () => drawn[(at = (at + 1) % drawn.length)] as number;
+}
+
+const DRAWN = 1 << 19;
+const drawnOf = new Map<number, Uint32Array>();
+
+/** Drawn beforehand: what it costs must not be taken for the server's. */
+function zipfian(count: number): Uint32Array {
+  const known = drawnOf.get(count);
+  if (known !== undefined) return known;
+  const sums = new Float64Array(count);
+  for (let rank = 0, sum = 0; rank < count; rank++) sums[rank] = sum += 1 / (rank + 1) ** 0.99;
+  const scattered = Uint32Array.from({ length: count }, (_, number) => number);
+  for (let at = count - 1; at > 0; at--) {
+    const other = Math.floor(Math.random() * (at + 1));
+    [scattered[at], scattered[other]] = [scattered[other] as number, scattered[at] as number];
+  }
+  const drawn = Uint32Array.from({ length: DRAWN }, () => {
+    const wanted = Math.random() * (sums[count - 1] as number);
+    let low = 0;
+    for (let high = count - 1; low < high; ) {
+      const middle = (low + high) >> 1;
+      if ((sums[middle] as number) < wanted) low = middle + 1;
+      else high = middle;
+    }
+    return scattered[low] as number;
+  });
+  drawnOf.set(count, drawn);
+  return drawn;
 }
 
 class Load {

@@ -1,10 +1,13 @@
 // What the load generator can be asked to do, and what it answers.
 
-/** Which keys: `<prefix><number>`, the number from 0 below `count`, in turn or by chance. */
+/**
+ * Which keys: `<prefix><number>`, the number from 0 below `count`: in turn, by chance, or zipfian (exponent 0.99, the
+ * frequent ones scattered over all numbers), which is how keys are asked for in practice and in the benchmarks of others.
+ */
 export interface Keys {
   readonly prefix: string;
   readonly count: number;
-  readonly order: 'in-turn' | 'random';
+  readonly order: 'in-turn' | 'uniform' | 'zipfian';
   /** The first number in turn. */
   readonly from?: number;
 }

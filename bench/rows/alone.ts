@@ -44,7 +44,7 @@ export const alone: Scenario = {
 async function round(stage: Stage, yardstick: Yardstick, { seconds, keys }: Size, wanted: ReadonlySet<string>): Promise<Round> {
   const many = { connections: CONNECTIONS, seconds };
   const one = { connections: 1, seconds: seconds / 2 };
-  const some = { prefix: 'k', count: keys, order: 'random' } as const;
+  const some = { prefix: 'k', count: keys, order: 'zipfian' } as const;
   const { generator, reading, writing } = stage;
   const rate = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<number> => (wanted.has(row) ? (await generator.load(job)).perSecond : Number.NaN);
   const p50 = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<number> => (wanted.has(row) ? (await generator.load(job)).p50Ms : Number.NaN);

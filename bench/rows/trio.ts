@@ -55,7 +55,7 @@ const cpuOf = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum
 
 async function replicatedRates(stage: Stage, yardstick: Yardstick, { seconds, rounds, keys }: Size): Promise<{ readonly perSecond: number; readonly figures: Figures }> {
   const { generator, writing } = stage;
-  const some = { prefix: 'k', count: keys, order: 'random' } as const;
+  const some = { prefix: 'k', count: keys, order: 'zipfian' } as const;
   const load = { connections: CONNECTIONS, seconds, valueBytes: VALUE_BYTES, method: 'PUT' } as const;
   const taken: { drop: number; replicated: number; micros: number }[] = [];
   for (let at = -1; at < rounds; at++) {
@@ -82,7 +82,7 @@ async function lagFigures(stage: Stage, { quick, keys }: Size, perSecond: number
   await generator.lag({ ...job, perSecond: 100, seconds: 1 });
   const calm = await generator.lag({ ...job, perSecond: 100, seconds: quick ? 3 : 20 });
   const seconds = quick ? 3 : 15;
-  const others = generator.load({ url: stage.url(WRITER), method: 'PUT', path: PATH, keys: { prefix: 'k', count: keys, order: 'random' }, headers: writing, valueBytes: VALUE_BYTES, connections: 32, seconds: seconds + 0.5, perSecond: perSecond * 0.8 });
+  const others = generator.load({ url: stage.url(WRITER), method: 'PUT', path: PATH, keys: { prefix: 'k', count: keys, order: 'zipfian' }, headers: writing, valueBytes: VALUE_BYTES, connections: 32, seconds: seconds + 0.5, perSecond: perSecond * 0.8 });
   await sleep(250);
   const busy = await generator.lag({ ...job, perSecond: 20, seconds });
   const load = await others;

@@ -4,7 +4,7 @@
 //
 //   u8 version · u8 key · u8 entries · (actor text, u64 stamp)* · 16 bytes of HMAC-SHA-256 over (physical key, the rest)
 
-import { ByteReader, ByteWriter, concatBytes, fromBase64Url, keyText, sameInConstantTime, toBase64Url } from '../core/bytes.ts';
+import { ByteReader, ByteWriter, fromBase64Url, keyText, sameInConstantTime, toBase64Url } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { CONTEXT_TOKEN_BYTES_MAX } from '../core/limits.ts';
@@ -16,6 +16,9 @@ import { vectorEntries, type VersionVector } from '../core/version/version-vecto
 const VERSION = 1;
 const MAC_BYTES = 16;
 
+const writer = new ByteWriter(256);
+const signed = new ByteWriter(2048);
+
 export class ContextTokens {
   readonly #macs: readonly HashFunction[];
 
@@ -25,14 +28,15 @@ export class ContextTokens {
   }
 
   mint(key: ItemKey, context: VersionVector): string {
-    const out = new ByteWriter(128).u8(VERSION).u8(0).u8(context.size);
-    for (const { actor, stamp } of context.size === 1 ? entries(context) : vectorEntries(context)) out.text(actor).u64(stamp);
-    const body = out.finish();
-    return toBase64Url(concatBytes(body, this.#mac(0, key, body)));
+    writer.reset().u8(VERSION).u8(0).u8(context.size);
+    if (context.size === 1) for (const [actor, stamp] of context) writer.text(actor).u64(stamp);
+    else for (const { actor, stamp } of vectorEntries(context)) writer.text(actor).u64(stamp);
+    const body = writer.finish();
+    return toBase64Url(writer.bytes(this.#mac(0, key, body)).view());
   }
 
   #mac(at: number, key: ItemKey, body: Uint8Array): Uint8Array {
-    return (this.#macs[at] as HashFunction)(concatBytes(key.encoded, body)).subarray(0, MAC_BYTES);
+    return (this.#macs[at] as HashFunction)(signed.reset().bytes(key.encoded).bytes(body).view()).subarray(0, MAC_BYTES);
   }
 
   /** @throws ArchipelError `context-invalid` */
@@ -54,10 +58,6 @@ export class ContextTokens {
   isSealed(digest: Uint8Array, mac: Uint8Array): boolean {
     return this.#macs.some((each) => sameInConstantTime(keyText(each(digest).subarray(0, mac.length)), keyText(mac)));
   }
-}
-
-function* entries(context: VersionVector): Generator<{ actor: ActorId; stamp: Stamp }> {
-  for (const [actor, stamp] of context) yield { actor, stamp };
 }
 
 function decode(body: Uint8Array): VersionVector {

@@ -20,9 +20,9 @@ import { ByteReader, ByteWriter, concatBytes, utf8 } from '../../core/bytes.ts';
 import { isZeroSum, type Sum } from '../../core/merkle/digest.ts';
 import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { partitionPrefix } from '../../core/keys/item-key.ts';
-import { decodeState, encodeState, MalformedError } from '../../core/version/codec.ts';
+import { decodeState, MalformedError, writeState } from '../../core/version/codec.ts';
 import type { Dot } from '../../core/version/dot.ts';
-import type { CommitKind, Record, State } from '../../core/version/record.ts';
+import type { CommitKind, Record } from '../../core/version/record.ts';
 
 const prefix = (letter: string): number => letter.charCodeAt(0);
 
@@ -60,6 +60,9 @@ export const rows = {
   all: (letter: 'r' | 's' | 'e' | 'l' | 'w' | 'x' | 'y' | 'z' | 'h' | 'd' | 'm' | 'n' | 'k'): Uint8Array => Uint8Array.of(prefix(letter)),
 } as const;
 
+/** To look one up at once: until the next row is made. A view of memory that is there saves the allocation of a key. */
+export const recordRow = (key: Uint8Array): Uint8Array => row('r').bytes(key).view();
+
 /** Of the physical key within a record's row. */
 export const RECORD_PREFIX_BYTES = 1;
 
@@ -71,9 +74,12 @@ export interface StoredRecord extends Record {
 const ENVELOPE_VERSION = 1;
 const KINDS: readonly CommitKind[] = ['local', 'applied'];
 
-/** u8 version · u8 kind · 8 element · varint revision · state */
-export function encodeRecord(record: Omit<StoredRecord, 'state'>, stateBytes: Uint8Array): Uint8Array {
-  return writer.reset().u8(ENVELOPE_VERSION).u8(KINDS.indexOf(record.kind)).u32(record.element.high).u32(record.element.low).varint(record.revision).bytes(stateBytes).finish();
+/** u8 version · u8 kind · 8 element · varint revision · state. The image, which is what is sent, is a part of the row. */
+export function encodeRecord({ kind, element, revision, state }: StoredRecord): { readonly row: Uint8Array; readonly image: Uint8Array } {
+  writer.reset().u8(ENVELOPE_VERSION).u8(KINDS.indexOf(kind)).u32(element.high).u32(element.low).varint(revision);
+  const from = writer.length;
+  const row = writeState(writer, state).finish();
+  return { row, image: row.subarray(from) };
 }
 
 /** The state's bytes as stored, for sending, without decoding them. */
@@ -90,11 +96,9 @@ function readEnvelope(bytes: Uint8Array): Omit<StoredRecord, 'state'> & { readon
 }
 
 export function decodeRecord(bytes: Uint8Array): StoredRecord {
-  const { stateBytes, ...envelope } = readEnvelope(bytes);
-  return { ...envelope, state: decodeState(stateBytes) };
+  const { kind, element, revision, stateBytes } = readEnvelope(bytes);
+  return { kind, element, revision, state: decodeState(stateBytes) };
 }
-
-export const encodedState = (state: State): Uint8Array => encodeState(state);
 
 /** What one commit of one record did, in a row of the change log. `swept` only took an expired value out of the digest. */
 export interface LoggedChange {

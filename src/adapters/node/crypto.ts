@@ -4,9 +4,9 @@ import { createHash, hash, hkdfSync, randomBytes, timingSafeEqual } from 'node:c
 import type { HashFunction } from '../../core/version/tag.ts';
 import type { Random } from '../../ports/random.ts';
 
-// The one-shot call is several times faster than createHash for the short inputs that we have; to a string and back it
-// is faster still than to a buffer, but only the buffer form needs no second allocation.
-export const sha256: HashFunction = (bytes) => hash('sha256', bytes, 'buffer');
+// The one-shot call is several times faster than createHash for the short inputs that we have; and to a string of one
+// byte a character and back three times as fast as to a buffer (0.35 and 1.0 µs for 40 bytes).
+export const sha256: HashFunction = (bytes) => Buffer.from(hash('sha256', bytes, 'binary'), 'latin1');
 
 const BLOCK = 64;
 
@@ -17,11 +17,16 @@ export function hmacSha256(key: Uint8Array): HashFunction {
   const inner = block.map((byte) => byte ^ 0x36);
   const outer = new Uint8Array(BLOCK + 32);
   outer.set(block.map((byte) => byte ^ 0x5c));
+  let first = new Uint8Array(1024);
+  first.set(inner);
   return (message) => {
-    const first = new Uint8Array(BLOCK + message.length);
-    first.set(inner);
+    const length = BLOCK + message.length;
+    if (length > first.length) {
+      first = new Uint8Array(2 * length);
+      first.set(inner);
+    }
     first.set(message, BLOCK);
-    outer.set(sha256(first), BLOCK);
+    outer.set(sha256(first.subarray(0, length)), BLOCK);
     return sha256(outer);
   };
 }

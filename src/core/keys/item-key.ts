@@ -8,7 +8,7 @@
 //
 // The lengths before collection and pk make the encoding injective; the sk, last and bare, keeps its byte order.
 
-import { ByteReader, ByteWriter, compareBytes, concatBytes, EMPTY, fromHex, toHex, utf8, utf8Text } from '../bytes.ts';
+import { ByteReader, ByteWriter, compareBytes, concatBytes, EMPTY, fromHex, toHex, utf8Text } from '../bytes.ts';
 import { ArchipelError } from '../errors.ts';
 import { COLLECTION_NAME_BYTES_MAX, ENCODED_KEY_BYTES_MAX, PK_BYTES_MAX, SK_BYTES_MAX } from '../limits.ts';
 import type { HashFunction } from '../version/tag.ts';
@@ -58,13 +58,15 @@ export function checkName(name: ItemName): void {
 
 /** The first 64 bits that decide everything about where an item lives. */
 export function hashOf(collection: string, pk: Uint8Array, hash: HashFunction): Uint8Array {
-  const name = utf8(collection);
-  return hash(writer.reset().u8(name.length).bytes(name).u16(pk.length).bytes(pk).finish()).subarray(0, HASH_BYTES);
+  return hash(writeName(writer.reset(), collection, pk).view()).subarray(0, HASH_BYTES);
 }
+
+/** A name of a collection has at most 64 bytes: its length is one byte. */
+const writeName = (out: ByteWriter, collection: string, pk: Uint8Array): ByteWriter => out.text(collection).u16(pk.length).bytes(pk);
 
 export function itemKey(group: GroupId, name: ItemName, hash: HashFunction): ItemKey {
   checkName(name);
-  const encoded = concatBytes(pkPrefix(group, name.collection, name.pk, hash), name.sk);
+  const encoded = writePrefix(group, name.collection, name.pk, hash).bytes(name.sk).finish();
   if (encoded.length > ENCODED_KEY_BYTES_MAX) {
     throw new ArchipelError('key-too-long', `The encoded key has ${encoded.length} bytes; at most ${ENCODED_KEY_BYTES_MAX} are allowed.`);
   }
@@ -72,10 +74,11 @@ export function itemKey(group: GroupId, name: ItemName, hash: HashFunction): Ite
 }
 
 /** The prefix that all items of one pk share, and no other item. */
-export function pkPrefix(group: GroupId, collection: string, pk: Uint8Array, hash: HashFunction): Uint8Array {
+export const pkPrefix = (group: GroupId, collection: string, pk: Uint8Array, hash: HashFunction): Uint8Array => writePrefix(group, collection, pk, hash).finish();
+
+function writePrefix(group: GroupId, collection: string, pk: Uint8Array, hash: HashFunction): ByteWriter {
   const head = hashOf(collection, pk, hash);
-  const name = utf8(collection);
-  return writer.reset().bytes(groupBytes(group)).bytes(head).u8(name.length).bytes(name).u16(pk.length).bytes(pk).finish();
+  return writeName(writer.reset().u32(Number.parseInt(group, 16)).bytes(head), collection, pk);
 }
 
 export const groupBytes = (group: GroupId): Uint8Array => fromHex(group) as Uint8Array;

@@ -47,6 +47,8 @@ export const leafOf = (encodedKey: Uint8Array): number => ((encodedKey[5] as num
 
 const writer = new ByteWriter(2048);
 
+const word = (bytes: Uint8Array, at: number): number => (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
+
 /**
  * What an item adds to its leaf, judged at `lineMs`: values that expire at or before it are gone.
  * @param keyedHash a hash that only the regions of one deployment can compute
@@ -61,9 +63,8 @@ export function elementOf(encodedKey: Uint8Array, state: State | undefined, line
     writer.text(dot.actor).u64(dot.stamp).bytes(value.hash);
   }
   if (live === 0) return ZERO_SUM;
-  const digest = keyedHash(writer.finish());
-  const view = new DataView(digest.buffer, digest.byteOffset, digest.byteLength);
-  return { high: view.getUint32(0), low: view.getUint32(4) };
+  const digest = keyedHash(writer.view());
+  return { high: word(digest, 0), low: word(digest, 4) };
 }
 
 /** The leaves of one partition: two unsigned words each. 8 KiB, made when the partition gets its first element. */

@@ -31,10 +31,18 @@ export function makeActor(region: RegionId, incarnation: string): ActorId {
   return `${region}~${incarnation}` as ActorId;
 }
 
+/** Actors are few and every stored state names some: those that were parsed are known again. A bound, because text is sent by others. */
+const KNOWN_ACTORS_MAX = 1_024;
+const known = new Set<string>();
+
 /** Undefined for text that is not an actor. */
 export function parseActor(text: string): ActorId | undefined {
+  if (known.has(text)) return text as ActorId;
   const at = text.indexOf('~');
-  return at > 0 && REGION.test(text.slice(0, at)) && INCARNATION.test(text.slice(at + 1)) ? (text as ActorId) : undefined;
+  if (at <= 0 || !REGION.test(text.slice(0, at)) || !INCARNATION.test(text.slice(at + 1))) return undefined;
+  if (known.size >= KNOWN_ACTORS_MAX) known.clear();
+  known.add(text);
+  return text as ActorId;
 }
 
 export const actorRegion = (actor: ActorId): RegionId => actor.slice(0, actor.indexOf('~')) as RegionId;

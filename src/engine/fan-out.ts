@@ -15,6 +15,8 @@ const READ_ENTRIES = 512;
 /** Batches read from the log and not yet done everywhere. Lanes never wait longer than for a hint, so this is rarely met. */
 const BATCHES_MAX = 64;
 
+const nameOf = ({ key, name }: LogEntry): string => name ?? keyText(key.encoded);
+
 interface Batch {
   readonly position: number;
   pending: number;
@@ -66,10 +68,10 @@ export class FanOut {
 
   /** Counted before the writer is answered: the live RPO is never too low. */
   #owe(entries: readonly LogEntry[]): void {
-    for (const { key, kind, position } of entries) {
-      if (kind !== 'local') continue;
-      const name = keyText(key.encoded);
-      for (const lane of this.#lanesFor(key)) lane.owe(name, position);
+    if (this.#parts.lanes.size === 0) return;
+    for (const entry of entries) {
+      if (entry.kind !== 'local') continue;
+      for (const lane of this.#lanesFor(entry.key)) lane.owe(nameOf(entry), entry.position);
     }
   }
 
@@ -99,7 +101,7 @@ export class FanOut {
     const last = entries.at(-1);
     if (last === undefined) return;
     const newest = new Map<string, LogEntry>();
-    for (const entry of entries) if (entry.kind === 'local') newest.set(keyText(entry.key.encoded), entry); // filter first, coalesce then
+    if (this.#parts.lanes.size > 0) for (const entry of entries) if (entry.kind === 'local') newest.set(nameOf(entry), entry); // filter first, coalesce then
     const batch: Batch = { position: last.position, pending: 1 };
     this.#position = last.position;
     this.#batches.push(batch);

@@ -13,6 +13,8 @@ import type { CommitKind } from '../core/version/record.ts';
 export interface LogEntry {
   readonly position: number;
   readonly key: ItemKey;
+  /** `keyText` of the physical key, where the table has made it already. */
+  readonly name?: string;
   /** What this commit was: a write of this region (to be sent) or one that arrived (not to be sent on). */
   readonly kind: CommitKind;
   /** The encoded state. */

@@ -8,9 +8,10 @@ import { afterPrefix, compareBytes, concatBytes, equalBytes } from '../../core/b
 import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
 import { addSums, elementOf, isZeroSum, leafOf, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
-import type { ActorId, Dot } from '../../core/version/dot.ts';
-import { encodeState } from '../../core/version/codec.ts';
+import type { ActorId } from '../../core/version/dot.ts';
+import { decodeState } from '../../core/version/codec.ts';
 import type { Record, State } from '../../core/version/record.ts';
+import { Recent } from '../../core/recent.ts';
 import type { Stamp } from '../../core/version/stamp.ts';
 import { STAMP_ZERO } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
@@ -20,7 +21,7 @@ import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { Documents } from './documents.ts';
 import { LevelDigests } from './digests.ts';
 import { LevelLosses } from './losses.ts';
-import { decodeRecord, encodeRecord, RECORD_PREFIX_BYTES, rows, type LoggedChange, type StoredRecord } from './layout.ts';
+import { decodeRecord, encodeRecord, RECORD_PREFIX_BYTES, recordRow, rows, type LoggedChange, type StoredRecord } from './layout.ts';
 import { LevelChangeLog } from './change-log.ts';
 import type { GroupOwner, LevelStore, Operation } from './store.ts';
 
@@ -29,18 +30,8 @@ interface Pending {
   readonly settled: Promise<void>;
 }
 
-/**
- * Dots whose writes went to the ledger. Some were issued here and are in no record (a late operation's): a clock that
- * resumed below them could issue them again.
- */
-interface PendingLosses {
-  readonly lost: readonly Dot[];
-}
-
 /** What one update contributes to its group. */
-export type GroupChange = PendingChange | PendingLosses;
-
-export interface PendingChange extends PendingLosses {
+export interface PendingChange {
   readonly key: ItemKey;
   readonly name: string;
   readonly change: LoggedChange;
@@ -48,7 +39,10 @@ export interface PendingChange extends PendingLosses {
   readonly image: Uint8Array;
 }
 
-const NONE_LOST: readonly Dot[] = [];
+/** Records used lately, decoded: a look-up in place of a read, a copy and a decoding. */
+const RECENT_BYTES_MAX = 12 * 1024 * 1024;
+/** Of the objects around the bytes of one. */
+const RECORD_OVERHEAD_BYTES = 800;
 
 const nameOf = (encoded: Uint8Array): string => Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength).toString('latin1');
 
@@ -59,6 +53,7 @@ export class LevelTable implements Table, GroupOwner {
   readonly #store: LevelStore;
   readonly #keyedHash: HashFunction;
   readonly #pending = new Map<string, Pending>();
+  readonly #recent = new Recent<string, StoredRecord>(RECENT_BYTES_MAX);
   readonly #digests = new LevelDigests();
   readonly #documents: Documents;
   readonly #losses: LevelLosses;
@@ -79,10 +74,6 @@ export class LevelTable implements Table, GroupOwner {
     await table.#documents.load();
     await table.changes.load();
     store.own(table);
-    store.onReopened(async () => {
-      await table.#documents.load();
-      table.changes.recover();
-    });
     return table;
   }
 
@@ -96,16 +87,21 @@ export class LevelTable implements Table, GroupOwner {
     return this.#read(key.encoded);
   }
 
-  #read(encoded: Uint8Array): StoredRecord | undefined {
-    const bytes = this.#store.getSync(rows.record(encoded));
-    return bytes === undefined ? undefined : decodeRecord(bytes);
+  #read(encoded: Uint8Array, name = nameOf(encoded)): StoredRecord | undefined {
+    const recent = this.#recent.get(name);
+    if (recent !== undefined) return recent;
+    const bytes = this.#store.getSync(recordRow(encoded));
+    if (bytes === undefined) return undefined;
+    const record = decodeRecord(bytes);
+    this.#recent.set(name, record, RECORD_OVERHEAD_BYTES + bytes.length);
+    return record;
   }
 
   async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
     await this.#store.ready();
     const name = nameOf(key.encoded);
     const pending = this.#pending.get(name);
-    const current = pending?.record ?? this.#read(key.encoded);
+    const current = pending?.record ?? this.#read(key.encoded, name);
     const { result, commit, losses = [] } = change.decide(current);
     const fresh = losses.length === 0 ? [] : this.#losses.fresh(key, losses);
     if (commit === undefined && fresh.length === 0) {
@@ -114,26 +110,26 @@ export class LevelTable implements Table, GroupOwner {
     }
     const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);
     const operations = ledger?.operations ?? [];
-    const lost = fresh.length === 0 ? NONE_LOST : fresh.map(({ dot }) => dot);
     const settled =
       commit === undefined
-        ? this.#store.write({ operations, change: { lost } })
-        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost });
+        ? this.#store.write({ operations })
+        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, operations);
     ledger?.track(settled);
     await settled;
     if (commit === undefined) await pending?.settled;
     return result;
   }
 
-  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost }: { readonly operations: Operation[]; readonly lost: readonly Dot[] }): Promise<void> {
+  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, operations: Operation[]): Promise<void> {
     const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
-    const image = encodeState(next.state);
-    const record: StoredRecord = { ...next, element };
-    operations.push({ type: 'put', key: rows.record(key.encoded), value: encodeRecord(record, image) });
+    const decided: StoredRecord = { state: next.state, revision: next.revision, kind: next.kind, element };
+    const { row, image } = encodeRecord(decided);
+    const record = { ...decided, state: withOwnBytes(next.state, image) };
+    operations.push({ type: 'put', key: rows.record(key.encoded), value: row });
     this.#indexSiblings(key, current?.state, next.state, operations);
     this.#indexExpiry(key, current?.state, next.state, operations);
     const change = changeOf(key.encoded, next.kind, current?.element, element);
-    return this.#write({ key, name, change, record, image, lost }, operations);
+    return this.#write({ key, name, change, record, image }, operations);
   }
 
   #write(change: PendingChange, operations: readonly Operation[], frees = false): Promise<void> {
@@ -151,6 +147,7 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   #indexExpiry(key: ItemKey, before: State | undefined, after: State, operations: Operation[]): void {
+    if (!expires(before) && !expires(after)) return;
     const times = (state: State | undefined): number[] => (state?.values ?? []).flatMap(({ value }) => value.expiresMs ?? []);
     const [old, now] = [times(before), times(after)];
     for (const ms of old) if (!now.includes(ms)) operations.push({ type: 'del', key: rows.expiry(ms, key.encoded) });
@@ -160,21 +157,25 @@ export class LevelTable implements Table, GroupOwner {
   // GroupOwner ----------------------------------------------------------------------------------------------------------
 
   seal(changes: readonly unknown[]): readonly Operation[] {
-    return this.changes.seal(changes as readonly GroupChange[]);
+    return this.changes.seal(changes as readonly PendingChange[]);
   }
 
   durable(changes: readonly unknown[]): void {
-    for (const each of changes as readonly GroupChange[]) {
-      if (!('record' in each)) continue;
-      this.#digests.apply(each.change, each.key.collection);
-      if (this.#pending.get(each.name)?.record === each.record) this.#pending.delete(each.name);
+    for (const { key, name, change, record, image } of changes as readonly PendingChange[]) {
+      this.#digests.apply(change, key.collection);
+      if (this.#pending.get(name)?.record === record) this.#pending.delete(name);
+      if (this.#recent.has(name)) this.#recent.set(name, record, RECORD_OVERHEAD_BYTES + image.length);
     }
-    this.changes.durable(changes as readonly GroupChange[], this.#store.monotonicMs());
+    this.changes.durable(changes as readonly PendingChange[], this.#store.monotonicMs());
   }
 
   failed(): void {
     this.#pending.clear();
     this.changes.failed();
+  }
+
+  reopened(): void {
+    this.#recent.clear();
   }
 
   // Reading -------------------------------------------------------------------------------------------------------------
@@ -240,7 +241,7 @@ export class LevelTable implements Table, GroupOwner {
     return this.#losses.ofItem(key);
   }
 
-  loss(id: string): Promise<LossRow | undefined> {
+  async loss(id: string): Promise<LossRow | undefined> {
     return this.#losses.find(id);
   }
 
@@ -290,10 +291,10 @@ export class LevelTable implements Table, GroupOwner {
     const element = current === undefined ? undefined : elementOf(key.encoded, current.state, this.#lineMs, this.#keyedHash);
     if (current === undefined || element === undefined || isSame(element, current.element)) return this.#store.write({ operations }, true);
     const record: StoredRecord = { ...current, element };
-    const image = encodeState(current.state);
-    operations.push({ type: 'put', key: rows.record(key.encoded), value: encodeRecord(record, image) });
+    const { row: bytes, image } = encodeRecord(record);
+    operations.push({ type: 'put', key: rows.record(key.encoded), value: bytes });
     const change = changeOf(key.encoded, 'swept', current.element, element);
-    await this.#write({ key, name, change, record, image, lost: NONE_LOST }, operations, true);
+    await this.#write({ key, name, change, record, image }, operations, true);
   }
 
   async #fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]> {
@@ -314,6 +315,18 @@ export class LevelTable implements Table, GroupOwner {
     await this.#store.close();
   }
 }
+
+/**
+ * A value that came with a request is a view of all that its socket was read into, which is sixty times as large: what is
+ * kept has its bytes in the row. The values are at the end of an image, so the bytes of a single one are its last.
+ */
+function withOwnBytes(state: State, image: Uint8Array): State {
+  const [only] = state.values;
+  if (only === undefined || state.values.length > 1) return only === undefined ? state : decodeState(image);
+  return { ...state, values: [{ dot: only.dot, value: { ...only.value, bytes: image.subarray(image.length - only.value.bytes.length) } }] };
+}
+
+const expires = (state: State | undefined): boolean => state?.values.some(({ value }) => value.expiresMs !== undefined) === true;
 
 const isSame = (a: Sum, b: Sum): boolean => a.high === b.high && a.low === b.low;
 

@@ -19,7 +19,7 @@ export type Fetch = (request: Request, environment: HttpEnvironment) => Response
 
 /** The body of the answer. Values are embedded as they were written, not parsed and printed again. */
 export async function batchAnswer(call: Call, operations: readonly BatchOperation[], fetch: Fetch, service: Service): Promise<string> {
-  const outer = call.context.req.raw.headers;
+  const outer = call.asked.headers();
   const id = parseIdempotencyKey(call.field('idempotency-key'));
   const results: string[] = [];
   for (const [index, operation] of operations.entries()) {

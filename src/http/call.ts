@@ -39,14 +39,45 @@ export function assertOriginForm(target: string): void {
   if (!target.startsWith('/')) throw new ArchipelError('bad-request', 'The request target begins with a slash.');
 }
 
+/** What was asked, by whichever door it came in. */
+export interface Asked {
+  readonly method: string;
+  /** As sent. */
+  readonly rawTarget: string;
+  /** It came through another region: it is not passed on again. */
+  readonly forwarded: boolean;
+  /** The value of a field by its name in small letters. */
+  field(name: string): string | undefined;
+  headers(): Headers;
+  /** A body whose length was declared. */
+  bytes(): Promise<Uint8Array>;
+  /** Any other body. */
+  stream(): ReadableStream<Uint8Array> | null;
+}
+
+/** By the main door. */
+export function askedOf(context: HttpContext): Asked {
+  const { req, env } = context;
+  const { raw } = req;
+  return {
+    method: raw.method,
+    rawTarget: rawTargetOf(raw, env),
+    forwarded: env?.forwarded === true,
+    field: (name) => req.header(name),
+    headers: () => raw.headers,
+    bytes: async () => new Uint8Array(await req.arrayBuffer()),
+    stream: () => raw.body,
+  };
+}
+
 export interface CallParts {
-  readonly context: HttpContext;
+  readonly asked: Asked;
   readonly principal: Principal;
   readonly startedMs: number;
 }
 
 export class Call {
-  readonly context: HttpContext;
+  readonly asked: Asked;
   readonly principal: Principal;
   readonly startedMs: number;
   /** Path segments as sent, still escaped: `['v1', 'c', …]`. */
@@ -58,10 +89,10 @@ export class Call {
   #consistency: string | undefined;
 
   constructor(parts: CallParts) {
-    this.context = parts.context;
+    this.asked = parts.asked;
     this.principal = parts.principal;
     this.startedMs = parts.startedMs;
-    this.rawTarget = rawTargetOf(parts.context.req.raw, parts.context.env);
+    this.rawTarget = parts.asked.rawTarget;
     assertOriginForm(this.rawTarget);
     const { path, search } = splitTarget(this.rawTarget);
     this.segments = path.split('/').slice(1);
@@ -69,11 +100,11 @@ export class Call {
   }
 
   field(name: string): string | undefined {
-    return this.context.req.header(name);
+    return this.asked.field(name);
   }
 
   get isForwarded(): boolean {
-    return this.context.env?.forwarded === true;
+    return this.asked.forwarded;
   }
 
   /** A query parameter, still escaped. */
@@ -87,10 +118,10 @@ export class Call {
   }
 
   /** @throws ArchipelError `bad-request` when the query names anything else (but for the place of the viewer) */
-  allowQuery(names: readonly string[]): void {
+  allowQuery(known: object = {}): void {
     if (this.#search === '') return;
     for (const name of (this.#query ??= parseQuery(this.#search)).keys()) {
-      if (!names.includes(name) && name !== 'lat' && name !== 'lon') throw new ArchipelError('bad-request', `The query parameter ${name} is not known here.`);
+      if (!Object.hasOwn(known, name) && name !== 'lat' && name !== 'lon') throw new ArchipelError('bad-request', `The query parameter ${name} is not known here.`);
     }
   }
 
@@ -121,10 +152,10 @@ export class Call {
     if (this.field('content-range') !== undefined) throw new ArchipelError('bad-request', 'A part of a value cannot be written.');
     const length = this.field('content-length');
     try {
-      if (length === undefined) return await readStream(this.context.req.raw.body, most);
+      if (length === undefined) return await readStream(this.asked.stream(), most);
       if (!/^[0-9]+$/.test(length)) throw new ArchipelError('bad-request', 'Content-Length is no number.');
       if (Number(length) > most) throw tooLarge(most);
-      const bytes = new Uint8Array(await this.context.req.arrayBuffer());
+      const bytes = await this.asked.bytes();
       if (bytes.length > most) throw tooLarge(most);
       return bytes;
     } catch (error) {
@@ -145,15 +176,10 @@ export class Call {
   /** What every answer with data carries. */
   headers(region: string, more: Readonly<Record<string, string>>, nowMs: number): Record<string, string> {
     const trace = traceOf(this.field('traceparent'));
-    return {
-      'cache-control': 'no-store',
-      vary: 'Accept, Authorization, Prefer',
-      'served-by': region,
-      'server-timing': `total;dur=${(nowMs - this.startedMs).toFixed(2)}`,
-      ...(this.#consistency === undefined ? {} : { consistency: this.#consistency }),
-      ...(trace === undefined ? {} : { traceparent: trace }),
-      ...more,
-    };
+    const fields: Record<string, string> = { 'cache-control': 'no-store', vary: 'Accept, Authorization, Prefer', 'served-by': region, 'server-timing': `total;dur=${(nowMs - this.startedMs).toFixed(2)}` };
+    if (this.#consistency !== undefined) fields['consistency'] = this.#consistency;
+    if (trace !== undefined) fields['traceparent'] = trace;
+    return Object.assign(fields, more);
   }
 }
 

@@ -16,7 +16,7 @@ import type { HashFunction } from '../core/version/tag.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { uuidV7, type Random } from '../ports/random.ts';
-import { Call, rawPathOf, type HttpContext, type HttpEnvironment } from './call.ts';
+import { askedOf, Call, rawPathOf, type HttpContext, type HttpEnvironment } from './call.ts';
 import { endToEnd, viewerOf } from './forward.ts';
 import { keyOf } from './items.ts';
 import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics } from './openmetrics.ts';
@@ -144,7 +144,7 @@ export class Edge {
   async handle(context: HttpContext): Promise<Response> {
     this.stats.requests++;
     const startedMs = this.#parts.clock.monotonicMs();
-    const call = new Call({ context, principal: NOBODY, startedMs });
+    const call = new Call({ asked: askedOf(context), principal: NOBODY, startedMs });
     const { method, headers } = context.req.raw;
     const viewer = viewerOf(headers, call.rawTarget);
     const body = method === 'GET' || method === 'HEAD' ? undefined : await call.body(BATCH_BYTES_MAX);

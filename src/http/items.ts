@@ -4,7 +4,8 @@ import { EMPTY, toBase64Url, toHex, utf8 } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { REQUEST_DEADLINE_MS, VALUE_BYTES_HARD_MAX } from '../core/limits.ts';
-import type { RegionId } from '../core/version/dot.ts';
+import { Recent } from '../core/recent.ts';
+import type { Dot, RegionId } from '../core/version/dot.ts';
 import { distinctValues, type DottedValue, type State } from '../core/version/record.ts';
 import { acceptedTags, canonicalDot, tagOf, tagOfDots } from '../core/version/tag.ts';
 import { findOperation } from '../core/version/operations.ts';
@@ -31,6 +32,7 @@ import {
 } from './fields.ts';
 import { parseExactJson, parseUnambiguousJson } from './json.ts';
 import { mergePatch } from './merge-patch.ts';
+import { Reply } from './reply.ts';
 import { siblingsJson, siblingsMultipart, toBase64, winnerOf } from './representation.ts';
 import type { Service } from './service.ts';
 import { keyFromQuery, keyFromSegment, segmentFromKey } from './target.ts';
@@ -60,8 +62,20 @@ export function keyOf(call: Call): { readonly pk: Uint8Array; readonly sk: Uint8
   return { pk: keyFromQuery(rawPk, encoding), sk: keyFromQuery(call.rawQuery('sk') ?? '', encoding) };
 }
 
+/** A context token costs two hashes. Tables that keep what was read lately answer with the same state again. */
+interface Shown {
+  readonly state: State;
+  readonly tag: string;
+  readonly token: string;
+}
+
+const SHOWN_MAX = 8_192;
+/** Longer ones are not worth a place in memory. */
+const SHOWN_TARGET_CHARACTERS_MAX = 200;
+
 export class ItemRoutes {
   readonly #service: Service;
+  readonly #lately = new Recent<string, Shown>(SHOWN_MAX);
 
   constructor(service: Service) {
     this.#service = service;
@@ -69,7 +83,7 @@ export class ItemRoutes {
 
   // Reading -----------------------------------------------------------------------------------------------------------------
 
-  async get(call: Call, { key }: NamedItem): Promise<Response> {
+  async get(call: Call, { key }: NamedItem): Promise<Reply> {
     const state = await this.#service.region.coordinator.read(key);
     const nowMs = this.#service.nowMs();
     const values = state === undefined ? [] : distinctValues(state, nowMs);
@@ -91,29 +105,38 @@ export class ItemRoutes {
     if (!wanted.some((tag) => tags.includes(tag))) throw new ArchipelError('precondition-failed', 'The item has another tag.', { headers: { etag: quoted(tags[0] as string), 'served-by': this.#service.servedBy(state) } });
   }
 
-  #single(call: Call, key: ItemKey, state: State, { dot, value }: DottedValue): Response {
-    const tag = tagOfDots([canonicalDot(state.operations, dot)], this.#service.hash);
-    const headers = this.#service.headers(call, state, { etag: quoted(tag), 'causal-context': this.#service.tokens.mint(key, state.context) });
-    if (isNotModified(call.field('if-none-match'), tag)) return new Response(null, { status: 304, headers });
+  #single(call: Call, key: ItemKey, state: State, { dot, value }: DottedValue): Reply {
+    const { tag, token } = this.#shown(call, key, state, dot);
+    const headers = this.#service.headers(call, state, { etag: quoted(tag), 'causal-context': token });
+    if (isNotModified(call.field('if-none-match'), tag)) return new Reply(304, headers, null);
     headers['content-type'] = value.contentType;
     if (value.expiresMs !== undefined) headers['sunset'] = new Date(value.expiresMs).toUTCString();
     return this.#withDigest(call, 200, value.bytes, headers);
   }
 
-  /** RFC 9530: the digest is told when it is asked for. */
-  #withDigest(call: Call, status: number, bytes: Uint8Array, headers: Record<string, string>): Response {
-    if (call.field('want-content-digest') !== undefined) headers['content-digest'] = `sha-256=:${toBase64(this.#service.hash(bytes))}:`;
-    return new Response(bytes as Uint8Array<ArrayBuffer>, { status, headers });
+  /** What an answer says of a state with one value; the same for the same state. */
+  #shown(call: Call, key: ItemKey, state: State, dot: Dot): Shown {
+    const before = this.#lately.get(call.rawTarget);
+    if (before?.state === state) return before;
+    const shown = { state, tag: tagOfDots([canonicalDot(state.operations, dot)], this.#service.hash), token: this.#service.tokens.mint(key, state.context) };
+    if (call.rawTarget.length <= SHOWN_TARGET_CHARACTERS_MAX) this.#lately.set(call.rawTarget, shown);
+    return shown;
   }
 
-  #several(call: Call, key: ItemKey, state: State, values: readonly DottedValue[], nowMs: number): Response {
+  /** RFC 9530: the digest is told when it is asked for. */
+  #withDigest(call: Call, status: number, bytes: Uint8Array, headers: Record<string, string>): Reply {
+    if (call.field('want-content-digest') !== undefined) headers['content-digest'] = `sha-256=:${toBase64(this.#service.hash(bytes))}:`;
+    return new Reply(status, headers, bytes);
+  }
+
+  #several(call: Call, key: ItemKey, state: State, values: readonly DottedValue[], nowMs: number): Reply {
     const prefer = parsePrefer(call.field('prefer'));
     const tag = tagOf(state, nowMs, this.#service.hash) as string;
     const context = this.#service.tokens.mint(key, state.context);
     const base = { 'causal-context': context, conflicts: String(values.length), ...(prefer.siblings === undefined ? {} : { 'preference-applied': `siblings=${prefer.siblings}` }) };
-    const answer = (status: number, body: Uint8Array, type: string, representation: string): Response => {
+    const answer = (status: number, body: Uint8Array, type: string, representation: string): Reply => {
       const headers = this.#service.headers(call, state, { ...base, etag: quoted(tag, representation) });
-      if (isNotModified(call.field('if-none-match'), tag, representation)) return new Response(null, { status: 304, headers });
+      if (isNotModified(call.field('if-none-match'), tag, representation)) return new Reply(304, headers, null);
       return this.#withDigest(call, status, body, { ...headers, 'content-type': type });
     };
     const winner = winnerOf(values);
@@ -129,18 +152,17 @@ export class ItemRoutes {
 
   // Writing -----------------------------------------------------------------------------------------------------------------
 
-  async put(call: Call, item: NamedItem): Promise<Response> {
+  async put(call: Call, item: NamedItem): Promise<Reply> {
     const contentType = checkContentType(call.field('content-type'));
     const ttl = parseTtl(call.field('item-ttl'));
     const bytes = await call.body(VALUE_BYTES_HARD_MAX);
     this.#checkDigest(call, bytes);
     const value = this.#service.value(bytes, contentType, item.collection, item.key, this.#service.expiryOf(ttl, item.collection));
-    const payload = `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`;
-    return this.#write(call, item, { value, ...this.#conditions(call, item.key), ...this.#operation(call, payload) });
+    return this.#write(call, item, { value, ...this.#conditions(call, item.key), ...this.#operation(call, () => `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`) });
   }
 
-  async remove(call: Call, item: NamedItem): Promise<Response> {
-    return this.#write(call, item, { ...this.#conditions(call, item.key), ...this.#operation(call, 'DELETE') });
+  async remove(call: Call, item: NamedItem): Promise<Reply> {
+    return this.#write(call, item, { ...this.#conditions(call, item.key), ...this.#operation(call, () => 'DELETE') });
   }
 
   #checkDigest(call: Call, bytes: Uint8Array): void {
@@ -152,6 +174,7 @@ export class ItemRoutes {
     const token = call.field('causal-context');
     const ifMatch = parseIfMatch(call.field('if-match'));
     const ifNoneMatch = parseIfNoneMatch(call.field('if-none-match'));
+    if (token === undefined && ifMatch === undefined && ifNoneMatch === undefined) return UNCONDITIONAL;
     return {
       ...(token === undefined ? {} : { context: this.#service.tokens.read(key, token) }),
       ...(ifMatch === undefined ? {} : { ifMatch }),
@@ -159,12 +182,13 @@ export class ItemRoutes {
     };
   }
 
-  #operation(call: Call, payload: string): Pick<Write, 'operation'> {
-    const operation = this.#service.operation(parseIdempotencyKey(call.field('idempotency-key')), payload);
+  #operation(call: Call, payload: () => string): Pick<Write, 'operation'> {
+    const id = parseIdempotencyKey(call.field('idempotency-key'));
+    const operation = id === undefined ? undefined : this.#service.operation(id, payload());
     return operation === undefined ? {} : { operation };
   }
 
-  async #write(call: Call, { collection, key }: NamedItem, write: Write): Promise<Response> {
+  async #write(call: Call, { collection, key }: NamedItem, write: Write): Promise<Reply> {
     const prefer = parsePrefer(call.field('prefer'));
     const target = this.#target(parseReplicateTo(call.field('replicate-to')), key);
     const result = await this.#service.region.coordinator.write(key, write, { requireContext: collection.policy.requireContext === true });
@@ -197,12 +221,12 @@ export class ItemRoutes {
     write: Write,
     result: WriteResult,
     more: { readonly prefer: Preferences; readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] },
-  ): Response {
+  ): Reply {
     const { decision, state } = result;
     if (decision.type === 'refused') throw this.#refused(decision.code, item.key, state);
     const headers = this.#service.headers(call, state, this.#writeFields(item.key, write, result, more));
     const wanted = more.target === undefined ? 0 : more.target.type === 'count' ? more.target.count : more.target.regions.length;
-    if (more.replicated.length < wanted) return new Response(null, { status: 202, headers: { ...headers, ...applied(more, undefined) } });
+    if (more.replicated.length < wanted) return new Reply(202, { ...headers, ...applied(more, undefined) }, null);
     const created = decision.type === 'commit' && write.value !== undefined && result.created;
     const path = created ? { location: locationOf(item) } : {};
     if (more.prefer.return === 'representation' && write.value !== undefined && decision.type === 'commit' && decision.outcome === 'stored') {
@@ -210,7 +234,7 @@ export class ItemRoutes {
       return this.#withDigest(call, created ? 201 : 200, write.value.bytes, fields);
     }
     const fields = { ...headers, ...path, ...applied(more, more.prefer.return === 'minimal' ? 'return=minimal' : undefined) };
-    return new Response(null, { status: created ? 201 : 204, headers: fields });
+    return new Reply(created ? 201 : 204, fields, null);
   }
 
   #writeFields(key: ItemKey, write: Write, { decision, state }: WriteResult, more: { readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] }): Record<string, string> {
@@ -246,7 +270,7 @@ export class ItemRoutes {
   // Patching ----------------------------------------------------------------------------------------------------------------
 
   /** RFC 7396 on JSON values of `lww` collections: read, merge, write where the item is unchanged, and again. */
-  async patch(call: Call, item: NamedItem): Promise<Response> {
+  async patch(call: Call, item: NamedItem): Promise<Reply> {
     const { collection, key } = item;
     if (collection.policy.conflict !== 'lww' || !/^application\/(merge-patch\+)?json\s*(;|$)/i.test(call.field('content-type') ?? '')) {
       throw new ArchipelError('unsupported-media-type', 'PATCH takes application/merge-patch+json on items of lww collections.');
@@ -255,7 +279,7 @@ export class ItemRoutes {
     const bytes = await call.body(VALUE_BYTES_HARD_MAX);
     this.#checkDigest(call, bytes);
     const patch = { document: parseUnambiguousJson(bytes), ttl, ...this.#conditions(call, key) };
-    const operation = this.#operation(call, `PATCH ${ttl ?? ''} ${toHex(this.#service.hash(bytes).subarray(0, 8))}`);
+    const operation = this.#operation(call, () => `PATCH ${ttl ?? ''} ${toHex(this.#service.hash(bytes).subarray(0, 8))}`);
     for (let attempt = 0; attempt < PATCH_ATTEMPTS_MAX; attempt++) {
       const current = await this.#service.region.coordinator.read(key);
       const isKnown = operation.operation !== undefined && current !== undefined && findOperation(current.operations, operation.operation.id) !== undefined;
@@ -267,7 +291,7 @@ export class ItemRoutes {
   }
 
   /** Undefined: somebody else was faster. */
-  async #tryPatch(call: Call, item: NamedItem, write: Write): Promise<Response | undefined> {
+  async #tryPatch(call: Call, item: NamedItem, write: Write): Promise<Reply | undefined> {
     try {
       return await this.#write(call, item, write);
     } catch (error) {
@@ -303,6 +327,8 @@ interface Patch extends Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
 
 /** For an operation that is known here: it is answered as that before any condition, and this condition never holds. */
 const NEVER_WRITTEN: Write = { value: { bytes: EMPTY, contentType: 'application/json', hash: EMPTY }, ifMatch: [] };
+
+const UNCONDITIONAL: Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> = {};
 
 const PATCH_ATTEMPTS_MAX = 16;
 

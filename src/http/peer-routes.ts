@@ -6,7 +6,7 @@ import { isArchipelError } from '../core/errors.ts';
 import { INBOX_BYTES_MAX } from '../core/limits.ts';
 import type { PeerDoor } from '../engine/peer-door.ts';
 import { PEER_METHODS, peerPath } from '../ports/peer.ts';
-import { Call } from './call.ts';
+import { askedOf, Call } from './call.ts';
 import { problemResponse, toArchipelError } from './problem.ts';
 import type { App } from './router.ts';
 
@@ -26,7 +26,7 @@ export function addPeerRoutes(app: App, parts: PeerRoutesParts): void {
     app.post(request.path, async (context) => {
       try {
         const signature = parts.verifier.admit(context.req.header(SIGNATURE_FIELD), request, parts.wallMs());
-        const body = await new Call({ context, principal: NOBODY, startedMs: 0 }).body(INBOX_BYTES_MAX);
+        const body = await new Call({ asked: askedOf(context), principal: NOBODY, startedMs: 0 }).body(INBOX_BYTES_MAX);
         parts.verifier.accept(signature, body, parts.wallMs());
         const answer = await parts.door.answer(method, body);
         return new Response(answer as Uint8Array<ArrayBuffer>, { headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' } });

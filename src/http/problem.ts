@@ -2,6 +2,7 @@
 // has a page for each, and a test holds the three together.
 
 import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
+import { Reply, toResponse } from './reply.ts';
 import problems from './problems.json' with { type: 'json' };
 
 interface ProblemType {
@@ -58,16 +59,16 @@ export function toArchipelError(error: unknown): ArchipelError {
   return isArchipelError(error) ? error : new ArchipelError('internal', 'An unexpected error occurred; the log of the region has it under the request id.', {}, error);
 }
 
-export function problemResponse(error: ArchipelError, place: ProblemPlace, headers: Readonly<Record<string, string>> = {}): Response {
+export function problemReply(error: ArchipelError, place: ProblemPlace, headers: Readonly<Record<string, string>> = {}): Reply {
   const { status, retryAfter } = TYPES[error.code];
-  return new Response(JSON.stringify(problemDocument(error, place)), {
-    status,
-    headers: {
-      'content-type': 'application/problem+json',
-      'cache-control': 'no-store',
-      ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
-      ...(status === 401 ? { 'www-authenticate': error.code === 'unauthenticated' ? 'Bearer realm="archipel"' : 'Archipel-Signature' } : {}),
-      ...headers,
-    },
-  });
+  const fields = {
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+    ...(status === 401 ? { 'www-authenticate': error.code === 'unauthenticated' ? 'Bearer realm="archipel"' : 'Archipel-Signature' } : {}),
+    ...headers,
+  };
+  return new Reply(status, fields, JSON.stringify(problemDocument(error, place)));
 }
+
+export const problemResponse = (...about: Parameters<typeof problemReply>): Response => toResponse(problemReply(...about));

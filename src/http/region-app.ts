@@ -8,6 +8,7 @@ import type { Log } from '../ports/log.ts';
 import { ANYBODY, type Principal } from '../auth/keys.ts';
 import type { Answer } from './administration.ts';
 import type { Call } from './call.ts';
+import { directDoor, type DirectDoor } from './direct.ts';
 import { answerForwarded, passOn } from './forward.ts';
 import { Router, type App, type Route } from './router.ts';
 import { addCollectionRoutes } from './routes/collections.ts';
@@ -26,6 +27,7 @@ export interface RegionAppParts extends ServiceParts, DocumentParts {
 export interface RegionApp {
   readonly app: App;
   readonly routes: readonly Route[];
+  readonly direct: DirectDoor;
 }
 
 export function createRegionApp(parts: RegionAppParts): RegionApp {
@@ -45,7 +47,7 @@ export function createRegionApp(parts: RegionAppParts): RegionApp {
     return body === undefined ? new Response(null, { status, headers: fields }) : new Response(JSON.stringify(body), { status, headers: { ...fields, 'content-type': 'application/json' } });
   };
 
-  async function where(call: Call, holders: readonly RegionId[], here: () => Promise<Response>): Promise<Response> {
+  async function where<A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>): Promise<A | Response> {
     if (holders.includes(region.id)) {
       region.assertServing();
       return here();
@@ -53,9 +55,9 @@ export function createRegionApp(parts: RegionAppParts): RegionApp {
     const forward = call.field('forward')?.trim();
     if (forward !== undefined && forward !== 'never') throw new ArchipelError('bad-request', 'Forward is never, or absent.');
     if (call.isForwarded || forward === 'never') throw wrongRegion(call, holders);
-    const { method, headers } = call.context.req.raw;
+    const { method } = call.asked;
     const body = method === 'GET' || method === 'HEAD' ? new Uint8Array(0) : await call.body(BATCH_BYTES_MAX);
-    return passOn(region, holders, { method, target: call.rawTarget, headers, body });
+    return passOn(region, holders, { method, target: call.rawTarget, headers: call.asked.headers(), body });
   }
 
   function wrongRegion(call: Call, holders: readonly RegionId[]): ArchipelError {
@@ -74,5 +76,5 @@ export function createRegionApp(parts: RegionAppParts): RegionApp {
   addDocumentRoutes(router, service, parts);
 
   region.answerForwarded((bytes) => answerForwarded(bytes, (request, environment) => router.app.fetch(request, environment)));
-  return { app: router.app, routes: router.routes };
+  return { app: router.app, routes: router.routes, direct: directDoor(router) };
 }

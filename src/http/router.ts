@@ -10,8 +10,9 @@ import type { ErrorCode } from '../core/errors.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import { isSystemCollection } from '../core/keys/item-key.ts';
 import type { Log } from '../ports/log.ts';
-import { assertOriginForm, Call, rawPathOf, rawTargetOf, type HttpContext, type HttpEnvironment } from './call.ts';
-import { PROBLEM_BASE, problemResponse, statusOf, toArchipelError } from './problem.ts';
+import { askedOf, assertOriginForm, Call, rawPathOf, rawTargetOf, type Asked, type HttpContext, type HttpEnvironment } from './call.ts';
+import { PROBLEM_BASE, problemReply, statusOf, toArchipelError } from './problem.ts';
+import { toReply, toResponse, type Reply } from './reply.ts';
 import { problem } from './schemas.ts';
 
 export type Method = 'get' | 'put' | 'patch' | 'post' | 'delete';
@@ -52,7 +53,7 @@ export interface Route {
   readonly document: RouteDocument;
   /** `Replicate-To` is a requirement: where it cannot be met it is refused. */
   readonly replicates?: boolean;
-  handle(call: Call): Promise<Response> | Response;
+  handle(call: Call): Promise<Response | Reply> | Response | Reply;
 }
 
 export interface RouterParts {
@@ -89,27 +90,31 @@ export class Router {
     this.#parts = parts;
     this.app = new OpenAPIHono<{ Bindings: HttpEnvironment }>({ getPath: rawPathOf });
     this.app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description: 'A key of the form ak_<id>_<secret>.' });
-    this.app.notFound((context) => this.#problem(context, this.#unmatched(context)));
-    this.app.onError((error, context) => this.#problem(context, error));
+    this.app.notFound((context) => toResponse(this.#problem(context.req.method, this.#unmatched(context))));
+    this.app.onError((error, context) => toResponse(this.#problem(context.req.method, error)));
   }
 
   add(route: Route): void {
     this.routes.push(route);
     this.#describe(route);
-    const queries = Object.keys(route.document.query?.shape ?? {});
-    this.app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => this.#run(route, queries, context));
+    this.app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => this.#run(route, askedOf(context)).then(toResponse));
   }
 
-  async #run(route: Route, queries: readonly string[], context: HttpContext): Promise<Response> {
+  /** For a door that knows the route. */
+  run(route: Route, asked: Asked): Promise<Reply> {
+    return this.#run(route, asked).then(toReply);
+  }
+
+  async #run(route: Route, asked: Asked): Promise<Response | Reply> {
     const startedMs = this.#parts.monotonicMs();
     try {
       const isPublic = route.guard === 'public';
-      const principal = isPublic ? NOBODY : this.#parts.identify(context.req.header('authorization'));
-      const call = new Call({ context, principal, startedMs });
-      if (route.guard !== 'public') admit(route, route.guard, call, queries);
+      const principal = isPublic ? NOBODY : this.#parts.identify(asked.field('authorization'));
+      const call = new Call({ asked, principal, startedMs });
+      if (route.guard !== 'public') admit(route, route.guard, call);
       return await route.handle(call);
     } catch (error) {
-      return this.#problem(context, error, startedMs);
+      return this.#problem(asked.method, error, startedMs);
     }
   }
 
@@ -134,11 +139,11 @@ export class Router {
     return new ArchipelError('not-found', 'There is no such route.');
   }
 
-  #problem(context: HttpContext, thrown: unknown, startedMs?: number): Response {
+  #problem(method: string, thrown: unknown, startedMs?: number): Reply {
     const error = toArchipelError(thrown);
     const instance = this.#parts.newRequestId();
     if (statusOf(error.code) >= 500 && (!isArchipelError(thrown) || error.code === 'internal')) {
-      this.#parts.log.write('error', 'http.failed', { requestId: instance, method: context.req.method, error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
+      this.#parts.log.write('error', 'http.failed', { requestId: instance, method, error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
     }
     const headers = {
       vary: 'Accept, Authorization, Prefer',
@@ -147,7 +152,7 @@ export class Router {
       ...(startedMs === undefined ? {} : { 'server-timing': `total;dur=${(this.#parts.monotonicMs() - startedMs).toFixed(2)}` }),
       ...(error.details['headers'] as Record<string, string> | undefined),
     };
-    return problemResponse(error, { instance, region: this.#parts.place }, headers);
+    return problemReply(error, { instance, region: this.#parts.place }, headers);
   }
 
   // The document --------------------------------------------------------------------------------------------------------------
@@ -192,14 +197,14 @@ export class Router {
 const contentOf = ({ schema, contentType = 'application/json', others = {} }: NonNullable<RouteDocument['body']>): Record<string, { schema: z.ZodType }> =>
   Object.fromEntries([[contentType, schema] as const, ...Object.entries(others)].map(([type, each]) => [type, { schema: each }]));
 
-function admit(route: Route, { scope, reach }: Guard, call: Call, queries: readonly string[]): void {
+function admit(route: Route, { scope, reach }: Guard, call: Call): void {
   const { principal } = call;
   if (scope !== 'any') requireScope(principal, scope);
   if (reach === 'store') requireStore(principal);
   else if (reach === 'item' || reach === 'collection') requireCollection(principal, call.collectionName);
   else if (reach === 'records' && isSystemCollection(call.collectionName)) requireStore(principal);
   else if (reach !== 'own') requireWholeCollection(principal, call.collectionName);
-  call.allowQuery(queries);
+  call.allowQuery(route.document.query?.shape);
   call.checkConsistency();
   if (route.replicates !== true && call.field('replicate-to') !== undefined) throw new ArchipelError('bad-request', 'Replicate-To is for writes of one item.');
 }

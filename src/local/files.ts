@@ -11,26 +11,23 @@ import { topologyFault, type Topology } from '../core/placement/topology.ts';
 import { DOCS_FILES, type DocsFiles } from '../http/docs-page.ts';
 
 const PRIVATE = 0o600;
-const PRIVATE_FOLDER = 0o700;
 
-/** What lies in it is its owner's: values stand in the store as they were written. @throws ArchipelError `storage-unavailable` with a sentence for people */
+/** @throws ArchipelError `storage-unavailable` with a sentence for people */
 export function ensureFolder(path: string): void {
   try {
-    makeFolders(path, PRIVATE_FOLDER);
+    makeFolders(path);
     accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'cannot be made: a file is in the way' : `cannot be written (${code ?? String(error)})`;
-    throw new ArchipelError('storage-unavailable', `The folder ${path} ${why}.`, {}, error);
+    throw new ArchipelError('storage-unavailable', `The folder ${path} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, {}, error);
   }
 }
 
 /** One by one: `recursive` goes round for ever where a parent exists and refuses to hold folders, like /proc. */
-function makeFolders(path: string, mode?: number): void {
+function makeFolders(path: string): void {
   if (isFolder(path)) return;
   if (dirname(path) !== path) makeFolders(dirname(path));
   try {
-    mkdirSync(path, mode);
+    mkdirSync(path);
   } catch (error) {
     if (!isFolder(path)) throw error; // another process may have been faster
   }

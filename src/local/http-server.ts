@@ -7,7 +7,9 @@ import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { ArchipelError } from '../core/errors.ts';
 import { BATCH_BYTES_MAX, HEADER_BYTES_MAX } from '../core/limits.ts';
+import type { DirectDoor } from '../http/direct.ts';
 import { problemDocument, problemResponse } from '../http/problem.ts';
+import { takeDirectly } from './direct.ts';
 
 /** What every app here has in common. */
 export interface Fetches {
@@ -19,6 +21,8 @@ export interface ServerOptions {
   readonly port: number;
   readonly place: string;
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** For what needs neither Request nor Response. */
+  readonly direct?: DirectDoor;
 }
 
 export interface RunningServer {
@@ -36,6 +40,7 @@ export async function serve(app: Fetches, options: ServerOptions): Promise<Runni
   });
   const limits = { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 5_000, keepAliveTimeout: 65_000, noDelay: true, insecureHTTPParser: false };
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    if (options.direct !== undefined && takeDirectly(options.direct, incoming, outgoing)) return;
     const { 'content-length': length = '0', 'transfer-encoding': coding } = incoming.headers;
     if (coding !== undefined) boundChunks(incoming, outgoing);
     if (coding !== undefined || Number(length) > LEFTOVER_BYTES_MAX) boundLeftovers(incoming, outgoing);

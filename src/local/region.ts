@@ -1,7 +1,7 @@
 // One region as a process of its own: composes store, engine and HTTP.
 
 import { join } from 'node:path';
-import { drawIncarnation, identify, noteCleanStop, noteRecovered } from '../adapters/level/identity.ts';
+import { drawIncarnation, identify, noteCleanStop } from '../adapters/level/identity.ts';
 import { LevelDeadLetters, LevelQueue } from '../adapters/level/queue.ts';
 import { LevelStore, type Durability } from '../adapters/level/store.ts';
 import { LevelTable } from '../adapters/level/table.ts';
@@ -61,7 +61,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   const secret = utf8(options.secret);
   const digestHash = hmacSha256(deriveKey(secret, 'digest'));
   const table = await LevelTable.open(store, digestHash);
-  const identity = await identify(options.data, table, nodeRandom, durability);
+  let identity = await identify(options.data, table, nodeRandom, durability);
   log.write('info', 'region.identity', { ...identity });
 
   const signer = new Signer(hmacSha256(deriveKey(secret, 'signature')), sha256);
@@ -75,9 +75,8 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   const region = new Region({
     id,
     incarnation: identity.incarnation,
-    isNew: identity.isNew,
-    drawIncarnation: async () => (await drawIncarnation(options.data, table, nodeRandom)).incarnation,
-    recovered: () => noteRecovered(table),
+    isNew: identity.origin === 'first' || identity.origin === 'copied',
+    drawIncarnation: async () => (identity = await drawIncarnation(options.data, table, nodeRandom)).incarnation,
     topology: options.topology,
     table,
     changes: table.changes,
@@ -94,7 +93,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
 
   const keys = new KeyRing(sha256, options.adminKey);
   await loadKeys(region, table, keys);
-  const { app } = createRegionApp({
+  const { app, direct } = createRegionApp({
     region,
     keys,
     tokens: new ContextTokens([hmacSha256(deriveKey(secret, 'context'))]),
@@ -107,7 +106,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   addPeerRoutes(app, { door: region.door, signer, verifier, wallMs: () => clock.wallMs(), region: id });
 
   const { ready } = await region.start();
-  const server: RunningServer = await serve(app, { host: options.host, port: options.port, place: id, tls: options.tls });
+  const server: RunningServer = await serve(app, { host: options.host, port: options.port, place: id, tls: options.tls, direct });
   await ready;
   return {
     region,
@@ -116,7 +115,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
       await server.close();
       await region.stop();
       for (const client of clients.values()) client.close();
-      await noteCleanStop(table);
+      await noteCleanStop(options.data, table, identity.incarnation);
       await table.close();
     },
   };

@@ -19,6 +19,7 @@ import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
 import { formatState } from '../../src/core/version/format.ts';
 import { KEYS } from '../../src/engine/catalog.ts';
 import { Region } from '../../src/engine/region.ts';
+import type { DirectDoor } from '../../src/http/direct.ts';
 import type { DocsFiles } from '../../src/http/docs-page.ts';
 import type { Route, App } from '../../src/http/router.ts';
 import { createRegionApp } from '../../src/http/region-app.ts';
@@ -70,17 +71,19 @@ export class TestRegion {
   readonly region: Region;
   readonly app: App;
   readonly routes: readonly Route[];
+  readonly direct: DirectDoor;
   readonly table: MemoryTable;
   readonly keys: KeyRing;
   readonly clock: ManualClock;
   readonly adminKey: string;
   document: OpenApi | undefined;
 
-  constructor(parts: Pick<TestRegion, 'id' | 'region' | 'app' | 'routes' | 'table' | 'keys' | 'clock' | 'adminKey'>) {
+  constructor(parts: Pick<TestRegion, 'id' | 'region' | 'app' | 'routes' | 'direct' | 'table' | 'keys' | 'clock' | 'adminKey'>) {
     this.id = parts.id;
     this.region = parts.region;
     this.app = parts.app;
     this.routes = parts.routes;
+    this.direct = parts.direct;
     this.table = parts.table;
     this.keys = parts.keys;
     this.clock = parts.clock;
@@ -242,8 +245,8 @@ export async function startCluster({ regions = [EU], replicas = 3, noAuth = fals
     region.onSystemChange((collection, pk, state) => {
       if (collection === KEYS) keys.learn(utf8Text(pk) ?? '', state);
     });
-    const { app, routes } = createRegionApp({ region, keys, tokens: new ContextTokens([key('context')]), noAuth, defaultReplicas: replicas, log, ...(docs === undefined ? {} : { docs }) });
-    return new TestRegion({ id, region, app, routes, table, keys, clock, adminKey: admin.key });
+    const { app, routes, direct } = createRegionApp({ region, keys, tokens: new ContextTokens([key('context')]), noAuth, defaultReplicas: replicas, log, ...(docs === undefined ? {} : { docs }) });
+    return new TestRegion({ id, region, app, routes, direct, table, keys, clock, adminKey: admin.key });
   });
   const started = await Promise.all(made.map(({ region }) => region.start()));
   await Promise.all(started.map(({ ready }) => ready));

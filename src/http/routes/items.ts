@@ -3,6 +3,7 @@
 import { z } from '@hono/zod-openapi';
 import type { ErrorCode } from '../../core/errors.ts';
 import type { Call } from '../call.ts';
+import type { Reply } from '../reply.ts';
 import { ConflictRoutes } from '../conflicts.ts';
 import { ItemRoutes, namedItem, type NamedItem } from '../items.ts';
 import type { Guard, RouteDocument } from '../router.ts';
@@ -66,7 +67,7 @@ export function addItemRoutes({ service, add, json, where }: RouteParts): void {
   const items = new ItemRoutes(service);
   const conflicts = new ConflictRoutes(service);
   const { catalog, id } = service.region;
-  const ofItem = (handle: (call: Call, item: NamedItem) => Promise<Response>) => (call: Call): Promise<Response> => {
+  const ofItem = (handle: (call: Call, item: NamedItem) => Promise<Response | Reply>) => (call: Call): Promise<Response | Reply> => {
     const item = namedItem(service, call);
     return where(call, catalog.holdersOf(item.key) ?? [id], () => handle(call, item));
   };

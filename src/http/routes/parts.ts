@@ -14,7 +14,7 @@ export interface RouteParts {
   readonly add: (route: Route) => void;
   readonly json: (call: Call, answer: Answer) => Response;
   /** Here when this region is one of the holders, else in one that is, unless the request forbids that. */
-  readonly where: (call: Call, holders: readonly RegionId[], here: () => Promise<Response>) => Promise<Response>;
+  readonly where: <A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>) => Promise<A | Response>;
 }
 
 /** A refusal to write, whatever is written. */

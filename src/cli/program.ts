@@ -1,6 +1,6 @@
 // The commands. Each is in a file of its own, adds itself here, and ends with an exit code of exit.ts.
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type HelpConfiguration } from 'commander';
 import { addCollection } from './commands/collections.ts';
 import { addConflicts } from './commands/conflicts.ts';
 import { addDemo } from './commands/demo.ts';
@@ -25,11 +25,24 @@ const GROUPS: Readonly<Record<string, readonly Add[]>> = {
   'Regions:': [addStatus, addConflicts, addReconcile, addReplication, addDump],
 };
 
+const plainHelp = new Help();
+
+/** A command's own options come first; that an option which may be repeated was not given so far is no news. */
+const HELP: HelpConfiguration = {
+  optionDescription: (option) => (Array.isArray(option.defaultValue) ? option.description : plainHelp.optionDescription(option)),
+  groupItems: (all, visible, groupOf) => {
+    const groups = plainHelp.groupItems(all, visible, groupOf);
+    const own = groups.get('Options:');
+    return own === undefined ? groups : new Map([['Options:', own], ...groups]);
+  },
+};
+
 export function buildProgram(terminal: Terminal): Command {
   const program = new Command('archipel')
     .description('A multi-region key-value store: every acknowledged write is accounted for.')
     .version('0.1.0')
     .exitOverride()
+    .configureHelp(HELP)
     .addHelpCommand(new Command('help').argument('[command]').description('show a command’s options, and examples').helpGroup('Begin here:'))
     .configureOutput({
       writeOut: (text) => void terminal.out.write(text),

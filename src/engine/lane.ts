@@ -22,6 +22,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Delivery, Queue } from '../ports/queue.ts';
 import type { Table } from '../ports/table.ts';
+import { Behind } from './behind.ts';
 import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
 import { Histogram } from './histogram.ts';
@@ -46,6 +47,8 @@ export interface LaneItem {
 
 export interface LaneParts {
   readonly link: PeerLink;
+  /** Has the peer said, since this region started, what it knows of our stamps? Nothing is sent before. */
+  isGreeted(): boolean;
   readonly hints: Queue;
   readonly table: Table;
   readonly catalog: Catalog;
@@ -68,7 +71,9 @@ export class Lane {
   #forwarding = false;
   #stopped = false;
   #paused = false;
-  #behind = 0;
+  readonly #behind: Behind;
+  /** The queue took no hints a moment ago: until then nothing more is hinted. */
+  #hintAgainMs = 0;
   #hintsSinceMs: number | undefined;
   /** Items whose newest local change the peer has not acknowledged and no hint covers yet. */
   readonly #unacknowledged = new Map<string, Unacknowledged>();
@@ -78,7 +83,13 @@ export class Lane {
 
   constructor(parts: LaneParts) {
     this.#parts = parts;
+    this.#behind = new Behind(parts.table, parts.link.id);
     parts.link.onReturn(() => this.wake());
+  }
+
+  /** What the last run left behind, before anything is counted. */
+  load(): Promise<void> {
+    return this.#behind.load();
   }
 
   // What is owed ----------------------------------------------------------------------------------------------------------
@@ -102,7 +113,7 @@ export class Lane {
     if (hints > 0 && this.#parts.hints.has !== undefined) {
       for (const name of this.#unacknowledged.keys()) if (this.#parts.hints.has(textKey(name))) both++;
     }
-    return { items: this.#unacknowledged.size + hints - both + this.#behind, exact: this.#behind === 0 && this.#parts.hints.supports.exactDepth };
+    return { items: this.#unacknowledged.size + hints - both + this.behind, exact: this.behind === 0 && this.#parts.hints.supports.exactDepth };
   }
 
   oldestMs(): number {
@@ -114,12 +125,12 @@ export class Lane {
 
   /** Writes that were not even hinted since the last certificate. */
   get behind(): number {
-    return this.#behind;
+    return this.#behind.count;
   }
 
-  /** A certificate proves that the peer has everything. */
-  caughtUp(): void {
-    this.#behind = 0;
+  /** A certificate proves that the peer has everything that was written before this time. */
+  caughtUp(provedMs: number): Promise<void> {
+    return this.#behind.caughtUp(provedMs);
   }
 
   hints(): Promise<number> {
@@ -142,7 +153,7 @@ export class Lane {
   // Sending ---------------------------------------------------------------------------------------------------------------
 
   #isOpen(): boolean {
-    return !this.#stopped && !this.#paused && this.#parts.link.isUp();
+    return !this.#stopped && !this.#paused && this.#parts.link.isUp() && this.#parts.isGreeted();
   }
 
   /** Takes over the item; `item.done` is called once, when invariant 1 holds. */
@@ -160,9 +171,13 @@ export class Lane {
   /** Sends what waits, or hints it. Called after offers, after answers, and when the peer or the disk is back. */
   wake(): void {
     if (this.#stopped) return;
-    if (!this.#isOpen() || this.#isOverfull()) void this.#spill();
-    else while (this.#waiting.size > 0 && this.#inFlight < IN_FLIGHT_MAX) void this.#send(this.#takeMessage());
+    if (this.#mustSpill()) void this.#spill();
+    else while (this.#isOpen() && this.#waiting.size > 0 && this.#inFlight < IN_FLIGHT_MAX) void this.#send(this.#takeMessage());
     void this.#forward();
+  }
+
+  #mustSpill(): boolean {
+    return (!this.#isOpen() || this.#isOverfull()) && this.#parts.clock.monotonicMs() >= this.#hintAgainMs;
   }
 
   #isOverfull(): boolean {
@@ -223,7 +238,7 @@ export class Lane {
   async #spill(): Promise<void> {
     if (this.#spilling) return;
     this.#spilling = true;
-    while (this.#waiting.size > 0 && (!this.#isOpen() || this.#isOverfull()) && !this.#stopped) {
+    while (this.#waiting.size > 0 && this.#mustSpill() && !this.#stopped) {
       const items = [...this.#waiting.values()].slice(0, INBOX_RECORDS_MAX / 10);
       for (const { name, state } of items) {
         this.#waiting.delete(name);
@@ -237,34 +252,47 @@ export class Lane {
 
   async #hint(items: readonly LaneItem[]): Promise<void> {
     if (this.#stopped) return;
+    const { hints, link, log } = this.#parts;
     try {
-      const room = Math.max(0, HINTS_PER_PEER_MAX - (await this.#parts.hints.depth()));
+      const room = Math.max(0, HINTS_PER_PEER_MAX - (await hints.depth()));
       const kept = items.slice(0, room);
-      if (kept.length > 0) await this.#parts.hints.send(kept.map(({ key }) => ({ key: key.encoded, body: key.encoded })));
-      this.#hintsSinceMs ??= this.#parts.clock.monotonicMs();
-      this.stats.hinted += kept.length;
-      this.#drop(items.length - kept.length);
-      for (const item of items) {
-        this.#settle(item);
-        item.done();
-      }
+      const { refused } = kept.length === 0 ? { refused: [] } : await hints.send(kept.map(({ key }) => ({ key: key.encoded, body: key.encoded })));
+      await this.#drop(items.length - kept.length);
+      if (refused.length > 0) log.write('error', 'hint.failed', { peer: link.id, refused: refused.length });
+      this.#hinted(items.filter((_, at) => !refused.includes(at)), kept.length - refused.length);
+      if (refused.length > 0) this.#keepWaiting(refused.map((at) => items[at] as LaneItem));
       this.#retryLater(RETRY_FIRST_MS);
     } catch (error) {
-      // No room for hints: the items stay, the log is not trimmed past them, and they are tried again.
-      this.#parts.log.write('error', 'hint.failed', { peer: this.#parts.link.id, error: String(error) });
-      for (const item of items) {
-        if (this.#waiting.has(item.name)) item.done();
-        else this.offer(item);
-      }
+      log.write('error', 'hint.failed', { peer: link.id, error: String(error) });
+      this.#keepWaiting(items);
       this.#retryLater(RETRY_FIRST_MS);
     }
   }
 
-  #drop(count: number): void {
+  /** Invariant 1. */
+  #hinted(items: readonly LaneItem[], count: number): void {
+    if (count > 0) this.#hintsSinceMs ??= this.#parts.clock.monotonicMs();
+    this.stats.hinted += count;
+    for (const item of items) {
+      this.#settle(item);
+      item.done();
+    }
+  }
+
+  /** No room for hints: the items stay, the log is not trimmed past them, and they are tried again. */
+  #keepWaiting(items: readonly LaneItem[]): void {
+    this.#hintAgainMs = this.#parts.clock.monotonicMs() + RETRY_FIRST_MS;
+    for (const item of items) {
+      if (this.#waiting.has(item.name)) item.done();
+      else this.offer(item);
+    }
+  }
+
+  async #drop(count: number): Promise<void> {
     if (count === 0) return;
-    if (this.#behind === 0) this.#parts.log.write('error', 'peer.behind', { peer: this.#parts.link.id });
-    this.#behind += count;
+    if (this.behind === 0) this.#parts.log.write('error', 'peer.behind', { peer: this.#parts.link.id });
     this.stats.dropped += count;
+    await this.#behind.add(count, this.#parts.clock.wallMs());
   }
 
   #retryLater(delayMs: number): void {

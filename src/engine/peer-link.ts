@@ -51,11 +51,6 @@ export class PeerLink {
     return this.breakerState() === 'closed';
   }
 
-  /** May a trial be sent? Takes the half-open breaker's one trial. */
-  mayTry(): boolean {
-    return this.#breaker.allows(this.#time.monotonicMs());
-  }
-
   /**
    * Milliseconds since the peer last answered a question. What it asks does not count: only an answer, whose round trip is
    * known, compares clocks.

@@ -218,7 +218,7 @@ export class Reconciler {
     const newest = this.#histories.get(peer)?.certificates[0];
     if (newest !== undefined && certificate.token < newest.token) return;
     this.stats.certificates++;
-    this.#parts.lanes.get(peer)?.caughtUp();
+    await this.#parts.lanes.get(peer)?.caughtUp(certificate.atMs - certificate.noDifferenceOlderThanMs);
     await this.#save(peer, { certificate });
   }
 

@@ -6,11 +6,11 @@
 // what its peers hold.
 
 import { utf8, utf8Text } from '../core/bytes.ts';
-import { ArchipelError, type ErrorCode } from '../core/errors.ts';
+import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
 import { PEER_PROBE_MS } from '../core/limits.ts';
 import type { Topology } from '../core/placement/topology.ts';
 import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
-import { maxStamp, parseStamp, STAMP_ZERO } from '../core/version/stamp.ts';
+import { maxStamp, parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { ChangeLog } from '../ports/change-log.ts';
 import { pause, type Cancel, type Clock } from '../ports/clock.ts';
@@ -29,6 +29,7 @@ import { Lane } from './lane.ts';
 import { PeerDoor, type HelloAnswer } from './peer-door.ts';
 import { PeerLink } from './peer-link.ts';
 import { Reconciler } from './reconciler.ts';
+import { Recovery } from './recovery.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { decodeState } from '../core/version/codec.ts';
 import type { State } from '../core/version/record.ts';
@@ -36,10 +37,15 @@ import type { State } from '../core/version/record.ts';
 export interface RegionParts {
   readonly id: RegionId;
   readonly incarnation: string;
-  /** The folder or table is not the one that this region last wrote: it may lack what its peers hold. */
+  /**
+   * The folder or table is not the one that this region last wrote, or was not when it last started and the peers have not
+   * given back yet what they hold.
+   */
   readonly isNew: boolean;
-  /** A new incarnation, when a peer shows that this one has forgotten stamps. */
+  /** A new incarnation, when a peer shows that this one has forgotten stamps. Until `recovered` a start is new. */
   drawIncarnation(): Promise<string>;
+  /** The peers have given back what they hold. */
+  recovered?(): Promise<void>;
   readonly topology: Topology;
   readonly table: Table;
   readonly changes: ChangeLog;
@@ -68,8 +74,6 @@ const LISTEN_MS = 1_500;
 const LISTEN_STEP_MS = 100;
 const SWEEP_EVERY_MS = 1_000;
 const CHECKPOINT_EVERY_MS = 10_000;
-/** A new region whose peers cannot be reached serves after this long: an island answers alone. */
-const RECOVERY_MS_MAX = 60_000;
 
 export class Region {
   readonly id: RegionId;
@@ -84,6 +88,13 @@ export class Region {
   readonly door: PeerDoor;
   readonly parts: RegionParts;
   readonly #fanOut: FanOut;
+  readonly #recovery: Recovery;
+  /** Of its own actor, as the store had it at the start: what a peer knows beyond is forgotten here. */
+  readonly #storedStamp: Stamp;
+  readonly #firstActor: ActorId;
+  /** Peers that said in this life what they know of our stamps. */
+  readonly #greeted = new Set<RegionId>();
+  #forgetting: Promise<void> | undefined;
   readonly #timers = new Set<Cancel>();
   readonly #listeners = new Set<SystemListener>();
   #actor: ActorId;
@@ -93,7 +104,8 @@ export class Region {
   constructor(parts: RegionParts) {
     this.parts = parts;
     this.id = parts.id;
-    this.#actor = makeActor(parts.id, parts.incarnation);
+    this.#actor = this.#firstActor = makeActor(parts.id, parts.incarnation);
+    this.#storedStamp = parts.table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
     const { table, clock, hash, log, topology, digestHash } = parts;
     const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
     this.time = new Timekeeper(clock, largest, () => parts.peers.length > 0);
@@ -101,12 +113,21 @@ export class Region {
     const actor = (): ActorId => this.#actor;
     const speaker = { region: parts.id, actor, topology: () => this.catalog.version };
     this.links = new Map(parts.peers.map((peer) => [peer.id, new PeerLink(peer, speaker, this.time, log)]));
-    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, hints: parts.hints(id), table, catalog: this.catalog, clock, log })]));
+    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, isGreeted: () => this.#greeted.has(id), hints: parts.hints(id), table, catalog: this.catalog, clock, log })]));
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links };
     this.applier = new Applier({ ...shared, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
     this.coordinator = new Coordinator(shared);
     this.collections = new Collections({ ...shared, applier: this.applier });
     this.reconciler = new Reconciler({ ...shared, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
+    this.#recovery = new Recovery({
+      reconciler: this.reconciler,
+      links: this.links,
+      systemGroup: this.catalog.systemGroup,
+      clock,
+      log,
+      recovered: () => parts.recovered?.() ?? Promise.resolve(),
+      isStopped: () => this.#phase === 'stopped',
+    });
     this.#fanOut = new FanOut({ region: parts.id, changes: parts.changes, catalog: this.catalog, lanes: this.lanes, log });
     this.door = new PeerDoor({
       ...shared,
@@ -148,6 +169,7 @@ export class Region {
     await this.catalog.load(this.parts.table);
     this.#learnFromChanges();
     await this.#loadPauses();
+    await Promise.all([...this.lanes.values()].map((lane) => lane.load()));
     await this.#fanOut.start();
     await this.reconciler.start();
     return { ready: this.#becomeReady() };
@@ -186,12 +208,29 @@ export class Region {
     await Promise.all([...this.links.values()].map((link) => this.#hello(link, START_HELLO_MS)));
     if (this.links.size > 0 && !this.time.hasWitness()) await this.#listen();
     this.time.finishStart();
-    if (this.parts.isNew && this.links.size > 0) await this.#recover();
+    if (this.parts.isNew) this.#mayLack();
+    if (this.#recovery.isPending) await this.#recover();
+    if (this.#isStopped()) return;
     this.#phase = 'serving';
     this.#every(PEER_PROBE_MS, () => this.#heartbeat());
     this.#every(SWEEP_EVERY_MS, () => this.#sweep());
     this.#every(CHECKPOINT_EVERY_MS, () => this.#finishPending());
     this.reconciler.startSchedule();
+  }
+
+  #isStopped(): boolean {
+    return this.#phase === 'stopped';
+  }
+
+  /** What any peer holds may be missing here. One that is lost is never asked, one that is fenced not now. */
+  #mayLack(): void {
+    this.#recovery.begin([...this.links.keys()].filter((peer) => !['lost', 'fenced'].includes(this.catalog.entry(peer)?.state ?? 'lost')));
+  }
+
+  async #recover(): Promise<void> {
+    if (this.#isStopped()) return;
+    this.#phase = 'recovering';
+    await this.#recovery.beforeServing();
   }
 
   /** Nobody can be reached; but perhaps we are reached, by somebody who shows that our clock is wrong. */
@@ -200,69 +239,58 @@ export class Region {
   }
 
   /** Says hello: compares clocks, and asks whether we have forgotten stamps of our own. */
-  async #hello(link: PeerLink, timeoutMs: number): Promise<boolean> {
+  async #hello(link: PeerLink, timeoutMs: number): Promise<void> {
+    const asked = this.#actor;
     try {
-      const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: this.#actor })), timeoutMs)) ?? '') as HelloAnswer;
-      const theirs = answer.largest === null ? undefined : parseStamp(answer.largest);
-      const mine = this.parts.table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
-      if (theirs !== undefined && theirs > mine) await this.#forgot();
-      return true;
-    } catch {
-      return false;
+      const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked })), timeoutMs)) ?? '') as HelloAnswer;
+      const theirs = answer.largest === null ? STAMP_ZERO : (parseStamp(answer.largest) ?? STAMP_ZERO);
+      if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, theirs);
+    } catch (error) {
+      if (!isArchipelError(error, 'peer-unreachable')) this.parts.log.write('warn', 'hello.failed', { peer: link.id, error: String(error) });
     }
   }
 
+  /**
+   * Compared with what was stored at the start, not with what is now: writes of this life would hide what was forgotten.
+   * Nothing is sent to a peer before, or its answer would count what it has just been sent.
+   */
+  async #greet(peer: RegionId, asked: ActorId, theirs: Stamp): Promise<void> {
+    if (asked === this.#firstActor && theirs > this.#storedStamp) await (this.#forgetting ??= this.#forgot().finally(() => (this.#forgetting = undefined)));
+    this.#greeted.add(peer);
+    this.lanes.get(peer)?.wake();
+  }
+
   async #forgot(): Promise<void> {
+    if (this.#actor !== this.#firstActor) return; // another peer has told before
     const before = this.#actor;
     this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
+    this.#mayLack();
     this.parts.log.write('error', 'region.forgot', { before, now: this.#actor, meaning: 'this store is older than what it has sent' });
-  }
-
-  /** Takes back what the reachable peers hold, the policies first. */
-  async #recover(): Promise<void> {
-    this.#phase = 'recovering';
-    const reachable = [...this.links.values()].filter((link) => link.isUp() && link.actor !== undefined).map(({ id }) => id);
-    this.parts.log.write('info', 'region.recovering', { from: reachable });
-    const deadline = new Promise<void>((resolve) => this.#timers.add(this.parts.clock.after(RECOVERY_MS_MAX, resolve)));
-    await Promise.race([this.#takeBack(reachable), deadline]);
-  }
-
-  async #takeBack(peers: readonly RegionId[]): Promise<void> {
-    await this.reconciler.run({ peers, groups: [this.catalog.systemGroup], hasty: true }).finished;
-    const { pairs } = await this.#finished(peers);
-    this.parts.log.write('info', 'region.recovered', { pulled: pairs.reduce((sum, { pulled }) => sum + pulled, 0) });
-  }
-
-  async #finished(peers: readonly RegionId[]): Promise<{ readonly pairs: readonly { readonly pulled: number }[] }> {
-    const run = this.reconciler.run({ peers, hasty: true });
-    await run.finished;
-    return run;
   }
 
   // Recurring ---------------------------------------------------------------------------------------------------------------
 
   #every(ms: number, task: () => Promise<void>): void {
     const next = (): void => {
+      if (this.#isStopped()) return;
       const cancel = this.parts.clock.after(ms, () => {
         this.#timers.delete(cancel);
-        task().then(
-          () => next(),
-          (error: unknown) => {
-            this.parts.log.write('warn', 'region.task-failed', { error: String(error) });
-            next();
-          },
-        );
+        task()
+          .catch((error: unknown) => this.parts.log.write('warn', 'region.task-failed', { error: String(error) }))
+          .finally(next);
       });
       this.#timers.add(cancel);
     };
-    if (this.#phase !== 'stopped') next();
+    next();
   }
 
   async #heartbeat(): Promise<void> {
-    const quiet = [...this.links.values()].filter((link) => (link.isUp() ? link.silentMs() >= PEER_PROBE_MS : link.mayTry()));
+    // Whatever the breaker says: it spares requests that somebody waits for, and growing waits would keep a healed link shut.
+    const quiet = [...this.links.values()].filter((link) => link.silentMs() >= PEER_PROBE_MS || !this.#greeted.has(link.id));
     // A hint may have become visible again, or room on the disk: nothing else would tell the lane.
     for (const lane of this.lanes.values()) lane.wake();
     await Promise.all(quiet.map((link) => this.#hello(link, HELLO_MS)));
+    if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
   async #sweep(): Promise<void> {

@@ -11,23 +11,26 @@ import { topologyFault, type Topology } from '../core/placement/topology.ts';
 import { DOCS_FILES, type DocsFiles } from '../http/docs-page.ts';
 
 const PRIVATE = 0o600;
+const PRIVATE_FOLDER = 0o700;
 
-/** @throws ArchipelError `storage-unavailable` with a sentence for people */
+/** What lies in it is its owner's: values stand in the store as they were written. @throws ArchipelError `storage-unavailable` with a sentence for people */
 export function ensureFolder(path: string): void {
   try {
-    makeFolders(path);
+    makeFolders(path, PRIVATE_FOLDER);
     accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new ArchipelError('storage-unavailable', `The folder ${path} cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)}).`, {}, error);
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'EEXIST' || code === 'ENOTDIR' ? 'cannot be made: a file is in the way' : `cannot be written (${code ?? String(error)})`;
+    throw new ArchipelError('storage-unavailable', `The folder ${path} ${why}.`, {}, error);
   }
 }
 
 /** One by one: `recursive` goes round for ever where a parent exists and refuses to hold folders, like /proc. */
-function makeFolders(path: string): void {
+function makeFolders(path: string, mode?: number): void {
   if (isFolder(path)) return;
   if (dirname(path) !== path) makeFolders(dirname(path));
   try {
-    mkdirSync(path);
+    mkdirSync(path, mode);
   } catch (error) {
     if (!isFolder(path)) throw error; // another process may have been faster
   }

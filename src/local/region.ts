@@ -1,7 +1,7 @@
 // One region as a process of its own: composes store, engine and HTTP.
 
 import { join } from 'node:path';
-import { drawIncarnation, identify, noteCleanStop } from '../adapters/level/identity.ts';
+import { drawIncarnation, identify, noteCleanStop, noteRecovered } from '../adapters/level/identity.ts';
 import { LevelDeadLetters, LevelQueue } from '../adapters/level/queue.ts';
 import { LevelStore, type Durability } from '../adapters/level/store.ts';
 import { LevelTable } from '../adapters/level/table.ts';
@@ -61,7 +61,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   const secret = utf8(options.secret);
   const digestHash = hmacSha256(deriveKey(secret, 'digest'));
   const table = await LevelTable.open(store, digestHash);
-  let identity = await identify(options.data, table, nodeRandom, durability);
+  const identity = await identify(options.data, table, nodeRandom, durability);
   log.write('info', 'region.identity', { ...identity });
 
   const signer = new Signer(hmacSha256(deriveKey(secret, 'signature')), sha256);
@@ -75,8 +75,9 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   const region = new Region({
     id,
     incarnation: identity.incarnation,
-    isNew: identity.origin === 'first' || identity.origin === 'copied',
-    drawIncarnation: async () => (identity = await drawIncarnation(options.data, table, nodeRandom)).incarnation,
+    isNew: identity.isNew,
+    drawIncarnation: async () => (await drawIncarnation(options.data, table, nodeRandom)).incarnation,
+    recovered: () => noteRecovered(table),
     topology: options.topology,
     table,
     changes: table.changes,
@@ -115,7 +116,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
       await server.close();
       await region.stop();
       for (const client of clients.values()) client.close();
-      await noteCleanStop(options.data, table, identity.incarnation);
+      await noteCleanStop(table);
       await table.close();
     },
   };

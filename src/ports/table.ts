@@ -150,6 +150,6 @@ export interface Table {
   /** False when the stored revision is not `expected` (undefined: no document). Durable when it resolves. */
   putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean>;
   readonly digests?: Digests;
-  /** The largest stamp of each actor that was ever held: the clock resumes above it, and peers are asked for it. */
+  /** The largest stamp of each actor that was ever held, in a record or in the ledger: the clock resumes above it, and peers are asked for it. */
   largestStamps?(): VersionVector;
 }

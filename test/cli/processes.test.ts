@@ -1,10 +1,13 @@
 // `up` and `region` as processes: what they refuse, how they end.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ClusterFile } from '../../src/local/cluster-file.ts';
 import { archipel, until } from './support.ts';
 import { closed, freePorts, isAlive, listenOn, runProgram, start, type Program } from './programs.ts';
 
@@ -47,7 +50,9 @@ it('a folder that cannot be one: one sentence, exit code 1', async () => {
   const file = join(folder, 'file');
   writeFileSync(file, 'mine');
   const port = String(await freePorts(4));
-  expect(await runProgram('up', '--data', join(file, 'x'), '--port', port)).toEqual({ code: 1, out: '', err: `The folder ${file}/x cannot be written (EEXIST).\n` });
+  expect(await runProgram('up', '--data', join(file, 'x'), '--port', port)).toEqual({ code: 1, out: '', err: `The folder ${file}/x cannot be made: a file is in the way.\n` });
+  expect(await runProgram('up', '--data', file, '--port', port)).toEqual({ code: 1, out: '', err: `The folder ${file} cannot be made: a file is in the way.\n` });
+  expect(readFileSync(file, 'utf8')).toBe('mine');
   if (existsSync('/proc/self')) expect(await runProgram('up', '--data', '/proc/x', '--port', port)).toEqual({ code: 1, out: '', err: 'The folder /proc/x cannot be written (ENOENT).\n' });
 }, 20 * SECONDS);
 
@@ -84,6 +89,19 @@ it('a process whose parent is gone ends itself', async () => {
   child.process.disconnect();
   expect(await child.ended).toEqual({ code: 0, out: '', err: '' });
 }, 20 * SECONDS);
+
+it('npm start: a signal to npm alone, as supervisors send it, ends the cluster', async () => {
+  const data = join(folder, 'by-npm');
+  const npm = spawn('npm', ['start', '--silent', '--', '--data', data, '--port', String(await freePorts(2)), '--regions', '1', '--no-auth', '--json'], { cwd: fileURLToPath(new URL('../..', import.meta.url)), detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+  const [line] = (await once(npm.stdout, 'data')) as [Buffer];
+  const { edge, regions } = JSON.parse(line.toString()) as ClusterFile; // and nothing else: npm is silent
+  npm.kill('SIGTERM');
+  const [code] = (await once(npm, 'exit')) as [number | null];
+  const left = [edge.pid, ...regions.map(({ pid }) => pid)].filter(isAlive);
+  if (left.length > 0) process.kill(-(npm.pid as number), 'SIGKILL');
+  expect({ code, left }).toEqual({ code: 0, left: [] });
+  expect(existsSync(join(data, 'cluster.json'))).toBe(false);
+}, 30 * SECONDS);
 
 it('a parent that is killed takes its processes with it, also while they are starting', async () => {
   const data = join(folder, 'killed');

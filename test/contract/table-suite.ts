@@ -468,7 +468,16 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect(rootOf()).toBe(root);
         expect(table.digests?.items('demo')).toBe(2);
         expect((await under.changes?.read(0, 10))?.entries).toHaveLength(2);
-        expect(table.largestStamps?.()).toEqual(vector(dot(A, 1), dot(B, 2)));
+        expect(table.largestStamps?.()).toEqual(vector(dot(A, 1), dot(B, 2), dot(C, 1)));
+      });
+
+      check('reopen: the clock resumes above a stamp that only the ledger holds', async () => {
+        await store(table, key('a'), written(dot(A, 1), 'x'));
+        await table.update(key('a'), { decide: () => ({ result: undefined, losses: [lossRow(key('a'), dot(A, 7), 'late')] }) });
+        under = (await under.reopen?.()) ?? under;
+        expect(under.table.largestStamps?.()).toEqual(vector(dot(A, 7)));
+        expect((await under.changes?.read(0, 10))?.entries).toHaveLength(1);
+        expect(await under.table.lossesOf(key('a'))).toHaveLength(1);
       });
     });
   });

@@ -14,13 +14,15 @@ import type { ChangeLog, LogEntry } from '../../ports/change-log.ts';
 import type { LevelDigests } from './digests.ts';
 import { decodeLogRow, encodeLogRow, readU48, rows, stateBytesOf } from './layout.ts';
 import type { LevelStore, Operation } from './store.ts';
-import type { PendingChange } from './table.ts';
+import type { GroupChange, PendingChange } from './table.ts';
 
 /** Entries behind the last checkpoint after which a new one is taken: replaying that many takes a few tens of milliseconds. */
 export const CHECKPOINT_EVERY_ENTRIES = 20_000;
 /** Entries kept in memory with their images, so that a reader that keeps up never reads the disk. */
 export const TAIL_ENTRIES_MAX = 20_000;
 const TAIL_BYTES_MAX = 32 * 1024 * 1024;
+/** A position that no group commit has carried by then is written alone, so that a crash does not count what arrived long ago as owed. */
+export const TRIM_NOTE_MS = 1_000;
 /** What was read is dropped in portions of this: soon, so that it does not grow old in memory, and not one by one. */
 const TAIL_DROP_ENTRIES = 256;
 
@@ -45,7 +47,9 @@ export class LevelChangeLog implements ChangeLog {
   #sinceCheckpoint = 0;
   #checkpointing: Promise<void> | undefined;
   #trimmed = 0;
+  #trimmedSealed = 0;
   #trimmedDurable = 0;
+  #isNoting = false;
   #deletedTo = 0;
   /** Largest stamps of the group being sealed, so that its row names only what is new. */
   readonly #sealing = new Map<number, ReadonlyMap<ActorId, Stamp>>();
@@ -61,11 +65,12 @@ export class LevelChangeLog implements ChangeLog {
   async load(): Promise<void> {
     await this.#loadCheckpoint();
     const reader = this.#store.getSync(rows.note(READER));
-    this.#trimmed = this.#trimmedDurable = reader === undefined ? 0 : readU48(new ByteReader(reader));
+    this.#trimmed = this.#trimmedSealed = this.#trimmedDurable = reader === undefined ? 0 : readU48(new ByteReader(reader));
     let position = Math.max(this.#checkpointed, this.#trimmed);
     for await (const [row, value] of this.#store.database.iterator({ gte: rows.all('l'), lt: afterPrefix(rows.all('l')) as Uint8Array })) {
-      position = readU48(new ByteReader(row, 1));
-      if (position > this.#checkpointed) this.#replay(value);
+      const at = readU48(new ByteReader(row, 1));
+      if (at > this.#checkpointed) this.#replay(value);
+      position = Math.max(position, at);
     }
     this.#sealed = this.#durable = position;
     this.#tailFrom = position + 1;
@@ -103,47 +108,81 @@ export class LevelChangeLog implements ChangeLog {
 
   // Writing, called by the table for each group ---------------------------------------------------------------------------
 
-  seal(changes: readonly PendingChange[]): readonly Operation[] {
+  seal(changes: readonly GroupChange[]): readonly Operation[] {
     const operations: Operation[] = [];
-    if (this.#trimmed !== this.#trimmedDurable) {
-      this.#trimmedDurable = this.#trimmed;
+    if (this.#trimmed !== this.#trimmedSealed) {
+      this.#trimmedSealed = this.#trimmed;
       operations.push({ type: 'put', key: rows.note(READER), value: positionBytes(this.#trimmed) });
     }
-    if (changes.length === 0) return operations;
-    const position = ++this.#sealed;
+    const commits = commitsOf(changes);
     const larger = this.#largerStamps(changes);
+    if (commits.length === 0 && larger.size === 0) return operations;
+    const position = ++this.#sealed;
     this.#sealing.set(position, larger);
     const largest = [...larger].map(([actor, stamp]): Dot => ({ actor, stamp }));
-    operations.push({ type: 'put', key: rows.log(position), value: encodeLogRow(changes.map(({ change }) => change), largest) });
+    operations.push({ type: 'put', key: rows.log(position), value: encodeLogRow(commits.map(({ change }) => change), largest) });
     return operations;
   }
 
-  #largerStamps(changes: readonly PendingChange[]): Map<ActorId, Stamp> {
+  #largerStamps(changes: readonly GroupChange[]): Map<ActorId, Stamp> {
     const larger = new Map<ActorId, Stamp>();
-    for (const { record } of changes) {
-      for (const [actor, stamp] of record.state.context) {
-        if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
-      }
+    const note = (actor: ActorId, stamp: Stamp): void => {
+      if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
+    };
+    for (const change of changes) {
+      for (const { actor, stamp } of change.lost) note(actor, stamp);
+      if ('record' in change) for (const [actor, stamp] of change.record.state.context) note(actor, stamp);
     }
     return larger;
   }
 
-  durable(changes: readonly PendingChange[], committedMs: number): void {
-    if (changes.length === 0) return;
-    const position = ++this.#durable;
+  durable(changes: readonly GroupChange[], committedMs: number): void {
+    this.#trimmedDurable = this.#trimmedSealed;
+    const position = this.#durable + 1;
+    const larger = this.#sealing.get(position);
+    if (larger === undefined) return;
     invariant(position === this.#sealed, 'groups become durable one after the other');
-    for (const [actor, stamp] of this.#sealing.get(position) ?? []) this.#largest.set(actor, stamp);
+    this.#durable = position;
+    for (const [actor, stamp] of larger) this.#largest.set(actor, stamp);
     this.#sealing.delete(position);
     this.#sinceCheckpoint += changes.length;
-    const entries = changes.flatMap(({ key, name, change, image }): LogEntry[] => (change.kind === 'swept' ? [] : [{ position, key, name, kind: change.kind, image, committedMs }]));
+    const entries = commitsOf(changes).flatMap(({ key, name, change, image }): LogEntry[] => (change.kind === 'swept' ? [] : [{ position, key, name, kind: change.kind, image, committedMs }]));
+    if (entries.length > 0) this.#tell(entries);
+    if (this.#sinceCheckpoint >= CHECKPOINT_EVERY_ENTRIES) void this.checkpoint().catch(() => undefined);
+  }
+
+  #tell(entries: readonly LogEntry[]): void {
     this.#append(entries);
     for (const listener of this.#listeners) listener(entries);
-    if (this.#sinceCheckpoint >= CHECKPOINT_EVERY_ENTRIES) void this.checkpoint().catch(() => undefined);
   }
 
   failed(): void {
     this.#sealing.clear();
     this.#sealed = this.#durable;
+    this.#trimmedSealed = this.#trimmedDurable;
+  }
+
+  /**
+   * The database was opened again after a failed group. A sync can fail behind a batch that was written: then the opening
+   * has made it durable, its row stands where the next group's would go, and it counts like any other.
+   */
+  recover(): void {
+    const position = this.#durable + 1;
+    const value = this.#store.getSync(rows.log(position));
+    if (value === undefined) return;
+    this.#replay(value);
+    this.#sealed = this.#durable = position;
+    this.#tell(this.#entriesOf(position, value));
+  }
+
+  /** Of a row, with the images as they are now. */
+  #entriesOf(position: number, value: Uint8Array): LogEntry[] {
+    return decodeLogRow(value).changes.flatMap((change): LogEntry[] => {
+      const key = decodeKey(change.key);
+      if (key === undefined || change.kind === 'swept') return [];
+      const record = this.#store.getSync(rows.record(change.key));
+      return [{ position, key, kind: change.kind, image: record === undefined ? undefined : stateBytesOf(record) }];
+    });
   }
 
   #append(entries: readonly LogEntry[]): void {
@@ -168,15 +207,11 @@ export class LevelChangeLog implements ChangeLog {
   async read(position: number, limit: number): Promise<{ readonly entries: readonly LogEntry[]; readonly more: boolean }> {
     if (position + 1 >= this.#tailFrom) return this.#readTail(position, limit);
     const entries: LogEntry[] = [];
+    await this.#store.ready();
     for await (const [row, value] of this.#store.database.iterator({ gt: rows.log(position), lt: afterPrefix(rows.all('l')) as Uint8Array })) {
       const at = readU48(new ByteReader(row, 1));
       if (entries.length >= limit || at > this.#durable) break;
-      for (const change of decodeLogRow(value).changes) {
-        const key = decodeKey(change.key);
-        if (key === undefined || change.kind === 'swept') continue;
-        const record = this.#store.getSync(rows.record(change.key));
-        entries.push({ position: at, key, kind: change.kind, image: record === undefined ? undefined : stateBytesOf(record) });
-      }
+      entries.push(...this.#entriesOf(at, value));
     }
     return { entries, more: (entries.at(-1)?.position ?? this.#durable) < this.#durable };
   }
@@ -208,8 +243,23 @@ export class LevelChangeLog implements ChangeLog {
   trim(position: number): void {
     if (position <= this.#trimmed) return;
     this.#trimmed = Math.min(position, this.#durable);
+    this.#noteSoon();
     const read = this.#after(this.#trimmed);
     if (read >= TAIL_DROP_ENTRIES) this.#dropTail(read);
+  }
+
+  #noteSoon(): void {
+    if (this.#isNoting) return;
+    this.#isNoting = true;
+    this.#store.after(TRIM_NOTE_MS, () => {
+      this.#isNoting = false;
+      if (this.#trimmed !== this.#trimmedDurable) this.#noteTrimmed().catch(() => undefined);
+    });
+  }
+
+  /** A group of nothing but what seal adds. */
+  async #noteTrimmed(): Promise<void> {
+    await this.#store.write({ operations: [] }, true);
   }
 
   trimmed(): number {
@@ -247,6 +297,9 @@ export class LevelChangeLog implements ChangeLog {
     this.#deletedTo = to;
   }
 }
+
+const commitsOf = (changes: readonly GroupChange[]): readonly PendingChange[] =>
+  changes.every((change): change is PendingChange => 'record' in change) ? changes : changes.filter((change): change is PendingChange => 'record' in change);
 
 function positionBytes(position: number): Uint8Array {
   return new ByteWriter(6).u16(Math.floor(position / 2 ** 32)).u32(position % 2 ** 32).finish();

@@ -17,7 +17,10 @@ export class Documents {
     this.#store = store;
   }
 
+  /** At start, and when the database was opened again: a change that failed may have been written. */
   async load(): Promise<void> {
+    this.#newest.clear();
+    this.#durable.clear();
     const prefix = rows.document('');
     for await (const [row, value] of this.#store.database.iterator({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array })) {
       const reader = new ByteReader(value);

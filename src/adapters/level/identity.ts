@@ -16,6 +16,8 @@ export type Origin = 'first' | 'same' | 'copied' | 'unclean' | 'asked';
 export interface Identity {
   readonly incarnation: string;
   readonly origin: Origin;
+  /** The folder may lack what the peers hold: it is new, or it was and they have not given it back yet. */
+  readonly isNew: boolean;
 }
 
 interface Note {
@@ -23,6 +25,8 @@ interface Note {
   readonly marker: string;
   /** In `relaxed` durability a power cut may forget the last second: only a clean stop keeps the incarnation. */
   readonly clean: boolean;
+  /** Kept until `noteRecovered`: a start that is killed before is begun again as new. */
+  readonly isNew?: boolean;
 }
 
 const DOCUMENT = 'identity';
@@ -35,8 +39,9 @@ export async function identify(folder: string, table: Table, random: Random, dur
   const origin = originOf(note, existsSync(path) ? markOf(path) : undefined, durability);
   if (origin !== 'same' && !existsSync(path)) writeFileSync(path, 'Its inode tells this folder from a copy of it. Do not copy, do not delete.\n', { mode: 0o600 });
   const incarnation = origin === 'same' && note !== undefined ? note.incarnation : newIncarnation(random);
-  await save(table, { incarnation, marker: markOf(path), clean: false });
-  return { incarnation, origin };
+  const isNew = origin === 'first' || origin === 'copied' || note?.isNew === true;
+  await save(table, { incarnation, marker: markOf(path), clean: false, isNew });
+  return { incarnation, origin, isNew };
 }
 
 function originOf(note: Note | undefined, mark: string | undefined, durability: Durability): Origin {
@@ -48,17 +53,25 @@ function originOf(note: Note | undefined, mark: string | undefined, durability: 
 /** A peer has seen stamps of this actor that this table has not: it is an older copy after all. */
 export async function drawIncarnation(folder: string, table: Table, random: Random): Promise<Identity> {
   const incarnation = newIncarnation(random);
-  await save(table, { incarnation, marker: markOf(join(folder, MARKER)), clean: false });
-  return { incarnation, origin: 'asked' };
+  await save(table, { incarnation, marker: markOf(join(folder, MARKER)), clean: false, isNew: true });
+  return { incarnation, origin: 'asked', isNew: true };
 }
 
-export async function noteCleanStop(folder: string, table: Table, incarnation: string): Promise<void> {
-  await save(table, { incarnation, marker: markOf(join(folder, MARKER)), clean: true });
-}
+/** The peers have given back what they hold. */
+export const noteRecovered = (table: Table): Promise<void> => change(table, (note) => ({ ...note, isNew: false }));
+
+export const noteCleanStop = (table: Table): Promise<void> => change(table, (note) => ({ ...note, clean: true }));
 
 async function save(table: Table, note: Note): Promise<void> {
   const before = await table.document(DOCUMENT);
-  await table.putDocument(DOCUMENT, utf8(JSON.stringify(note)), before?.revision);
+  if (!(await table.putDocument(DOCUMENT, utf8(JSON.stringify(note)), before?.revision))) return save(table, note);
+}
+
+async function change(table: Table, next: (note: Note) => Note): Promise<void> {
+  const before = await table.document(DOCUMENT);
+  if (before === undefined) throw new TypeError('A folder is identified before it is changed.');
+  const note = next(JSON.parse(utf8Text(before.bytes) as string) as Note);
+  if (!(await table.putDocument(DOCUMENT, utf8(JSON.stringify(note)), before.revision))) return change(table, next);
 }
 
 function markOf(path: string): string {

@@ -73,17 +73,24 @@ export class LevelLosses {
   }
 
   async ofItem(key: ItemKey): Promise<LossRow[]> {
+    await this.#store.ready();
     const prefix = rows.lossesOf(key.encoded);
     const ids = await this.#store.database.values({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array }).all();
-    return ids.flatMap((id) => this.find(utf8Text(id) as string) ?? []);
+    return ids.flatMap((id) => this.#find(utf8Text(id) as string) ?? []);
   }
 
-  find(id: string): LossRow | undefined {
+  async find(id: string): Promise<LossRow | undefined> {
+    await this.#store.ready();
+    return this.#find(id);
+  }
+
+  #find(id: string): LossRow | undefined {
     const value = this.#store.getSync(rows.loss(id));
     return value === undefined ? undefined : decodeLoss(value);
   }
 
   async list(query: LossQuery): Promise<Page<LossRow>> {
+    await this.#store.ready();
     const prefix = rows.lossTimes(query.collection);
     const from = query.sinceMs === undefined ? prefix : rows.lossTime(query.collection, Math.max(0, query.sinceMs), '');
     const bounds = query.after === undefined ? { gte: from } : { gt: concatBytes(prefix, query.after) };
@@ -91,7 +98,7 @@ export class LevelLosses {
     let last: Uint8Array | undefined;
     for await (const [row, id] of this.#store.database.iterator({ ...bounds, lt: afterPrefix(prefix) as Uint8Array, limit: query.limit + 1 })) {
       if (items.length === query.limit && last !== undefined) return { items, cursor: last };
-      const loss = this.find(utf8Text(id) as string);
+      const loss = this.#find(utf8Text(id) as string);
       if (loss !== undefined) items.push(loss);
       last = row.subarray(prefix.length);
     }

@@ -11,11 +11,19 @@ import type { LevelStore } from './store.ts';
 
 export const VISIBILITY_MS = 10_000;
 
+/**
+ * One message of a key. A newer one takes its place before it is durable, and gives it back when it does not become so.
+ *
+ *   waiting ──acknowledged──▶ leaving ──the row is durably gone──▶ gone       (a failed write: waiting again)
+ */
 interface Waiting {
-  /** Version of the row, durable or about to be. */
-  version: number;
+  /** Of the row, durable or about to be. */
+  readonly version: number;
   received: number;
   hiddenUntilMs: number;
+  state: 'waiting' | 'leaving' | 'gone';
+  /** What this one replaces, until it is durable itself. */
+  before: Waiting | undefined;
 }
 
 export class LevelQueue implements Queue {
@@ -39,12 +47,22 @@ export class LevelQueue implements Queue {
   /** Counts the rows: a million take about a second. */
   static async open(store: LevelStore, clock: Clock, name: string): Promise<LevelQueue> {
     const queue = new LevelQueue(store, clock, name);
-    const prefix = rows.queue(name);
-    for await (const [, value] of store.database.iterator({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array })) {
-      queue.#depth++;
-      queue.#version = Math.max(queue.#version, versionOf(value) + 1);
-    }
+    await queue.#load();
+    store.onReopened(() => queue.#load());
     return queue;
+  }
+
+  /** Deliveries in flight are forgotten, and made again. */
+  async #load(): Promise<void> {
+    const prefix = rows.queue(this.#name);
+    this.#touched.clear();
+    this.#cursor = undefined;
+    let depth = 0;
+    for await (const [, value] of this.#store.database.iterator({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array })) {
+      depth++;
+      this.#version = Math.max(this.#version, versionOf(value) + 1);
+    }
+    this.#depth = depth;
   }
 
   async send(messages: readonly Message[]): Promise<{ readonly refused: readonly number[] }> {
@@ -53,16 +71,14 @@ export class LevelQueue implements Queue {
     if (taken.length === 0) return { refused };
     const version = this.#version++;
     const operations = taken.map(({ body, key }) => ({ type: 'put' as const, key: this.#row(key ?? body), value: encodeMessage(version, body) }));
-    const names = taken.map(({ body, key }) => toHex(key ?? body));
-    const added = taken.filter(({ body, key }, at) => this.#noteSent(names[at] as string, key ?? body, version)).length;
+    const sent = taken.map(({ body, key }) => this.#noteSent(key ?? body, version));
     try {
       await this.#store.write({ operations });
     } catch (error) {
-      this.#depth -= added;
-      this.#forget(names, version);
+      for (const { name, waiting } of sent) this.#takeBack(name, waiting);
       throw error;
     }
-    this.#forget(names, version);
+    for (const { name, waiting } of sent) this.#settle(name, waiting);
     this.#cursor = undefined;
     return { refused };
   }
@@ -71,26 +87,31 @@ export class LevelQueue implements Queue {
     return rows.message(this.#name, key);
   }
 
-  /** Counted before it is durable: the depth may be too high for a moment, never too low. True for a key that did not wait yet. */
-  #noteSent(name: string, key: Uint8Array, version: number): boolean {
-    const known = this.#touched.get(name);
-    if (known !== undefined) {
-      known.version = version;
-      known.hiddenUntilMs = 0;
-      return false;
-    }
-    const isNew = this.#store.getSync(this.#row(key)) === undefined;
-    if (isNew) this.#depth++;
-    this.#touched.set(name, { version, received: 0, hiddenUntilMs: 0 });
-    return isNew;
+  /** Counted before it is durable: the depth may be too high for a moment, never too low. */
+  #noteSent(key: Uint8Array, version: number): { readonly name: string; readonly waiting: Waiting } {
+    const name = toHex(key);
+    const before = this.#touched.get(name);
+    if (before === undefined && this.#store.getSync(this.#row(key)) === undefined) this.#depth++;
+    const waiting: Waiting = { version, received: before?.received ?? 0, hiddenUntilMs: 0, state: 'waiting', before };
+    this.#touched.set(name, waiting);
+    return { name, waiting };
   }
 
-  /** The row says it all from now on, unless a delivery of the key is in flight. */
-  #forget(names: readonly string[], version: number): void {
-    for (const name of names) {
-      const waiting = this.#touched.get(name);
-      if (waiting?.version === version && waiting.received === 0) this.#touched.delete(name);
-    }
+  /** It did not become durable: what it replaced stands again, if that is not gone by now. */
+  #takeBack(name: string, waiting: Waiting): void {
+    waiting.state = 'gone';
+    if (this.#touched.get(name) !== waiting) return;
+    let standing = waiting.before;
+    while (standing?.state === 'gone') standing = standing.before;
+    if (standing !== undefined) return void this.#touched.set(name, standing);
+    this.#touched.delete(name);
+    if (this.#store.getSync(this.#row(fromName(name))) === undefined) this.#depth--;
+  }
+
+  /** Durable: the row says it all from now on, unless a delivery of the key is in flight. */
+  #settle(name: string, waiting: Waiting): void {
+    waiting.before = undefined;
+    if (this.#touched.get(name) === waiting && waiting.received === 0) this.#touched.delete(name);
   }
 
   async receive(limit: number): Promise<readonly Delivery[]> {
@@ -110,8 +131,8 @@ export class LevelQueue implements Queue {
       const key = row.subarray(prefix.length);
       const name = toHex(key);
       const version = versionOf(value);
-      const waiting = this.#touched.get(name) ?? { version, received: 0, hiddenUntilMs: 0 };
-      if (waiting.hiddenUntilMs > nowMs || waiting.version !== version) continue; // hidden, or replaced by one that is not durable yet
+      const waiting = this.#touched.get(name) ?? { version, received: 0, hiddenUntilMs: 0, state: 'waiting', before: undefined };
+      if (waiting.hiddenUntilMs > nowMs || waiting.version !== version || waiting.state === 'leaving') continue; // hidden, or replaced by one that is not durable yet
       waiting.received++;
       waiting.hiddenUntilMs = nowMs + VISIBILITY_MS;
       this.#touched.set(name, waiting);
@@ -123,20 +144,34 @@ export class LevelQueue implements Queue {
   }
 
   async acknowledge(receipts: readonly string[]): Promise<void> {
-    const done = receipts.flatMap((receipt) => {
+    const leaving = receipts.flatMap((receipt) => {
       const { version, name } = parseReceipt(receipt);
       const waiting = this.#touched.get(name);
-      if (waiting === undefined || waiting.version !== version) {
+      if (waiting === undefined || waiting.state === 'leaving') return [];
+      if (waiting.version !== version) {
         // A newer message of the key came while this one was being handled: it is not handled yet, and not to wait.
-        if (waiting !== undefined) [waiting.received, waiting.hiddenUntilMs] = [0, 0];
+        [waiting.received, waiting.hiddenUntilMs] = [0, 0];
         return [];
       }
-      this.#touched.delete(name);
-      this.#depth--;
-      return [name];
+      waiting.state = 'leaving';
+      return [{ name, waiting }];
     });
-    if (done.length === 0) return;
-    await this.#store.write({ operations: done.map((name) => ({ type: 'del' as const, key: this.#row(Buffer.from(name, 'hex')) })) }, true);
+    if (leaving.length === 0) return;
+    try {
+      await this.#store.write({ operations: leaving.map(({ name }) => ({ type: 'del' as const, key: this.#row(fromName(name)) })) }, true);
+    } catch (error) {
+      for (const { waiting } of leaving) waiting.state = 'waiting';
+      throw error;
+    }
+    for (const { name, waiting } of leaving) this.#gone(name, waiting);
+  }
+
+  /** Counted until it is durably gone, unless a newer message of the key has taken over its place. */
+  #gone(name: string, waiting: Waiting): void {
+    waiting.state = 'gone';
+    if (this.#touched.get(name) !== waiting) return;
+    this.#touched.delete(name);
+    this.#depth--;
   }
 
   async retryLater(receipt: string, delayMs: number): Promise<void> {
@@ -160,6 +195,7 @@ export class LevelQueue implements Queue {
   }
 }
 
+const fromName = (name: string): Uint8Array => Buffer.from(name, 'hex');
 const encodeMessage = (version: number, body: Uint8Array): Uint8Array => concatBytes(new ByteWriter(8).varint(version).finish(), body);
 const versionOf = (value: Uint8Array): number => new ByteReader(value).varint();
 
@@ -178,7 +214,8 @@ export class LevelDeadLetters implements DeadLetters {
   readonly #store: LevelStore;
   readonly #name: string;
   #next = 1;
-  #count = 0;
+  /** Of the letters kept, oldest first; at most DEAD_LETTERS_PER_PEER_MAX. */
+  #ids: number[] = [];
   /** Letters given up because DEAD_LETTERS_PER_PEER_MAX were waiting. */
   dropped = 0;
 
@@ -189,26 +226,47 @@ export class LevelDeadLetters implements DeadLetters {
 
   static async open(store: LevelStore, name: string): Promise<LevelDeadLetters> {
     const letters = new LevelDeadLetters(store, name);
-    for (const { id } of await letters.list(Number.MAX_SAFE_INTEGER)) {
-      letters.#next = Number(id) + 1;
-      letters.#count++;
-    }
+    await letters.#load();
+    store.onReopened(() => letters.#load());
     return letters;
   }
 
+  async #load(): Promise<void> {
+    const prefix = rows.deadLetters(this.#name);
+    const ids: number[] = [];
+    for await (const row of this.#store.database.keys({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array })) ids.push(readU48(new ByteReader(row, prefix.length)));
+    this.#ids = ids;
+    this.#next = Math.max(this.#next, (ids.at(-1) ?? 0) + 1);
+  }
+
+  /** What makes room is taken out in the same batch, and noted before it is durable: several are added at a time. */
   async add(letters: readonly Omit<DeadLetter, 'id'>[]): Promise<void> {
-    const surplus = Math.max(0, this.#count + letters.length - DEAD_LETTERS_PER_PEER_MAX);
-    const oldest = surplus === 0 ? [] : await this.list(surplus);
-    const operations = letters.map((letter) => ({ type: 'put' as const, key: rows.deadLetter(this.#name, this.#next++), value: encodeLetter(letter) }));
-    await this.#store.write({ operations }, true);
-    this.#count += letters.length;
+    const added = letters.map((letter) => ({ id: this.#next++, letter }));
+    this.#ids.push(...added.map(({ id }) => id));
+    const oldest = this.#ids.splice(0, Math.max(0, this.#ids.length - DEAD_LETTERS_PER_PEER_MAX));
+    const puts = added.map(({ id, letter }) => ({ type: 'put' as const, key: this.#row(id), value: encodeLetter(letter) }));
+    try {
+      await this.#store.write({ operations: [...puts, ...this.#deletions(oldest)] }, true);
+    } catch (error) {
+      const failed = new Set(added.map(({ id }) => id));
+      this.#ids = [...oldest, ...this.#ids.filter((id) => !failed.has(id))];
+      throw error;
+    }
     this.dropped += oldest.length;
-    await this.remove(oldest.map(({ id }) => id));
+  }
+
+  #row(id: number): Uint8Array {
+    return rows.deadLetter(this.#name, id);
+  }
+
+  #deletions(ids: readonly number[]): { readonly type: 'del'; readonly key: Uint8Array }[] {
+    return ids.map((id) => ({ type: 'del', key: this.#row(id) }));
   }
 
   async list(limit: number, after?: string): Promise<readonly DeadLetter[]> {
+    await this.#store.ready();
     const prefix = rows.deadLetters(this.#name);
-    const bounds = after === undefined ? { gte: prefix } : { gt: rows.deadLetter(this.#name, Number(after)) };
+    const bounds = after === undefined ? { gte: prefix } : { gt: this.#row(Number(after)) };
     const found: DeadLetter[] = [];
     for await (const [row, value] of this.#store.database.iterator({ ...bounds, lt: afterPrefix(prefix) as Uint8Array })) {
       if (found.length >= limit) break;
@@ -218,14 +276,15 @@ export class LevelDeadLetters implements DeadLetters {
   }
 
   async remove(ids: readonly string[]): Promise<void> {
-    const keys = ids.map((id) => rows.deadLetter(this.#name, Number(id))).filter((key) => this.#store.getSync(key) !== undefined);
-    if (keys.length === 0) return;
-    this.#count -= keys.length;
-    await this.#store.write({ operations: keys.map((key) => ({ type: 'del' as const, key })) }, true);
+    const asked = new Set(ids.map(Number));
+    const kept = this.#ids.filter((id) => asked.has(id));
+    if (kept.length === 0) return;
+    await this.#store.write({ operations: this.#deletions(kept) }, true);
+    this.#ids = this.#ids.filter((id) => !asked.has(id));
   }
 
   async count(): Promise<number> {
-    return this.#count;
+    return this.#ids.length;
   }
 }
 

@@ -48,8 +48,6 @@ export interface GroupOwner {
   durable(changes: readonly unknown[]): void;
   /** The group, and everything decided on it, did not become durable. */
   failed(): void;
-  /** The database was opened again after a failed write: it may hold what `failed` told of, or not. */
-  reopened(): void;
 }
 
 interface Group {
@@ -83,6 +81,7 @@ export class LevelStore {
   #spaceCheckedMs = Number.NEGATIVE_INFINITY;
   #bytesSinceCheck = 0;
   #hasSpace = true;
+  readonly #afterReopening: (() => Promise<void>)[] = [];
   /** For metrics: group commits and the writes in them. */
   readonly stats = { groups: 0, writes: 0, failures: 0, reopened: 0 };
 
@@ -100,6 +99,14 @@ export class LevelStore {
     this.#owner = owner;
   }
 
+  /**
+   * Called when the database was opened again after a failed write, before new writes are taken. The group that failed may
+   * have been written all the same: what is kept in memory beside the database is brought in line with it here.
+   */
+  onReopened(task: () => Promise<void>): void {
+    this.#afterReopening.push(task);
+  }
+
   get database(): Database {
     return this.#database;
   }
@@ -113,9 +120,17 @@ export class LevelStore {
     return this.#options.clock.monotonicMs();
   }
 
-  /** Reads wait here while the database is being opened again. */
+  after(delayMs: number, task: () => void): Cancel {
+    return this.#options.clock.after(delayMs, task);
+  }
+
+  /** Reads wait here while the database is being opened again. @throws ArchipelError `storage-unavailable` when it is not */
   ready(): Promise<void> | undefined {
-    return this.#database.status === 'open' ? undefined : this.#reopened;
+    return this.#database.status === 'open' ? undefined : this.#reopened.then(() => this.#assertOpen());
+  }
+
+  #assertOpen(): void {
+    if (this.#database.status !== 'open') throw new ArchipelError('storage-unavailable', 'The store could not be opened again yet.');
   }
 
   /** Throws at once, with nothing done, when the store cannot take a write now. What frees space is taken on a full disk too. */
@@ -159,10 +174,19 @@ export class LevelStore {
       }
       this.#bytesSinceCheck += group.bytes;
       this.stats.groups++;
-      this.#owner?.durable(group.changes);
+      this.#tellDurable(group);
       group.resolve();
     }
     this.#flushing = undefined;
+  }
+
+  /** The group is durable, whatever its owner makes of that: an error there must not keep the writers, and all later ones, waiting. */
+  #tellDurable(group: Group): void {
+    try {
+      this.#owner?.durable(group.changes);
+    } catch (error) {
+      this.#options.log.write('error', 'store.listener-failed', { error: String(error) });
+    }
   }
 
   /** Nothing was tried. What was decided behind it, on states that will not be, fails with it. */
@@ -209,7 +233,7 @@ export class LevelStore {
     try {
       await this.#database.close();
       this.#database = await openDatabase(this.#options.folder);
-      this.#owner?.reopened();
+      for (const task of this.#afterReopening) await task();
       this.#broken = false;
       this.stats.reopened++;
       this.#spaceCheckedMs = Number.NEGATIVE_INFINITY;

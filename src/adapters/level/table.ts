@@ -8,7 +8,7 @@ import { afterPrefix, compareBytes, concatBytes, equalBytes } from '../../core/b
 import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
 import { addSums, elementOf, isZeroSum, leafOf, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
-import type { ActorId } from '../../core/version/dot.ts';
+import type { ActorId, Dot } from '../../core/version/dot.ts';
 import { decodeState } from '../../core/version/codec.ts';
 import type { Record, State } from '../../core/version/record.ts';
 import { Recent } from '../../core/recent.ts';
@@ -30,8 +30,18 @@ interface Pending {
   readonly settled: Promise<void>;
 }
 
+/**
+ * Dots whose writes went to the ledger. Some were issued here and are in no record (a late operation's): a clock that
+ * resumed below them could issue them again.
+ */
+interface PendingLosses {
+  readonly lost: readonly Dot[];
+}
+
 /** What one update contributes to its group. */
-export interface PendingChange {
+export type GroupChange = PendingChange | PendingLosses;
+
+export interface PendingChange extends PendingLosses {
   readonly key: ItemKey;
   readonly name: string;
   readonly change: LoggedChange;
@@ -39,6 +49,7 @@ export interface PendingChange {
   readonly image: Uint8Array;
 }
 
+const NONE_LOST: readonly Dot[] = [];
 /** Records used lately, decoded: a look-up in place of a read, a copy and a decoding. */
 const RECENT_BYTES_MAX = 12 * 1024 * 1024;
 /** Of the objects around the bytes of one. */
@@ -74,6 +85,11 @@ export class LevelTable implements Table, GroupOwner {
     await table.#documents.load();
     await table.changes.load();
     store.own(table);
+    store.onReopened(async () => {
+      table.#recent.clear(); // before anything else is awaited: what failed may stand in the database now
+      await table.#documents.load();
+      table.changes.recover();
+    });
     return table;
   }
 
@@ -110,17 +126,18 @@ export class LevelTable implements Table, GroupOwner {
     }
     const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);
     const operations = ledger?.operations ?? [];
+    const lost = fresh.length === 0 ? NONE_LOST : fresh.map(({ dot }) => dot);
     const settled =
       commit === undefined
-        ? this.#store.write({ operations })
-        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, operations);
+        ? this.#store.write({ operations, change: { lost } })
+        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost });
     ledger?.track(settled);
     await settled;
     if (commit === undefined) await pending?.settled;
     return result;
   }
 
-  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, operations: Operation[]): Promise<void> {
+  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost }: { readonly operations: Operation[]; readonly lost: readonly Dot[] }): Promise<void> {
     const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
     const decided: StoredRecord = { state: next.state, revision: next.revision, kind: next.kind, element };
     const { row, image } = encodeRecord(decided);
@@ -129,7 +146,7 @@ export class LevelTable implements Table, GroupOwner {
     this.#indexSiblings(key, current?.state, next.state, operations);
     this.#indexExpiry(key, current?.state, next.state, operations);
     const change = changeOf(key.encoded, next.kind, current?.element, element);
-    return this.#write({ key, name, change, record, image }, operations);
+    return this.#write({ key, name, change, record, image, lost }, operations);
   }
 
   #write(change: PendingChange, operations: readonly Operation[], frees = false): Promise<void> {
@@ -157,25 +174,22 @@ export class LevelTable implements Table, GroupOwner {
   // GroupOwner ----------------------------------------------------------------------------------------------------------
 
   seal(changes: readonly unknown[]): readonly Operation[] {
-    return this.changes.seal(changes as readonly PendingChange[]);
+    return this.changes.seal(changes as readonly GroupChange[]);
   }
 
   durable(changes: readonly unknown[]): void {
-    for (const { key, name, change, record, image } of changes as readonly PendingChange[]) {
-      this.#digests.apply(change, key.collection);
-      if (this.#pending.get(name)?.record === record) this.#pending.delete(name);
-      if (this.#recent.has(name)) this.#recent.set(name, record, RECORD_OVERHEAD_BYTES + image.length);
+    for (const each of changes as readonly GroupChange[]) {
+      if (!('record' in each)) continue;
+      this.#digests.apply(each.change, each.key.collection);
+      if (this.#pending.get(each.name)?.record === each.record) this.#pending.delete(each.name);
+      if (this.#recent.has(each.name)) this.#recent.set(each.name, each.record, RECORD_OVERHEAD_BYTES + each.image.length);
     }
-    this.changes.durable(changes as readonly PendingChange[], this.#store.monotonicMs());
+    this.changes.durable(changes as readonly GroupChange[], this.#store.monotonicMs());
   }
 
   failed(): void {
     this.#pending.clear();
     this.changes.failed();
-  }
-
-  reopened(): void {
-    this.#recent.clear();
   }
 
   // Reading -------------------------------------------------------------------------------------------------------------
@@ -241,7 +255,7 @@ export class LevelTable implements Table, GroupOwner {
     return this.#losses.ofItem(key);
   }
 
-  async loss(id: string): Promise<LossRow | undefined> {
+  loss(id: string): Promise<LossRow | undefined> {
     return this.#losses.find(id);
   }
 
@@ -294,7 +308,7 @@ export class LevelTable implements Table, GroupOwner {
     const { row: bytes, image } = encodeRecord(record);
     operations.push({ type: 'put', key: rows.record(key.encoded), value: bytes });
     const change = changeOf(key.encoded, 'swept', current.element, element);
-    await this.#write({ key, name, change, record, image }, operations, true);
+    await this.#write({ key, name, change, record, image, lost: NONE_LOST }, operations, true);
   }
 
   async #fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]> {

@@ -47,17 +47,23 @@ export class MemoryTable implements Table {
       const { state, kind } = decision.commit;
       const record: Record = { state, kind, revision: (current?.revision ?? 0) + 1 };
       this.#items.set(toHex(key.encoded), { key, record });
-      for (const [actor, stamp] of state.context) if (stamp > (this.#largest.get(actor) ?? STAMP_ZERO)) this.#largest.set(actor, stamp);
+      for (const [actor, stamp] of state.context) this.#note(actor, stamp);
       this.changes.append(key, record);
     }
     return decision.result;
+  }
+
+  #note(actor: ActorId, stamp: Stamp): void {
+    if (stamp > (this.#largest.get(actor) ?? STAMP_ZERO)) this.#largest.set(actor, stamp);
   }
 
   #ledger(losses: readonly LossRow[]): void {
     for (const loss of losses) {
       const others = [...this.#losses.values()].filter((row) => equalBytes(row.key.encoded, loss.key.encoded));
       const covered = others.some((row) => formatDot(row.dot) !== formatDot(loss.dot) && covers(row.context, loss.dot));
-      if (!covered && !this.#losses.has(loss.id)) this.#losses.set(loss.id, loss);
+      if (covered || this.#losses.has(loss.id)) continue;
+      this.#losses.set(loss.id, loss);
+      this.#note(loss.dot.actor, loss.dot.stamp);
     }
   }
 

@@ -22,7 +22,7 @@ interface CreateFlags extends ConnectionFlags {
 }
 
 export function addCollection(program: Command, terminal: Terminal): void {
-  const group = program.command('collection').description('create collections, and show their policies');
+  const group = program.command('collection').description('create collections, and show their policies').helpCommand(false);
   addCreate(group, terminal);
   addShow(group, terminal);
   addList(group, terminal);

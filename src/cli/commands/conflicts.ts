@@ -19,7 +19,7 @@ interface ListFlags extends ConnectionFlags {
 }
 
 export function addConflicts(program: Command, terminal: Terminal): void {
-  const group = program.command('conflicts').description('list siblings and lost writes, and bring lost ones back');
+  const group = program.command('conflicts').description('list siblings and lost writes, and bring lost ones back').helpCommand(false);
   addList(group, terminal);
   addRestore(group, terminal);
 }
@@ -30,7 +30,7 @@ function addList(group: Command, terminal: Terminal): void {
     .description('list the writes that lost (the ledger), or the items with siblings')
     .argument('<collection>')
     .option('--state <state>', 'lost, or siblings', 'lost')
-    .option('--since <when>', 'only losses of this time on: 1h ago, or a date like 2026-11-20T10:00:00Z')
+    .option('--since <when>', 'only losses since then: 1h for the last hour, or a date like 2026-11-20T10:00:00Z')
     .option('--limit <n>', `rows at most, of each region (default: ${PAGE_ITEMS_DEFAULT})`);
   withConnection(command)
     .addHelpText('after', `
@@ -141,7 +141,7 @@ function addRestore(group: Command, terminal: Terminal): void {
 An ordinary write with the context of what is current, in a region whose ledger holds the loss.
 
 Examples:
-  archipel conflicts restore demo 5d41402abc4b2a76b9719d911017c592
+  archipel conflicts restore demo f11f81facdda06e56318e8f0
 ${EXIT_CODES_HELP}`)
     .action((collection: string, id: string, flags: ConnectionFlags) =>
       withSession(terminal, flags, async (session) => {

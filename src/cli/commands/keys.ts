@@ -22,7 +22,7 @@ interface CreateFlags extends ConnectionFlags {
 }
 
 export function addKey(program: Command, terminal: Terminal): void {
-  const group = program.command('key').description('create, list and revoke bearer keys');
+  const group = program.command('key').description('create, list and revoke bearer keys').helpCommand(false);
   addCreate(group, terminal);
   addList(group, terminal);
   addRevoke(group, terminal);

@@ -116,6 +116,7 @@ async function up(flags: UpFlags, terminal: Terminal): Promise<void> {
     // A start that is interrupted stops what it has started, and fails.
     void starting.then(async (cluster) => {
       await cluster.stop();
+      if (terminal.out.isTty && flags.json !== true) await terminal.out.write(`\n  Stopped. The data is in ${flags.data}.\n`);
       process.exit(0);
     }, () => undefined);
   });
@@ -151,8 +152,8 @@ function banner(file: ClusterFile, isFirstStart: boolean, flags: UpFlags, termin
     '',
     '  Try:',
     `  curl -i${insecure} -X PUT${auth} -H 'Content-Type: text/plain' -d 'hello' '${url}/v1/c/demo/items/greeting?lat=37.6&lon=127.0'`,
-    `  curl -i${insecure}${auth} '${url}/v1/c/demo/items/greeting?lat=50.1&lon=8.7'`,
-    `  curl -s${insecure}${auth} ${url}/v1/replication`,
+    `  curl -i -w '\\n'${insecure}${auth} '${url}/v1/c/demo/items/greeting?lat=50.1&lon=8.7'`,
+    `  curl -s -w '\\n'${insecure}${auth} ${url}/v1/replication`,
     '',
     `  ${dim(`Or, in another terminal: npx archipel demo${flags.data === DATA_DEFAULT ? '' : ` --data ${shellWord(flags.data)}`}`)}`,
     '',

@@ -11,7 +11,7 @@ interface Flags extends ConnectionFlags {
 }
 
 export function addReplication(program: Command, terminal: Terminal): void {
-  const group = program.command('replication').description('pause and resume replication between two regions');
+  const group = program.command('replication').description('pause and resume replication between two regions').helpCommand(false);
   for (const verb of ['pause', 'resume'] as const) {
     const command = group
       .command(verb)

@@ -1,0 +1,56 @@
+// How many writes were given up for a peer: the hint queue was full, so nothing remembers them but this number, until a
+// reconciliation proves that the peer has everything. It is durable before the log may be trimmed past such a write;
+// forgotten over a restart, the live RPO would claim to be exact and be too low.
+
+import { utf8, utf8Text } from '../core/bytes.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import type { Table } from '../ports/table.ts';
+
+interface Note {
+  readonly count: number;
+  /** Wall time of the last write that was given up. */
+  readonly lastMs: number;
+}
+
+const NONE: Note = { count: 0, lastMs: 0 };
+
+export class Behind {
+  readonly #table: Table;
+  readonly #name: string;
+  #note: Note = NONE;
+
+  constructor(table: Table, peer: RegionId) {
+    this.#table = table;
+    this.#name = `behind/${peer}`;
+  }
+
+  get count(): number {
+    return this.#note.count;
+  }
+
+  async load(): Promise<void> {
+    const stored = await this.#table.document(this.#name);
+    if (stored !== undefined) this.#note = JSON.parse(utf8Text(stored.bytes) ?? '') as Note;
+  }
+
+  /** Durable when it resolves. */
+  async add(count: number, nowMs: number): Promise<void> {
+    this.#note = { count: this.#note.count + count, lastMs: nowMs };
+    await this.#save();
+  }
+
+  /** Everything that was written before this time is proved to be there. */
+  async caughtUp(provedMs: number): Promise<void> {
+    if (this.#note.count === 0 || this.#note.lastMs >= provedMs) return;
+    this.#note = NONE;
+    await this.#save();
+  }
+
+  /** Whoever comes second saves the sum of both. */
+  async #save(): Promise<void> {
+    for (;;) {
+      const stored = await this.#table.document(this.#name);
+      if (await this.#table.putDocument(this.#name, utf8(JSON.stringify(this.#note)), stored?.revision)) return;
+    }
+  }
+}

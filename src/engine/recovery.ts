@@ -1,0 +1,102 @@
+// A region that starts as somebody new (a wiped folder, a copied one, a volume that was rolled back) takes back what its
+// peers hold, the policies first. It does not serve before every peer in reach has given what it has; from a peer that
+// cannot be reached it takes later, while it serves, because an island answers alone. Until all have given, the store
+// remembers that something may be missing: a start that is killed in the middle is begun again.
+//
+//   peer in reach      compared before this region serves, again and again until it is done, at most RECOVERY_MS_MAX
+//   peer out of reach  compared when it is heard
+
+import type { GroupId } from '../core/keys/item-key.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import { pause, type Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { Reconciler } from './reconciler.ts';
+
+/** Then it serves with what it has: a peer that hangs in the middle must not keep an island silent. */
+const RECOVERY_MS_MAX = 60_000;
+const AGAIN_MS = 100;
+
+export interface RecoveryParts {
+  readonly reconciler: Reconciler;
+  readonly links: ReadonlyMap<RegionId, PeerLink>;
+  readonly systemGroup: GroupId;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Nothing is missing any more; durable when it resolves. */
+  recovered(): Promise<void>;
+  isStopped(): boolean;
+}
+
+export class Recovery {
+  readonly #parts: RecoveryParts;
+  /** Peers that have not given what they hold. */
+  readonly #owing = new Set<RegionId>();
+  #isTaking = false;
+
+  constructor(parts: RecoveryParts) {
+    this.#parts = parts;
+  }
+
+  /** Something may be missing that these peers hold. */
+  begin(peers: Iterable<RegionId>): void {
+    for (const peer of peers) this.#owing.add(peer);
+  }
+
+  get isPending(): boolean {
+    return this.#owing.size > 0;
+  }
+
+  #inReach(): RegionId[] {
+    return [...this.#owing].filter((peer) => {
+      const link = this.#parts.links.get(peer);
+      return link?.isUp() === true && link.actor !== undefined;
+    });
+  }
+
+  /** Before this region serves. */
+  async beforeServing(): Promise<void> {
+    const { clock, log } = this.#parts;
+    const endMs = clock.monotonicMs() + RECOVERY_MS_MAX;
+    log.write('info', 'region.recovering', { from: this.#inReach() });
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const cancel = clock.after(RECOVERY_MS_MAX, resolve);
+    await Promise.race([this.#takeAll(() => clock.monotonicMs() >= endMs || this.#parts.isStopped()), late]);
+    cancel();
+  }
+
+  async #takeAll(isOver: () => boolean): Promise<void> {
+    while (this.#inReach().length > 0 && !isOver()) {
+      await this.take();
+      if (this.#inReach().length > 0 && !isOver()) await pause(this.#parts.clock, AGAIN_MS);
+    }
+  }
+
+  /** From every peer in reach, the policies of all before the rest. */
+  async take(): Promise<void> {
+    const { systemGroup, log } = this.#parts;
+    const peers = this.#inReach();
+    if (this.#isTaking || peers.length === 0) return;
+    this.#isTaking = true;
+    try {
+      let pulled = 0;
+      for (const peer of peers) await this.#compare(peer, [systemGroup]);
+      for (const peer of peers) {
+        const taken = this.#parts.isStopped() ? undefined : await this.#compare(peer);
+        pulled += taken ?? 0;
+        if (taken !== undefined) this.#owing.delete(peer);
+      }
+      if (this.#owing.size === 0) await this.#parts.recovered();
+      log.write('info', 'region.recovered', { pulled, stillFrom: [...this.#owing] });
+    } finally {
+      this.#isTaking = false;
+    }
+  }
+
+  /** How many items came; undefined when the comparison was not made. */
+  async #compare(peer: RegionId, groups?: readonly GroupId[]): Promise<number | undefined> {
+    const run = this.#parts.reconciler.run({ peers: [peer], hasty: true, ...(groups === undefined ? {} : { groups }) });
+    await run.finished;
+    return run.state === 'done' ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;
+  }
+}

@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import { ArchipelError } from '../../src/core/errors.ts';
+import { HINTS_PER_PEER_MAX } from '../../src/core/limits.ts';
+import type { Certificate } from '../../src/engine/reconcile.ts';
+import { AP, archipelago, EU, lane, US, type Archipelago, type Site } from './archipelago.ts';
+
+describe('hints', () => {
+  it('peer down and no room for hints -> tried again now and then, and the region goes on; room again -> delivered', async () => {
+    const regions = await archipelago();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    regions.network.cut(EU, US);
+    await regions.advance(5_000);
+    const hints = eu.memory.hints(US);
+    let tries = 0;
+    hints.onSend = () => {
+      tries++;
+      if (tries < 500) throw new ArchipelError('storage-full', 'The disk is nearly full.');
+      return [];
+    };
+    await eu.put('demo', 'k', 'v');
+    await regions.advance(5_000);
+    expect(tries).toBeGreaterThan(2);
+    expect(tries).toBeLessThan(50);
+    expect(await eu.rpo(US)).toMatchObject({ items: 1 });
+    hints.onSend = () => [];
+    regions.network.heal();
+    await regions.converge();
+    expect(await us.get('demo', 'k')).toEqual(['v']);
+    expect(await eu.rpo(US)).toEqual({ items: 0, exact: true });
+  });
+
+  it('a hint that the queue does not accept -> not counted as kept, and tried again', async () => {
+    const regions = await archipelago();
+    const eu = regions.at(EU);
+    regions.network.cut(EU, US);
+    await regions.advance(5_000);
+    const hints = eu.memory.hints(US);
+    hints.onSend = (messages) => messages.map((_, at) => at).slice(1);
+    await Promise.all(['a', 'b', 'c'].map((pk) => eu.put('demo', pk, pk)));
+    await regions.advance(400);
+    expect((await eu.rpo(US)).items).toBe(3);
+    hints.onSend = () => [];
+    await regions.advance(2_000);
+    expect(await eu.rpo(US)).toEqual({ items: 3, exact: true });
+    regions.network.heal();
+    await regions.converge();
+    await regions.expectEqual();
+    expect(lane(eu, AP).stats.hinted).toBe(0);
+  });
+
+  it('link cut for ten minutes -> a small probe every 500 ms all the same; healed -> delivered within a second', async () => {
+    const regions = await archipelago();
+    regions.network.cut(EU, US);
+    await regions.at(EU).put('demo', 'k', 'v');
+    await regions.advance(600_000);
+    const before = regions.network.count(EU, US, 'hello');
+    await regions.advance(20_000);
+    expect(regions.network.count(EU, US, 'hello') - before).toBeGreaterThanOrEqual(38);
+    regions.network.heal();
+    await regions.advance(1_000);
+    expect(await regions.at(US).get('demo', 'k')).toEqual(['v']);
+  });
+});
+
+/** EU has given up `n` writes for US, whose hint queue is full. */
+async function behindBy(n: number): Promise<{ regions: Archipelago; eu: Site; us: Site }> {
+  const regions = await archipelago();
+  const [eu, us] = [regions.at(EU), regions.at(US)];
+  regions.network.cut(EU, US);
+  await regions.advance(5_000);
+  eu.memory.hints(US).ballast = HINTS_PER_PEER_MAX;
+  for (let i = 0; i < n; i++) await eu.put('demo', `k${i}`, `v${i}`);
+  await regions.advance(1_000);
+  eu.memory.hints(US).ballast = 0;
+  return { regions, eu, us };
+}
+
+describe('a peer that is behind', () => {
+  it('full hint queue -> local writes go on, each is counted, the figure is an upper bound, and it is alarmed', async () => {
+    const { eu } = await behindBy(3);
+    expect(await eu.rpo(US)).toEqual({ items: 3, exact: false });
+    expect(lane(eu, US).behind).toBe(3);
+    expect(eu.logged('peer.behind')).toMatchObject([{ level: 'error', fields: { peer: US } }]);
+  });
+
+  it('killed and started again -> still behind, still not exact', async () => {
+    const { regions, eu } = await behindBy(3);
+    await eu.crash();
+    await eu.start();
+    await regions.converge();
+    expect(await eu.rpo(US)).toEqual({ items: 3, exact: false });
+  });
+
+  it('no document can be written -> the log is not trimmed past the writes, and they are sent after a restart', async () => {
+    const regions = await archipelago();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    regions.network.cut(EU, US);
+    await regions.advance(5_000);
+    eu.memory.hints(US).ballast = HINTS_PER_PEER_MAX;
+    eu.memory.table.onDocument = (name) => {
+      if (name.startsWith('behind/')) throw new ArchipelError('storage-unavailable', 'The disk is gone.');
+    };
+    await eu.put('demo', 'k', 'v');
+    await regions.advance(2_000);
+    await eu.crash();
+    eu.memory.hints(US).ballast = 0;
+    regions.network.heal();
+    await eu.start();
+    await regions.converge();
+    expect(await us.get('demo', 'k')).toEqual(['v']);
+  });
+
+  it('reconciled -> nothing is owed any more, and the figure is exact again', async () => {
+    const { regions, eu, us } = await behindBy(3);
+    regions.network.heal();
+    await regions.converge();
+    expect(await us.get('demo', 'k1')).toEqual([]);
+    await regions.drive(eu.region.reconciler.run({ peers: [US] }).finished);
+    expect(await us.get('demo', 'k1')).toEqual(['v1']);
+    expect(await eu.rpo(US)).toEqual({ items: 0, exact: true });
+    await regions.expectEqual();
+  });
+
+  it('a write given up after the comparison -> its certificate does not count for it', async () => {
+    const { regions, eu } = await behindBy(1);
+    const nowMs = eu.region.time.nowMs();
+    const certificate = (atMs: number): Certificate => ({ regions: [EU, US], term: 1, epoch: 1, groups: [], digest: '0', deep: false, atMs, noDifferenceOlderThanMs: 2_000, token: nowMs });
+    await eu.region.reconciler.certified(certificate(nowMs));
+    expect(lane(eu, US).behind).toBe(1);
+    await regions.advance(4_000);
+    await eu.region.reconciler.certified(certificate(nowMs + 4_000));
+    expect(lane(eu, US).behind).toBe(0);
+  });
+});

@@ -1,0 +1,246 @@
+// A region that comes back with less than it had: a wiped folder, a copied one, a volume rolled back. It takes back what its
+// peers hold, and issues no dot twice.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { formatDot } from '../../src/core/version/dot.ts';
+import type { WriteResult } from '../../src/engine/coordinate.ts';
+import { AP, archipelago, EU, US, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
+import { LevelDisk, MemoryDisk } from './disks.ts';
+
+const cleanUp: Archipelago[] = [];
+afterEach(async () => {
+  for (const regions of cleanUp.splice(0)) await regions.end();
+});
+
+async function begin(options: ArchipelagoOptions = {}): Promise<Archipelago> {
+  const regions = await archipelago(options);
+  cleanUp.push(regions);
+  return regions;
+}
+
+/** EU on a real folder, the others in memory. */
+const euOnLevel = { disk: (clock: ConstructorParameters<typeof MemoryDisk>[0], id: string) => (id === EU ? new LevelDisk() : new MemoryDisk(clock)) };
+
+const dotOf = ({ decision }: WriteResult): string => (decision.type === 'commit' ? formatDot(decision.dot) : decision.type);
+
+const phase = (site: Site): string => site.region.phase;
+
+async function fill(regions: Archipelago, from = 0, to = 20): Promise<void> {
+  for (let i = from; i < to; i++) await regions.at(regions.ids[i % regions.ids.length] as typeof EU).put(i % 2 === 0 ? 'demo' : 'carts', `k${i}`, `v${i}`);
+  await regions.converge();
+}
+
+describe('a wiped folder', () => {
+  it('is filled before the region serves, policies first; it writes under a new incarnation', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    const before = eu.region.actor;
+    await eu.crash();
+    eu.memory.wipe();
+    regions.network.hold(EU, AP, ['fetch']);
+    const { ready } = await eu.boot();
+    await regions.advance(1_000);
+    expect(phase(eu)).toBe('recovering');
+    expect(() => eu.region.assertServing()).toThrow('taking back');
+    regions.network.heal();
+    for (const message of regions.network.held.splice(0)) await message.deliver();
+    await regions.drive(ready);
+    expect(phase(eu)).toBe('serving');
+    expect(await eu.get('carts', 'k1')).toEqual(['v1']);
+    await regions.expectEqual();
+    expect(eu.region.actor).not.toBe(before);
+    expect(eu.memory.isNew).toBe(false);
+  });
+
+  it('killed in the middle of taking back -> the next start takes back before it serves', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    await eu.crash();
+    eu.memory.wipe();
+    regions.network.hold(EU, AP, ['fetch']);
+    await eu.boot();
+    await regions.advance(500);
+    expect(phase(eu)).toBe('recovering');
+    await eu.crash();
+    regions.network.heal();
+    const { ready } = await eu.boot();
+    const seen: string[] = [];
+    await regions.drive(ready.then(async () => void seen.push(...(await eu.get('carts', 'k1')))));
+    expect(seen).toEqual(['v1']);
+    await regions.expectEqual();
+  });
+
+  it('the same on LevelDB: the marker of the folder is already ours, but the store remembers that it lacks something', async () => {
+    const regions = await begin(euOnLevel);
+    await fill(regions);
+    const eu = regions.at(EU);
+    await eu.crash();
+    await eu.disk.wipe();
+    regions.network.hold(EU, AP, ['digest']);
+    await eu.boot();
+    await regions.advance(500);
+    expect(phase(eu)).toBe('recovering');
+    await eu.crash();
+    regions.network.heal();
+    await eu.start();
+    await regions.expectEqual();
+  });
+
+  it('another comparison of the pair is under way -> it waits for that one, instead of serving nothing', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await eu.crash();
+    eu.memory.wipe();
+    // AP was in the middle of comparing with EU: its lease lasts.
+    regions.network.cut(EU, US);
+    regions.network.hold(AP, EU, ['digest']);
+    const { finished } = ap.region.reconciler.run({ peers: [EU] });
+    const { ready } = await eu.boot();
+    await regions.advance(3_000);
+    expect(phase(eu)).toBe('recovering');
+    for (const message of regions.network.held.splice(0)) await message.deliver();
+    regions.network.heal();
+    await regions.drive(ready);
+    expect(await eu.get('carts', 'k1')).toEqual(['v1']);
+    await regions.drive(finished);
+    await regions.expectEqual();
+  });
+
+  it('no peer in reach -> serves alone; a peer comes back, reconciliation off -> it has everything again', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    await eu.crash();
+    eu.memory.wipe();
+    regions.network.cut(EU, AP);
+    regions.network.cut(EU, US);
+    await eu.start();
+    expect(phase(eu)).toBe('serving');
+    regions.network.heal();
+    await regions.converge();
+    await regions.expectEqual();
+    expect(eu.memory.isNew).toBe(false);
+  });
+
+  it('one of two peers in reach, each holds what the other does not -> the rest comes when the other is back', async () => {
+    const regions = await begin({ regions: [AP, EU, US] });
+    await regions.collection('pairs', { replicas: 2 });
+    const [ap, eu, us] = [regions.at(AP), regions.at(EU), regions.at(US)];
+    const holds = (site: Site, pk: string): boolean => eu.region.catalog.holdersOf(eu.key('pairs', pk))?.includes(site.id) === true;
+    const keys = Array.from({ length: 40 }, (_, i) => `p${i}`).filter((pk) => holds(eu, pk));
+    for (const pk of keys) await eu.put('pairs', pk, `v ${pk}`);
+    await regions.converge();
+    await eu.crash();
+    eu.memory.wipe();
+    regions.network.cut(EU, US);
+    await eu.start();
+    const held = async (pk: string): Promise<boolean> => (await eu.get('pairs', pk)).length === 1;
+    for (const pk of keys) expect(await held(pk)).toBe(holds(ap, pk));
+    expect(keys.some((pk) => holds(us, pk))).toBe(true);
+    regions.network.heal();
+    await regions.converge();
+    for (const pk of keys) expect(await held(pk)).toBe(true);
+  });
+
+  it('stopped while it takes back -> stays stopped, and asks nobody any more', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    await eu.crash();
+    eu.memory.wipe();
+    regions.network.hold(EU, AP, ['fetch']);
+    await eu.boot();
+    await regions.advance(500);
+    await regions.drive(eu.region.stop());
+    expect(phase(eu)).toBe('stopped');
+    const asked = regions.network.sent.filter((each) => each.startsWith(EU)).length;
+    await regions.advance(70_000);
+    expect(phase(eu)).toBe('stopped');
+    expect(regions.network.sent.filter((each) => each.startsWith(EU))).toHaveLength(asked);
+  });
+});
+
+describe('an older copy', () => {
+  /** EU is put back to what it was before its last ten writes. */
+  async function older(how: 'restored' | 'rolled back'): Promise<{ regions: Archipelago; eu: Site; dots: string[] }> {
+    const regions = await begin(euOnLevel);
+    const eu = regions.at(EU);
+    const disk = eu.disk as LevelDisk;
+    await fill(regions);
+    await eu.stop();
+    disk.backUp('backup');
+    await eu.start();
+    const dots: string[] = [];
+    for (let i = 0; i < 10; i++) dots.push(dotOf(await eu.put(i % 2 === 0 ? 'demo' : 'carts', `later${i}`, `v${i}`)));
+    await regions.converge();
+    await eu.crash();
+    if (how === 'restored') disk.restore('backup');
+    else disk.rollBack('backup');
+    return { regions, eu, dots };
+  }
+
+  for (const how of ['restored', 'rolled back'] as const) {
+    it(`${how} -> a new incarnation, everything back before it serves, no dot twice`, async () => {
+      const { regions, eu, dots } = await older(how);
+      await eu.start();
+      expect(await eu.get('demo', 'later0')).toEqual(['v0']);
+      await regions.expectEqual();
+      const again = dotOf(await eu.put('demo', 'later0', 'again'));
+      expect(dots).not.toContain(again);
+      expect(dots.map((dot) => dot.split('@')[0])).not.toContain(again.split('@')[0]);
+    });
+  }
+
+  it('rolled back, no peer in reach at its start, and it writes -> found out when a peer is heard; nothing is lost', async () => {
+    const { regions, eu } = await older('rolled back');
+    regions.network.cut(EU, AP);
+    regions.network.cut(EU, US);
+    await eu.start();
+    const first = eu.region.actor;
+    await eu.put('demo', 'alone', 'written alone');
+    await regions.advance(3_000);
+    regions.network.heal();
+    await regions.until('EU finds out', () => eu.region.actor !== first);
+    await regions.converge();
+    await regions.advance(5_000);
+    expect(eu.logged('region.forgot')).toHaveLength(1);
+    expect(await regions.at(US).get('demo', 'alone')).toEqual(['written alone']);
+    expect(await eu.get('carts', 'later1')).toEqual(['v1']);
+    await regions.expectEqual();
+  });
+});
+
+describe('an ordinary restart', () => {
+  it('killed with writes on their way -> the same incarnation, nothing taken back', async () => {
+    const regions = await begin(euOnLevel);
+    await fill(regions);
+    const eu = regions.at(EU);
+    const actor = eu.region.actor;
+    regions.network.hold(EU, AP);
+    await eu.put('demo', 'x', 'on its way');
+    await eu.crash();
+    regions.network.heal();
+    await eu.start();
+    await regions.converge();
+    expect(eu.region.actor).toBe(actor);
+    expect(eu.logged('region.forgot')).toEqual([]);
+    expect(eu.logged('region.recovering').length).toBe(1); // of its very first start
+    await regions.expectEqual();
+  });
+
+  it('stopped while a heartbeat waits for its answer -> asks nobody any more', async () => {
+    const regions = await begin();
+    const eu = regions.at(EU);
+    regions.network.hold(EU, US, ['hello']);
+    await regions.advance(1_000);
+    expect(regions.network.held.length).toBeGreaterThan(0);
+    await regions.drive(eu.region.stop());
+    const asked = regions.network.sent.filter((each) => each.startsWith(EU)).length;
+    regions.network.heal();
+    await regions.advance(10_000);
+    expect(regions.network.sent.filter((each) => each.startsWith(EU))).toHaveLength(asked);
+  });
+});

@@ -66,18 +66,31 @@ export class Applier {
 
   async #receive(from: RegionId, record: SentRecord): Promise<Receipt> {
     try {
-      const key = decodeKey(record.key);
-      if (key === undefined || !this.#parts.catalog.isRightKey(key)) throw new MalformedError('Not a physical key.');
-      const state = decodeState(record.state);
+      const { key, state } = this.#read(record);
       const refusal = this.#refusal(key, state);
-      if (refusal !== undefined) {
-        this.stats.refused++;
-        return refusal;
-      }
-      await this.merge({ ...key, encoded: key.encoded.slice() }, state);
+      if (refusal !== undefined) this.stats.refused++;
+      return refusal ?? (await this.#take(from, key, state));
+    } catch (error) {
+      if (error instanceof NewerFormatError) return 'newer-format'; // 2
+      return this.#keepAside(from, record, error);
+    }
+  }
+
+  /** @throws NewerFormatError, MalformedError: of what arrived, never of what is stored here */
+  #read(record: SentRecord): { readonly key: ItemKey; readonly state: State } {
+    const key = decodeKey(record.key);
+    if (key === undefined || !this.#parts.catalog.isRightKey(key)) throw new MalformedError('Not a physical key.');
+    return { key: { ...key, encoded: key.encoded.slice() }, state: decodeState(record.state) };
+  }
+
+  /** What fails here (the disk, the clock, a stored record that cannot be read) is no fault of what arrived: it stays with its sender. */
+  async #take(from: RegionId, key: ItemKey, state: State): Promise<Receipt> {
+    try {
+      await this.merge(key, state);
       return 'applied';
     } catch (error) {
-      return this.#failed(from, record, error);
+      this.#parts.log.write('warn', 'apply.failed', { from, error: String(error) });
+      return 'failed';
     }
   }
 
@@ -87,14 +100,14 @@ export class Applier {
     return holders !== undefined && !holders.includes(this.#parts.region) ? 'not-held' : undefined; // 4
   }
 
-  async #failed(from: RegionId, record: SentRecord, error: unknown): Promise<Receipt> {
-    if (error instanceof NewerFormatError) return 'newer-format'; // 2
-    const isPoison = error instanceof MalformedError;
-    this.#parts.log.write(isPoison ? 'error' : 'warn', isPoison ? 'apply.dead-letter' : 'apply.failed', { from, error: String(error) });
+  /** 1 */
+  async #keepAside(from: RegionId, record: SentRecord, error: unknown): Promise<Receipt> {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#parts.log.write('error', 'apply.dead-letter', { from, error: reason });
     const letters = this.#parts.deadLetters(from);
-    if (!isPoison || letters === undefined) return 'failed';
+    if (letters === undefined) return 'failed';
     try {
-      await letters.add([{ reason: error.message, atMs: this.#parts.time.nowMs(), body: encodeRecords([record]) }]); // 1
+      await letters.add([{ reason, atMs: this.#parts.time.nowMs(), body: encodeRecords([record]) }]);
       this.stats.dead++;
       return 'dead';
     } catch {

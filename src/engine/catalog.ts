@@ -8,7 +8,7 @@ import { isSystemCollection, itemKey, partitionOf, pkPrefix, type GroupId, type 
 import { ITEM_BYTES_MAX, PARTITIONS } from '../core/limits.ts';
 import { groupOf, placePartitions, placementText, SYSTEM_PLACEMENT, type PartitionMap, type Placement } from '../core/placement/placement.ts';
 import { topologyVersion, type RegionEntry, type Topology, type TopologyVersion } from '../core/placement/topology.ts';
-import { compareDots, parseDot, type Dot, type RegionId } from '../core/version/dot.ts';
+import { compareDots, isRegionId, parseDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import type { State } from '../core/version/record.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { ConflictRule } from '../core/version/write.ts';
@@ -215,10 +215,16 @@ export function effectivePolicy(state: State): Policy | undefined {
   return newest?.policy;
 }
 
+/** Undefined for what is no policy, or one of a later release: its collection is then unknown here, and nothing of it is dropped. */
 export function parsePolicy(bytes: Uint8Array): Policy | undefined {
   try {
-    return JSON.parse(utf8Text(bytes) ?? '') as Policy;
+    const policy = JSON.parse(utf8Text(bytes) ?? '') as Policy;
+    const { conflict, regions, replicas, active } = policy;
+    const isKnown = (CONFLICT_RULES as readonly string[]).includes(conflict) && (regions === 'all' || regions.every(isRegionId)) && Number.isInteger(replicas) && replicas >= 1;
+    return isKnown && typeof active === 'boolean' ? policy : undefined;
   } catch {
     return undefined;
   }
 }
+
+const CONFLICT_RULES: readonly ConflictRule[] = ['lww', 'siblings'];

@@ -147,6 +147,22 @@ export class Collections {
     });
   }
 
+  /**
+   * What somebody left half done is finished by whoever finds it: a policy whose creator went away, items that hold several
+   * values in a collection that is `lww` now (or whose policy came after them). One that fails does not keep the others.
+   */
+  async settle(): Promise<void> {
+    for (const collection of this.#parts.catalog.list()) {
+      const { name, policy } = collection;
+      try {
+        if (!policy.active) await this.finish(name);
+        if (policy.conflict === 'lww') await this.collapse(collection);
+      } catch (error) {
+        this.#parts.log.write('warn', 'collection.not-settled', { collection: name, error: String(error) });
+      }
+    }
+  }
+
   /** After a change from `siblings` to `lww`: every item with several values keeps the largest and ledgers the rest. */
   async collapse(collection: Collection): Promise<number> {
     let count = 0;

@@ -10,6 +10,7 @@ import { stampMs } from '../core/version/stamp.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Digests, Table } from '../ports/table.ts';
 import { decodeKey } from '../core/keys/item-key.ts';
+import { readRecord } from './soundness.ts';
 import type { BranchRef, DifferingItem, LeafRef, Stretch, StretchAnswer, StretchQuestion } from './digest-protocol.ts';
 
 /** Up to this many items of a stretch are listed; more are summed by parts first. */
@@ -58,8 +59,8 @@ export class KeptView implements View {
 
 async function newestOf(table: Table, encoded: Uint8Array): Promise<number> {
   const key = decodeKey(encoded);
-  const record = key === undefined ? undefined : await table.get(key);
-  return record === undefined ? 0 : stampMs(largestStampOf(record.state));
+  const record = key === undefined ? undefined : await readRecord(table, key);
+  return record === undefined || record === 'unreadable' ? 0 : stampMs(largestStampOf(record.state));
 }
 
 /** A stored item that is not what was written: its value does not have the hash that was stored with it. */

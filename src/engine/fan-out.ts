@@ -81,6 +81,11 @@ export class FanOut {
     return holders.flatMap((region) => (region === this.#parts.region ? [] : (this.#parts.lanes.get(region) ?? [])));
   }
 
+  /** Also called now and then: after a log that could not be read nothing else would go on. */
+  wake(): void {
+    if (this.#again && !this.#stopped) this.#nudge();
+  }
+
   #nudge(): void {
     this.#again = true;
     if (!this.#pumping) void this.#pump();
@@ -88,13 +93,20 @@ export class FanOut {
 
   async #pump(): Promise<void> {
     this.#pumping = true;
-    while (this.#again && !this.#stopped && this.#batches.length < BATCHES_MAX) {
-      this.#again = false;
-      const { entries, more } = await this.#parts.changes.read(this.#position, READ_ENTRIES);
-      this.#again ||= more;
-      this.#hand(entries);
+    try {
+      while (this.#again && !this.#stopped && this.#batches.length < BATCHES_MAX) await this.#readOn();
+    } catch (error) {
+      this.#again = true;
+      this.#parts.log.write('warn', 'fan-out.failed', { error: String(error) });
     }
     this.#pumping = false;
+  }
+
+  async #readOn(): Promise<void> {
+    this.#again = false;
+    const { entries, more } = await this.#parts.changes.read(this.#position, READ_ENTRIES);
+    this.#again ||= more;
+    this.#hand(entries);
   }
 
   #hand(entries: readonly LogEntry[]): void {

@@ -27,6 +27,7 @@ import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
 import { Histogram } from './histogram.ts';
 import type { PeerLink } from './peer-link.ts';
+import { readRecord } from './soundness.ts';
 
 /** Messages in flight to one peer: enough to hide a round trip, few enough that a slow peer is noticed. */
 const IN_FLIGHT_MAX = 3;
@@ -327,6 +328,7 @@ export class Lane {
     for (const delivery of deliveries) {
       const record = await this.#current(delivery.body);
       if (record === 'later') await this.#parts.hints.retryLater(delivery.receipt, RETRY_FIRST_MS);
+      else if (record === 'unreadable') await this.#retryRefused(delivery);
       else if (record === undefined) gone.push(delivery.receipt);
       else {
         bytes += sentBytes(record);
@@ -345,14 +347,15 @@ export class Lane {
     return isUp;
   }
 
-  /** Invariant 4. `later`: the group's placement is not known here yet. */
-  async #current(encoded: Uint8Array): Promise<SentRecord | 'later' | undefined> {
+  /** Invariant 4. `later`: the group's placement is not known here yet. `unreadable`: that one waits, the others do not. */
+  async #current(encoded: Uint8Array): Promise<SentRecord | 'later' | 'unreadable' | undefined> {
     const key = decodeKey(encoded);
     if (key === undefined) return undefined;
     const holders = this.#parts.catalog.holdersOf(key);
     if (holders === undefined) return 'later';
     if (!holders.includes(this.#parts.link.id)) return undefined;
-    const record = await this.#parts.table.get(key);
+    const record = await readRecord(this.#parts.table, key);
+    if (record === 'unreadable') return record;
     return record === undefined ? undefined : { key: encoded, state: encodeState(record.state) };
   }
 

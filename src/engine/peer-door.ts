@@ -22,6 +22,7 @@ import type { Lane } from './lane.ts';
 import { acquireLease, isCurrent, releaseLease, type Lease } from './lease.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Certificate } from './reconcile.ts';
+import { readRecord } from './soundness.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 const FETCH_BYTES_MAX = 1024 * 1024;
@@ -121,8 +122,9 @@ export class PeerDoor {
     let bytes = 0;
     for (const { key: encoded } of keys) {
       const key = decodeKey(encoded);
-      const record = key === undefined ? undefined : await this.#parts.table.get(key);
-      if (key === undefined || record === undefined || !(this.#parts.catalog.holdersOf(key) ?? []).includes(from)) continue;
+      const record = key === undefined ? undefined : await readRecord(this.#parts.table, key);
+      if (record === 'unreadable') this.#parts.log.write('error', 'fetch.unreadable', { from });
+      if (key === undefined || record === undefined || record === 'unreadable' || !(this.#parts.catalog.holdersOf(key) ?? []).includes(from)) continue;
       const sent: SentRecord = { key: encoded, state: encodeState(record.state) };
       if (found.length > 0 && bytes + sentBytes(sent) > FETCH_BYTES_MAX) break;
       found.push(sent);

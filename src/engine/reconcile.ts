@@ -8,14 +8,12 @@
 //  4. A certificate says: no difference older than so many milliseconds, at that time, over these partitions.
 //  5. Runs of one pair never overlap: a lease in the table of the pair's first region; without it no certificate.
 
-import { decodeKey, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
+import { decodeKey, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import { addSums, differingPositions, formatSum, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
-import { compareBytes } from '../core/bytes.ts';
-import { decodeState, encodeState } from '../core/version/codec.ts';
-import { sameDot, type RegionId } from '../core/version/dot.ts';
-import type { DottedValue, State } from '../core/version/record.ts';
+import { encodeState } from '../core/version/codec.ts';
+import type { RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Clock } from '../ports/clock.ts';
 import { pause } from '../ports/clock.ts';
@@ -37,6 +35,7 @@ import {
 import { DeepView, itemsWithin, KeptView, leafIndex, stretchQuestion, sumOf, type View } from './digest-view.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
 import type { PeerLink } from './peer-link.ts';
+import { heal, isSound, isSoundRecord, readRecord } from './soundness.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 export const YOUNG_MS = 2_000;
@@ -84,7 +83,7 @@ export interface PairReport {
   /** Round trips of the comparison alone, the longest pass; and its bytes, the largest. */
   rounds: number;
   comparedBytes: number;
-  /** Deep check: stored items whose value is not what was written, and partitions whose kept digest was wrong. */
+  /** Stored items whose value is not what was written; of a deep check partitions whose kept digest was wrong. */
   corrupt: { collection: string; key: Uint8Array }[];
   wrongDigests: number;
   /** The first of the items that differed, for people. */
@@ -208,8 +207,12 @@ export class Comparison {
 
   #noteDeep(view: DeepView): void {
     this.report.wrongDigests = Math.max(this.report.wrongDigests, view.wrongDigests.length);
+    this.#noteCorrupt(view.corrupt.map(({ key }) => key));
+  }
+
+  #noteCorrupt(keys: readonly ItemKey[]): void {
     const known = new Set(this.report.corrupt.map(({ key }) => keyName(key)));
-    for (const { key } of view.corrupt) if (!known.has(keyName(key.encoded))) this.report.corrupt.push({ collection: key.collection, key: key.encoded });
+    for (const { collection, encoded } of keys) if (!known.has(keyName(encoded))) this.report.corrupt.push({ collection, key: encoded });
   }
 
   async #root(view: View): Promise<Sum> {
@@ -311,7 +314,8 @@ export class Comparison {
       this.report.requests++;
       this.report.bytes += question.length + answer.length;
       await this.#heal(records);
-      const receipts = await this.#parts.applier.apply(this.#link.id, records);
+      const sound = records.filter((record) => isSoundRecord(record, this.#parts.hash));
+      const receipts = await this.#parts.applier.apply(this.#link.id, sound);
       this.report.pulled += receipts.filter((receipt) => receipt === 'applied').length;
       // The answer is bounded by bytes: ask for the rest. A key it passes over is not held there any more.
       const last = records.at(-1);
@@ -324,18 +328,18 @@ export class Comparison {
   /** A merge keeps what is stored under the same dot; where those bytes are not what was written, the peer's are taken. */
   async #heal(records: readonly SentRecord[]): Promise<void> {
     const corrupt = new Set(this.report.corrupt.map(({ key }) => keyName(key)));
-    for (const record of records.filter(({ key }) => corrupt.has(keyName(key)))) {
-      const key = decodeKey(record.key);
-      const theirs = decodeState(record.state);
-      if (key === undefined) continue;
-      await this.#parts.table.update(key, {
-        decide: (current) => {
-          if (current === undefined) return { result: undefined };
-          const values = current.state.values.map((mine) => healed(mine, theirs, this.#parts.hash));
-          return { result: undefined, commit: { state: { ...current.state, values }, kind: 'applied' } };
-        },
-      });
-    }
+    for (const record of records) if (corrupt.has(keyName(record.key))) await heal(this.#parts.table, record, this.#parts.hash);
+  }
+
+  /** Undefined for what the peer does not hold, and for what is not what was written: that is named, and not handed on. */
+  async #sendable(encoded: Uint8Array): Promise<SentRecord | undefined> {
+    const { table, catalog, hash } = this.#parts;
+    const key = decodeKey(encoded);
+    const record = key === undefined ? undefined : await readRecord(table, key);
+    if (key === undefined || record === undefined || !(catalog.holdersOf(key) ?? []).includes(this.#link.id)) return undefined;
+    if (record !== 'unreadable' && isSound(record.state, hash)) return { key: encoded, state: encodeState(record.state) };
+    this.#noteCorrupt([key]);
+    return undefined;
   }
 
   async #push(keys: readonly Uint8Array[]): Promise<void> {
@@ -352,10 +356,8 @@ export class Comparison {
       bytes = 0;
     };
     for (const encoded of keys) {
-      const key = decodeKey(encoded);
-      const record = key === undefined ? undefined : await this.#parts.table.get(key);
-      if (key === undefined || record === undefined || !(this.#parts.catalog.holdersOf(key) ?? []).includes(this.#link.id)) continue;
-      const sent: SentRecord = { key: encoded, state: encodeState(record.state) };
+      const sent = await this.#sendable(encoded);
+      if (sent === undefined) continue;
       if (bytes + sentBytes(sent) > MESSAGE_BYTES_PACKED) await flush();
       message.push(sent);
       bytes += sentBytes(sent);
@@ -369,11 +371,6 @@ export class Comparison {
     const groups = this.#scopes.map(({ group, partitions }) => ({ group, partitions: partitions.length }));
     return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: YOUNG_MS, token };
   }
-}
-
-function healed(mine: DottedValue, theirs: State, hash: HashFunction): DottedValue {
-  const isSound = ({ value }: DottedValue): boolean => compareBytes(hash(value.bytes).subarray(0, 8), value.hash) === 0;
-  return isSound(mine) ? mine : (theirs.values.find((other) => sameDot(other.dot, mine.dot) && isSound(other)) ?? mine);
 }
 
 const keyName = (key: Uint8Array): string => String.fromCharCode(...key);

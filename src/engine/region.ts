@@ -20,6 +20,7 @@ import type { DeadLetters, Queue } from '../ports/queue.ts';
 import type { Random } from '../ports/random.ts';
 import type { Table } from '../ports/table.ts';
 import { Applier } from './apply.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
 import { Catalog, COLLECTIONS } from './catalog.ts';
 import { Collections } from './collections.ts';
 import { Coordinator } from './coordinate.ts';
@@ -73,7 +74,7 @@ const START_HELLO_MS = 400;
 const LISTEN_MS = 1_500;
 const LISTEN_STEP_MS = 100;
 const SWEEP_EVERY_MS = 1_000;
-const CHECKPOINT_EVERY_MS = 10_000;
+const SETTLE_EVERY_MS = 10_000;
 
 export class Region {
   readonly id: RegionId;
@@ -188,20 +189,27 @@ export class Region {
   #learnFromChanges(): void {
     this.parts.changes.subscribe((entries) => {
       for (const { key, image } of entries) {
-        if (key.group !== this.catalog.systemGroup || image === undefined) continue;
-        if (key.collection === COLLECTIONS) this.#learn(key, image);
-        for (const listener of this.#listeners) listener(key.collection, key.pk, decodeState(image));
+        if (key.group === this.catalog.systemGroup && image !== undefined) this.#learn(key, image);
       }
     });
   }
 
-  #learn(key: Parameters<Catalog['learn']>[0], image: Uint8Array): void {
-    const before = this.catalog.find(utf8Text(key.pk) ?? '')?.policy.conflict;
-    const collection = this.catalog.learn(key, decodeState(image));
-    if (collection === undefined) return;
-    if (before === 'siblings' && collection.policy.conflict === 'lww') {
-      this.collections.collapse(collection).catch((error: unknown) => this.parts.log.write('error', 'collection.collapse-failed', { collection: collection.name, error: String(error) }));
+  /** What one cannot make sense of must not keep the others, or the writer, from being told. */
+  #learn(key: ItemKey, image: Uint8Array): void {
+    try {
+      const state = decodeState(image);
+      if (key.collection === COLLECTIONS) this.#learnPolicy(key, state);
+      for (const listener of this.#listeners) listener(key.collection, key.pk, state);
+    } catch (error) {
+      this.parts.log.write('error', 'system.not-learned', { collection: key.collection, error: String(error) });
     }
+  }
+
+  #learnPolicy(key: ItemKey, state: State): void {
+    const collection = this.catalog.learn(key, state);
+    if (collection?.policy.conflict !== 'lww') return;
+    // Behind the commit; what fails here is done by the next round of `settle`.
+    this.collections.collapse(collection).catch((error: unknown) => this.parts.log.write('error', 'collection.collapse-failed', { collection: collection.name, error: String(error) }));
   }
 
   async #becomeReady(): Promise<void> {
@@ -214,7 +222,7 @@ export class Region {
     this.#phase = 'serving';
     this.#every(PEER_PROBE_MS, () => this.#heartbeat());
     this.#every(SWEEP_EVERY_MS, () => this.#sweep());
-    this.#every(CHECKPOINT_EVERY_MS, () => this.#finishPending());
+    this.#every(SETTLE_EVERY_MS, () => this.collections.settle());
     this.reconciler.startSchedule();
   }
 
@@ -289,17 +297,13 @@ export class Region {
     const quiet = [...this.links.values()].filter((link) => link.silentMs() >= PEER_PROBE_MS || !this.#greeted.has(link.id));
     // A hint may have become visible again, or room on the disk: nothing else would tell the lane.
     for (const lane of this.lanes.values()) lane.wake();
+    this.#fanOut.wake();
     await Promise.all(quiet.map((link) => this.#hello(link, HELLO_MS)));
     if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
   async #sweep(): Promise<void> {
     await this.parts.table.digests?.sweep(this.time.nowMs());
-  }
-
-  /** A policy whose creator went away in the middle is finished by whoever finds it. */
-  async #finishPending(): Promise<void> {
-    for (const { name, policy } of this.catalog.list()) if (!policy.active) await this.collections.finish(name);
   }
 
   async stop(): Promise<void> {

@@ -2,9 +2,9 @@
 // reconciliation proves that the peer has everything. It is durable before the log may be trimmed past such a write;
 // forgotten over a restart, the live RPO would claim to be exact and be too low.
 
-import { utf8, utf8Text } from '../core/bytes.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { Table } from '../ports/table.ts';
+import { keepDocument, readDocument } from './documents.ts';
 
 interface Note {
   readonly count: number;
@@ -29,8 +29,7 @@ export class Behind {
   }
 
   async load(): Promise<void> {
-    const stored = await this.#table.document(this.#name);
-    if (stored !== undefined) this.#note = JSON.parse(utf8Text(stored.bytes) ?? '') as Note;
+    this.#note = (await readDocument<Note>(this.#table, this.#name)) ?? NONE;
   }
 
   /** Durable when it resolves. */
@@ -46,11 +45,7 @@ export class Behind {
     await this.#save();
   }
 
-  /** Whoever comes second saves the sum of both. */
-  async #save(): Promise<void> {
-    for (;;) {
-      const stored = await this.#table.document(this.#name);
-      if (await this.#table.putDocument(this.#name, utf8(JSON.stringify(this.#note)), stored?.revision)) return;
-    }
+  #save(): Promise<void> {
+    return keepDocument(this.#table, this.#name, () => this.#note);
   }
 }

@@ -17,14 +17,26 @@ const nameOf = (job: string): string => `lease/${job}`;
 
 const parse = (bytes: Uint8Array): Lease => JSON.parse(utf8Text(bytes) ?? '') as Lease;
 
-/** The lease, or undefined while another holder's lasts. The holder itself may renew: same token. */
+/**
+ * The lease, or undefined while another holder's lasts. The holder itself takes over with a new token: the one it had
+ * before died with its process. Tokens also rise with time, so that they do not begin again in a table that was wiped.
+ */
 export async function acquireLease(table: Table, job: string, holder: string, nowMs: number, lastsMs: number): Promise<Lease | undefined> {
   const stored = await table.document(nameOf(job));
   const before = stored === undefined ? undefined : parse(stored.bytes);
-  const isHeld = before !== undefined && before.untilMs > nowMs;
+  // One that would last longer than any is granted for is from before a clock was put back.
+  const isHeld = before !== undefined && before.untilMs > nowMs && before.untilMs <= nowMs + lastsMs;
   if (isHeld && before.holder !== holder) return undefined;
-  const lease: Lease = { holder, token: isHeld ? before.token : (before?.token ?? 0) + 1, untilMs: nowMs + lastsMs };
+  const lease: Lease = { holder, token: Math.max((before?.token ?? 0) + 1, nowMs), untilMs: nowMs + lastsMs };
   return (await table.putDocument(nameOf(job), utf8(JSON.stringify(lease)), stored?.revision)) ? lease : undefined;
+}
+
+/** Lasts from now on again; false when it was taken over. */
+export async function renewLease(table: Table, job: string, token: number, nowMs: number, lastsMs: number): Promise<boolean> {
+  const stored = await table.document(nameOf(job));
+  const lease = stored === undefined ? undefined : parse(stored.bytes);
+  if (stored === undefined || lease?.token !== token) return false;
+  return table.putDocument(nameOf(job), utf8(JSON.stringify({ ...lease, untilMs: nowMs + lastsMs })), stored.revision);
 }
 
 export async function releaseLease(table: Table, job: string, lease: Lease): Promise<void> {

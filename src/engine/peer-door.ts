@@ -4,7 +4,7 @@
 import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
 import { decodeKey } from '../core/keys/item-key.ts';
 import { addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
-import { CLOCK_DRIFT_MS_MAX } from '../core/limits.ts';
+import { CLOCK_DRIFT_MS_MAX, LEASE_MS } from '../core/limits.ts';
 import { encodeState, NewerFormatError } from '../core/version/codec.ts';
 import { parseActor, type RegionId } from '../core/version/dot.ts';
 import { formatStamp } from '../core/version/stamp.ts';
@@ -19,7 +19,7 @@ import { answerStretch, DeepView, KeptView, type View } from './digest-view.ts';
 import { decodeQuestion, encodeRootAnswer, encodeStretchAnswers, encodeSums, type DigestQuestion } from './digest-protocol.ts';
 import { decodeRecords, encodeReceipts, encodeRecords, seal, sentBytes, unseal, verdictOn, type Envelope, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
-import { acquireLease, isCurrent, releaseLease, type Lease } from './lease.ts';
+import { acquireLease, isCurrent, releaseLease, renewLease, type Lease } from './lease.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Certificate } from './reconcile.ts';
 import { readRecord } from './soundness.ts';
@@ -51,6 +51,15 @@ export interface Hello {
   readonly actor: string;
 }
 
+/** One of: give it back, let it last on, is it the newest; else: may I have it? */
+export interface LeaseQuestion {
+  readonly job: string;
+  readonly lastsMs?: number;
+  readonly release?: Lease;
+  readonly renew?: number;
+  readonly check?: number;
+}
+
 export interface HelloAnswer {
   readonly largest: string | null;
 }
@@ -80,6 +89,7 @@ export class PeerDoor {
   #admit(envelope: Envelope): void {
     const entry = this.#parts.catalog.entry(envelope.from);
     if (entry === undefined || envelope.from === this.#parts.region) throw new ArchipelError('forbidden', `${envelope.from} is not a region of this topology.`);
+    if (entry.state === 'fenced' || entry.state === 'lost') throw new ArchipelError('region-fenced', `${envelope.from} is ${entry.state}: nothing of it is taken.`);
     this.#parts.links.get(envelope.from)?.heardFrom(envelope);
     const verdict = verdictOn(envelope, this.#parts.catalog.version);
     if (verdict === 'older') throw new ArchipelError('topology-older', 'The sender works on an older topology.');
@@ -182,13 +192,16 @@ export class PeerDoor {
   // Leases and certificates -------------------------------------------------------------------------------------------------
 
   async #lease(envelope: Envelope, body: Uint8Array): Promise<Uint8Array> {
-    const question = JSON.parse(utf8Text(body) ?? '') as { job: string; lastsMs: number; release?: Lease; check?: number };
+    const question = JSON.parse(utf8Text(body) ?? '') as LeaseQuestion;
+    return utf8(JSON.stringify((await this.#leaseAnswer(envelope.from, question)) ?? null));
+  }
+
+  async #leaseAnswer(from: RegionId, { job, lastsMs = LEASE_MS, release, renew, check }: LeaseQuestion): Promise<Lease | boolean | undefined> {
     const { table, time } = this.#parts;
-    if (question.release !== undefined) await releaseLease(table, question.job, question.release);
-    if (question.release !== undefined) return utf8('null');
-    if (question.check !== undefined) return utf8(JSON.stringify(await isCurrent(table, question.job, question.check)));
-    const lease = await acquireLease(table, question.job, envelope.from, time.nowMs(), question.lastsMs);
-    return utf8(JSON.stringify(lease ?? null));
+    if (release !== undefined) return void (await releaseLease(table, job, release));
+    if (renew !== undefined) return renewLease(table, job, renew, time.nowMs(), lastsMs);
+    if (check !== undefined) return isCurrent(table, job, check);
+    return acquireLease(table, job, from, time.nowMs(), lastsMs);
   }
 
   async #certificate(body: Uint8Array): Promise<Uint8Array> {

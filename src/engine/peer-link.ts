@@ -5,7 +5,7 @@ import { isArchipelError, ArchipelError } from '../core/errors.ts';
 import { EDGE_ATTEMPT_MS } from '../core/limits.ts';
 import { Breaker, type BreakerState } from '../core/routing/breaker.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
-import type { TopologyVersion } from '../core/placement/topology.ts';
+import type { TopologyVerdict, TopologyVersion } from '../core/placement/topology.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer, PeerMethod } from '../ports/peer.ts';
 import { seal, unseal, verdictOn, type Envelope } from './envelope.ts';
@@ -27,6 +27,8 @@ export class PeerLink {
   readonly #listeners = new Set<() => void>();
   #answeredMs = Number.NEGATIVE_INFINITY;
   #actor: ActorId | undefined;
+  /** On the peer's topology: said once, when it changes. */
+  #verdict: TopologyVerdict = 'same';
   readonly stats = { questions: 0, unreachable: 0, refused: 0, roundTripMs: 0 };
 
   constructor(peer: Peer, speaker: Speaker, time: Timekeeper, log: Log) {
@@ -74,6 +76,7 @@ export class PeerLink {
     this.stats.questions++;
     try {
       const answer = unseal(await this.#peer.ask(method, seal(this.envelope(), body), timeoutMs));
+      if (answer.envelope.from !== this.id) throw new ArchipelError('peer-unreachable', `${answer.envelope.from} answers in the place of ${this.id}.`);
       this.#heard(answer.envelope, startMs);
       const refused = answer.envelope.refused;
       if (refused !== undefined) throw new ArchipelError('peer-refused', `${this.id} refused: ${refused.message}`, { reason: refused.code });
@@ -108,6 +111,8 @@ export class PeerLink {
   #note(envelope: Envelope): void {
     this.#actor = envelope.actor;
     const verdict = verdictOn(envelope, this.#speaker.topology());
+    if (verdict === this.#verdict) return;
+    this.#verdict = verdict;
     if (verdict !== 'same') this.#log.write('warn', 'topology.differs', { peer: this.id, verdict, theirs: envelope.topology });
   }
 

@@ -17,9 +17,11 @@ import type { RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Clock } from '../ports/clock.ts';
 import { pause } from '../ports/clock.ts';
+import type { PeerMethod } from '../ports/peer.ts';
 import type { Table } from '../ports/table.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
+import type { Certificate, PairReport } from './certificate.ts';
 import {
   decodeRootAnswer,
   decodeStretchAnswers,
@@ -37,6 +39,8 @@ import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type SentRecor
 import type { PeerLink } from './peer-link.ts';
 import { heal, isSound, isSoundRecord, readRecord } from './soundness.ts';
 import type { Timekeeper } from './timekeeper.ts';
+
+export type { Certificate, PairReport } from './certificate.ts';
 
 export const YOUNG_MS = 2_000;
 const PASSES_MAX = 64;
@@ -58,38 +62,10 @@ export interface ReconcileParts {
   readonly keyedHash: HashFunction;
 }
 
-export interface Certificate {
-  readonly regions: readonly [RegionId, RegionId];
-  readonly term: number;
-  readonly epoch: number;
-  /** Partitions compared, per group; one line when all are equal. */
-  readonly groups: readonly { readonly group: GroupId; readonly partitions: number }[];
-  readonly digest: string;
-  readonly deep: boolean;
-  readonly atMs: number;
-  readonly noDifferenceOlderThanMs: number;
-  /** Of the lease under which the run was made. */
-  readonly token: number;
-}
-
-export interface PairReport {
-  readonly peer: RegionId;
-  compared: number;
-  differing: number;
-  pushed: number;
-  pulled: number;
-  requests: number;
-  bytes: number;
-  /** Round trips of the comparison alone, the longest pass; and its bytes, the largest. */
-  rounds: number;
-  comparedBytes: number;
-  /** Stored items whose value is not what was written; of a deep check partitions whose kept digest was wrong. */
-  corrupt: { collection: string; key: Uint8Array }[];
-  wrongDigests: number;
-  /** The first of the items that differed, for people. */
-  differingKeys: Uint8Array[];
-  equal: boolean;
-  certificate?: Certificate;
+/** A difference, when it was first seen as it is (monotonic time). */
+interface Seen {
+  readonly newestMs: number;
+  readonly sinceMs: number;
 }
 
 interface Scope {
@@ -111,6 +87,8 @@ export class Comparison {
   readonly #parts: ReconcileParts;
   readonly #link: PeerLink;
   readonly #scopes: readonly Scope[];
+  #seen: ReadonlyMap<string, Seen> = new Map();
+  #signal: AbortSignal | undefined;
   readonly report: PairReport;
 
   constructor(parts: ReconcileParts, link: PeerLink, groups?: readonly GroupId[]) {
@@ -130,6 +108,7 @@ export class Comparison {
    * moved, young or not, and once: for a region that takes back its data, before others wait for it.
    */
   async run({ deep, hasty }: { readonly deep: boolean; readonly hasty: boolean }, signal?: AbortSignal): Promise<{ readonly atMs: number; readonly root: Sum; readonly settled: boolean }> {
+    this.#signal = signal;
     this.report.compared = this.#scopes.reduce((sum, { partitions }) => sum + partitions.length, 0);
     const moved = new Set<string>();
     let looked = false;
@@ -162,17 +141,41 @@ export class Comparison {
     return { atMs: this.#parts.time.nowMs(), root: ZERO_SUM, settled: false };
   }
 
-  /** A difference whose newest stamp, on either side, is older than YOUNG_MS. */
+  /**
+   * A difference whose newest stamp, on either side, is older than YOUNG_MS; or that was the same so long ago, because a
+   * stamp from before a clock was put back lies ahead of now.
+   */
   async #older(found: Pass, nowMs: number): Promise<DifferingItem[]> {
     const ages = await Promise.all(found.differing.map(async ({ key, newestMs }) => Math.max(newestMs, await found.view.newestMs(key))));
-    return found.differing.filter((_, at) => nowMs - (ages[at] as number) >= YOUNG_MS);
+    const lookedMs = this.#parts.clock.monotonicMs();
+    const seen = new Map<string, Seen>();
+    const old = found.differing.filter(({ key }, at) => {
+      const newestMs = ages[at] as number;
+      const before = this.#seen.get(keyName(key));
+      const sinceMs = before?.newestMs === newestMs ? before.sinceMs : lookedMs;
+      seen.set(keyName(key), { newestMs, sinceMs });
+      return nowMs - newestMs >= YOUNG_MS || lookedMs - sinceMs >= YOUNG_MS;
+    });
+    this.#seen = seen;
+    return old;
+  }
+
+  /** As the link's, but an end of the run does not wait for the answer. */
+  #exchange(method: PeerMethod, body: Uint8Array, timeoutMs = 10_000): Promise<Uint8Array> {
+    const signal = this.#signal;
+    return new Promise((resolve, reject) => {
+      const end = (): void => reject(new ArchipelError('overloaded', 'The run was ended.'));
+      if (signal?.aborted === true) return end();
+      signal?.addEventListener('abort', end);
+      this.#link.ask(method, body, timeoutMs).then(resolve, reject).finally(() => signal?.removeEventListener('abort', end));
+    });
   }
 
   // Comparing -------------------------------------------------------------------------------------------------------------
 
   async #ask(question: DigestQuestion, deepTimeoutMs?: number): Promise<Uint8Array> {
     const body = encodeQuestion(question);
-    const answer = await this.#link.ask('digest', body, deepTimeoutMs ?? 10_000);
+    const answer = await this.#exchange('digest', body, deepTimeoutMs);
     this.report.requests++;
     this.report.bytes += body.length + answer.length;
     return answer;
@@ -309,7 +312,7 @@ export class Comparison {
     let left = [...keys];
     while (left.length > 0) {
       const question = encodeRecords(left.map((key) => ({ key, state: new Uint8Array(0) })));
-      const answer = await this.#link.ask('fetch', question, 10_000);
+      const answer = await this.#exchange('fetch', question);
       const records = decodeRecords(answer);
       this.report.requests++;
       this.report.bytes += question.length + answer.length;
@@ -348,7 +351,7 @@ export class Comparison {
     const flush = async (): Promise<void> => {
       if (message.length === 0) return;
       const body = encodeRecords(message);
-      const receipts = decodeReceipts(await this.#link.ask('merge', body, 10_000), message.length);
+      const receipts = decodeReceipts(await this.#exchange('merge', body), message.length);
       this.report.requests++;
       this.report.bytes += body.length;
       this.report.pushed += receipts.filter((receipt) => receipt === 'applied').length;

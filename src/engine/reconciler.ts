@@ -3,7 +3,7 @@
 // last run are documents of the table, so they survive a restart.
 
 import { utf8, utf8Text } from '../core/bytes.ts';
-import { ArchipelError, isArchipelError } from '../core/errors.ts';
+import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
 import { CERTIFICATES_PER_PEER_MAX, LEASE_MS, PEER_PROBE_MS } from '../core/limits.ts';
 import type { GroupId } from '../core/keys/item-key.ts';
 import type { RegionId } from '../core/version/dot.ts';
@@ -12,7 +12,9 @@ import type { Cancel } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import type { Lane } from './lane.ts';
-import { acquireLease, isCurrent, releaseLease, type Lease } from './lease.ts';
+import { keepDocument, readDocument } from './documents.ts';
+import { acquireLease, isCurrent, releaseLease, renewLease, type Lease } from './lease.ts';
+import type { LeaseQuestion } from './peer-door.ts';
 import type { PeerLink } from './peer-link.ts';
 import { Comparison, type Certificate, type PairReport, type ReconcileParts } from './reconcile.ts';
 
@@ -39,7 +41,9 @@ export interface Run {
   readonly pairs: PairReport[];
   readonly startedMs: number;
   finishedMs?: number;
+  /** Of the last pair that failed. */
   error?: string;
+  code?: ErrorCode;
   readonly finished: Promise<void>;
 }
 
@@ -55,6 +59,8 @@ export class Reconciler {
   readonly #runs = new Map<string, Run>();
   readonly #abort = new AbortController();
   readonly #histories = new Map<RegionId, History>();
+  /** The last run of each pair that was begun here: the next waits for it. */
+  readonly #turns = new Map<RegionId, Promise<void>>();
   #cancel: Cancel = () => undefined;
   #cancelMakeUp: Cancel = () => undefined;
   #scheduled: Promise<void> = Promise.resolve();
@@ -66,8 +72,8 @@ export class Reconciler {
 
   async start(): Promise<void> {
     for (const peer of this.#parts.links.keys()) {
-      const stored = await this.#parts.table.document(historyName(peer));
-      if (stored !== undefined) this.#histories.set(peer, JSON.parse(utf8Text(stored.bytes) ?? '') as History);
+      const history = await readDocument<History>(this.#parts.table, historyName(peer));
+      if (history !== undefined) this.#histories.set(peer, history);
     }
   }
 
@@ -147,9 +153,10 @@ export class Reconciler {
     this.stats.runs++;
     for (const peer of peers) {
       try {
-        await this.#runPair(run, peer, request);
+        await this.#inTurn(peer, () => this.#runPair(run, peer, request));
       } catch (error) {
         run.error = `${peer}: ${error instanceof Error ? error.message : String(error)}`;
+        run.code = isArchipelError(error) ? error.code : 'internal';
         this.stats.failed++;
         this.#parts.log.write(isArchipelError(error, 'lease-held') ? 'debug' : 'warn', 'reconcile.failed', { peer, error: run.error });
       }
@@ -158,16 +165,25 @@ export class Reconciler {
     run.state = run.error === undefined ? 'done' : 'failed';
   }
 
+  async #inTurn(peer: RegionId, task: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(peer) ?? Promise.resolve()).then(task);
+    this.#turns.set(peer, turn.catch(() => undefined));
+    await turn;
+  }
+
   async #runPair(run: Run, peer: RegionId, request: RunRequest): Promise<void> {
     const link = this.#parts.links.get(peer);
     if (link === undefined) throw new ArchipelError('not-found', `${peer} is not a peer of this region.`);
+    if (this.#abort.signal.aborted) throw new ArchipelError('overloaded', 'This region is stopping.');
     const comparison = new Comparison(this.#parts, link, request.groups);
     run.pairs.push(comparison.report);
     const lease = await this.#lease(peer);
     if (lease === undefined) throw new ArchipelError('lease-held', `A run with ${peer} is under way.`);
+    const lost = new AbortController();
+    const stopRenewing = this.#keepRenewing(peer, lease, lost);
     try {
       const deep = request.deep === true;
-      const { atMs, root, settled } = await comparison.run({ deep, hasty: request.hasty === true }, this.#abort.signal);
+      const { atMs, root, settled } = await comparison.run({ deep, hasty: request.hasty === true }, AbortSignal.any([this.#abort.signal, lost.signal]));
       this.stats.differing += comparison.report.differing;
       // A run of one collection proves nothing about the others, and a lost lease nothing at all.
       if (settled && request.groups === undefined && (await this.#holds(peer, lease))) {
@@ -176,8 +192,32 @@ export class Reconciler {
         await link.ask('certificate', utf8(JSON.stringify(comparison.report.certificate)));
       } else await this.#save(peer, {});
     } finally {
+      stopRenewing();
       await this.#release(peer, lease).catch(() => undefined);
     }
+  }
+
+  /** However long the run takes, nobody else begins one. A lease that was taken over all the same ends it. */
+  #keepRenewing(peer: RegionId, lease: Lease, lost: AbortController): Cancel {
+    let cancel: Cancel = () => undefined;
+    const next = (): void => {
+      cancel = this.#parts.clock.after(LEASE_MS / 3, () => {
+        this.#renew(peer, lease).then(
+          (isMine) => (isMine ? next() : lost.abort()),
+          () => next(), // not in reach: it may last until it is
+        );
+      });
+    };
+    next();
+    lost.signal.addEventListener('abort', () => this.#parts.log.write('warn', 'reconcile.lease-lost', { peer }));
+    return () => cancel();
+  }
+
+  async #renew(peer: RegionId, lease: Lease): Promise<boolean> {
+    const { region, table, time } = this.#parts;
+    const job = jobOf(region, peer);
+    if (this.#isMine(peer)) return renewLease(table, job, lease.token, time.nowMs(), LEASE_MS);
+    return (await this.#askLease(peer, { job, renew: lease.token })) === true;
   }
 
   /** The pair's leases live in the table of its first region. */
@@ -189,7 +229,7 @@ export class Reconciler {
     const { region, table, time } = this.#parts;
     const job = jobOf(region, peer);
     if (this.#isMine(peer)) return acquireLease(table, job, region, time.nowMs(), LEASE_MS);
-    return this.#askLease(peer, { job, lastsMs: LEASE_MS }) as Promise<Lease | undefined>;
+    return this.#askLease(peer, { job }) as Promise<Lease | undefined>;
   }
 
   async #holds(peer: RegionId, lease: Lease): Promise<boolean> {
@@ -204,7 +244,7 @@ export class Reconciler {
     else await this.#askLease(peer, { job, release: lease });
   }
 
-  async #askLease(peer: RegionId, question: object): Promise<unknown> {
+  async #askLease(peer: RegionId, question: LeaseQuestion): Promise<unknown> {
     const link = this.#parts.links.get(peer) as PeerLink;
     return (JSON.parse(utf8Text(await link.ask('lease', utf8(JSON.stringify(question)))) ?? 'null') as unknown) ?? undefined;
   }
@@ -227,8 +267,7 @@ export class Reconciler {
     const certificates = (certificate === undefined ? before : [certificate, ...before]).slice(0, CERTIFICATES_PER_PEER_MAX);
     const history: History = { lastRunMs: this.#parts.time.nowMs(), certificates };
     this.#histories.set(peer, history);
-    const stored = await this.#parts.table.document(historyName(peer));
-    await this.#parts.table.putDocument(historyName(peer), utf8(JSON.stringify(history)), stored?.revision);
+    await keepDocument(this.#parts.table, historyName(peer), () => this.#histories.get(peer));
   }
 }
 

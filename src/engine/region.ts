@@ -24,6 +24,7 @@ import type { ItemKey } from '../core/keys/item-key.ts';
 import { Catalog, COLLECTIONS } from './catalog.ts';
 import { Collections } from './collections.ts';
 import { Coordinator } from './coordinate.ts';
+import { keepDocument, readDocument } from './documents.ts';
 import { decodeRecords, type Envelope } from './envelope.ts';
 import { FanOut } from './fan-out.ts';
 import { Lane } from './lane.ts';
@@ -330,15 +331,11 @@ export class Region {
     const lane = this.lanes.get(peer);
     if (lane === undefined) throw new ArchipelError('not-found', `${peer} is not a peer of this region.`);
     lane.setPaused(paused);
-    const names = [...this.lanes].filter(([, each]) => each.isPaused).map(([id]) => id);
-    const stored = await this.parts.table.document(PAUSES);
-    await this.parts.table.putDocument(PAUSES, utf8(JSON.stringify(names)), stored?.revision);
+    await keepDocument(this.parts.table, PAUSES, () => [...this.lanes].filter(([, each]) => each.isPaused).map(([id]) => id));
   }
 
   async #loadPauses(): Promise<void> {
-    const stored = await this.parts.table.document(PAUSES);
-    if (stored === undefined) return;
-    for (const peer of JSON.parse(utf8Text(stored.bytes) ?? '[]') as RegionId[]) this.lanes.get(peer)?.setPaused(true);
+    for (const peer of (await readDocument<RegionId[]>(this.parts.table, PAUSES)) ?? []) this.lanes.get(peer)?.setPaused(true);
   }
 
   /** Merges dead letters again. Answers how many were merged; the others stay. */

@@ -42,7 +42,8 @@ export async function heal(table: Table, theirs: SentRecord, hash: HashFunction)
   const healed = (mine: DottedValue): DottedValue => (isSoundValue(mine.value, hash) ? mine : (sound.find(({ dot }) => sameDot(dot, mine.dot)) ?? mine));
   await table.update(key, {
     decide: (current) => {
-      if (current === undefined || isSound(current.state, hash)) return { result: undefined };
+      if (current === undefined) return { result: undefined };
+      // Also where what was read is sound: a table that keeps records in memory must write them down again.
       return { result: undefined, commit: { state: { ...current.state, values: current.state.values.map(healed) }, kind: 'applied' } };
     },
   });

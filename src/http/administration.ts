@@ -251,5 +251,5 @@ function pairBody({ certificate, corrupt, differingKeys, ...pair }: PairReport):
 }
 
 export function runBody(run: Run): unknown {
-  return { id: run.id, state: run.state, pairs: run.pairs.map(pairBody), ...(run.error === undefined ? {} : { error: run.error }) };
+  return { id: run.id, state: run.state, pairs: run.pairs.map(pairBody), ...(run.error === undefined ? {} : { error: run.error, code: run.code }) };
 }

@@ -168,6 +168,7 @@ export const reconcileAnswer = z
     id: z.string(),
     state: z.enum(['running', 'done', 'failed']),
     error: z.string().optional(),
+    code: z.string().optional(),
     pairs: z
       .array(
         z.object({

@@ -97,7 +97,7 @@ export async function reconcileAll(session: Session, plan: readonly Plan[], scop
 
 /** A region that does not answer does not keep the other pairs from being compared. */
 function notBegun(error: unknown): Reconciliation {
-  if (isArchipelError(error, 'no-region-available')) return { id: '', state: 'failed', error: error.message, pairs: [] };
+  if (isArchipelError(error, 'no-region-available')) return { id: '', state: 'failed', error: error.message, code: error.code, pairs: [] };
   throw error;
 }
 
@@ -121,7 +121,7 @@ async function finished(client: Client, request: Parameters<Client['reconcile']>
       if (signal?.aborted === true) throw new Interrupted();
       const run = await client.reconciliation(id);
       show(run);
-      const isBehindAnother = run.state === 'failed' && /A run with \S+ is under way\.$/.test(run.error ?? '');
+      const isBehindAnother = run.state === 'failed' && run.code === 'lease-held';
       if (run.state !== 'running' && !(isBehindAnother && behind < BEHIND_ANOTHER_MAX)) return run;
       await new Promise((resolve) => setTimeout(resolve, waitMs));
       waitMs = Math.min(POLL_MAX_MS, waitMs * 1.5);

@@ -1,0 +1,299 @@
+// Reconciliation: what it proves, what it moves, when it runs, and what it does beside writes, other runs and broken clocks.
+
+import { describe, expect, it } from 'vitest';
+import { LEASE_MS } from '../../src/core/limits.ts';
+import { makeStamp } from '../../src/core/version/stamp.ts';
+import type { Run, RunRequest } from '../../src/engine/reconciler.ts';
+import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
+
+/** EU holds these items and AP does not: their hints are lost. */
+async function differ(regions: Archipelago, keys: readonly string[], text = 'v'): Promise<void> {
+  const eu = regions.at(EU);
+  regions.network.cut(AP, EU);
+  await regions.advance(3_000);
+  for (const pk of keys) await eu.put('demo', pk, text);
+  await regions.advance(1_000);
+  await loseHints(eu);
+  regions.network.heal();
+  await regions.advance(1_000);
+}
+
+async function loseHints(site: Site): Promise<void> {
+  const hints = site.memory.hints(AP);
+  await hints.acknowledge((await hints.receive(10_000)).map(({ receipt }) => receipt));
+  expect(await hints.depth()).toBe(0);
+}
+
+async function run(regions: Archipelago, site: Site, request: RunRequest): Promise<Run> {
+  const begun = site.region.reconciler.run(request);
+  await regions.drive(begun.finished);
+  return begun;
+}
+
+describe('a comparison', () => {
+  it('of equal regions is one question and ends in a certificate that both sides keep, over a restart', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await ap.put('demo', 'k', 'v');
+    await regions.converge();
+    const { pairs, state } = await run(regions, eu, { peers: [AP] });
+    expect([state, pairs[0]?.requests, pairs[0]?.equal]).toEqual(['done', 1, true]);
+    expect(pairs[0]?.certificate).toMatchObject({ regions: [AP, EU], term: 1, epoch: 1, deep: false, noDifferenceOlderThanMs: 2_000 });
+    expect(ap.region.reconciler.lastCertificate(EU)).toEqual(pairs[0]?.certificate);
+    await ap.crash();
+    await ap.start();
+    expect(ap.region.reconciler.lastCertificate(EU)).toEqual(pairs[0]?.certificate);
+  });
+
+  it('moves what differs, only that, and says so', async () => {
+    const regions = await archipelago();
+    for (let i = 0; i < 50; i++) await regions.at(AP).put('demo', `same${i}`, 'v');
+    await differ(regions, ['a', 'b', 'c']);
+    await regions.advance(2_500);
+    const { pairs } = await run(regions, regions.at(AP), { peers: [EU] });
+    expect(pairs[0]).toMatchObject({ differing: 3, pulled: 3, equal: true });
+    expect(pairs[0]?.pushed).toBeLessThanOrEqual(3);
+    await regions.expectEqual(AP, EU);
+  });
+
+  it('while writes go on -> what is on its way is left alone, what is old is moved', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await differ(regions, ['old']);
+    await regions.advance(2_500);
+    regions.network.hold(EU, AP);
+    await eu.put('demo', 'young', 'v');
+    const begun = ap.region.reconciler.run({ peers: [EU] });
+    await regions.advance(500);
+    expect(await ap.get('demo', 'old')).toEqual(['v']);
+    expect(await ap.get('demo', 'young')).toEqual([]);
+    regions.network.heal();
+    for (const message of regions.network.held.splice(0)) await message.deliver();
+    await regions.drive(begun.finished);
+    expect(begun.pairs[0]).toMatchObject({ differing: 1, equal: true });
+  });
+
+  it('stamps from before a clock was put back lie an hour ahead -> what differs is repaired all the same, before a certificate', async () => {
+    const regions = await archipelago();
+    const ahead = makeStamp(regions.clock.wallMs() + 3_600_000);
+    for (const site of regions.sites) site.region.time.observe(ahead); // stored when the clocks were wrong
+    await differ(regions, ['k']);
+    await regions.advance(60_000);
+    const { pairs } = await run(regions, regions.at(AP), { peers: [EU] });
+    expect(await regions.at(AP).get('demo', 'k')).toEqual(['v']);
+    expect(pairs[0]?.differing).toBe(1);
+    expect(pairs[0]?.certificate).toBeDefined();
+  });
+
+  it('hasty: what differs now is moved once, young or not, and there is no certificate', async () => {
+    const regions = await archipelago();
+    await differ(regions, ['k']);
+    const { pairs, state } = await run(regions, regions.at(AP), { peers: [EU], hasty: true });
+    expect(state).toBe('done');
+    expect(pairs[0]?.certificate).toBeUndefined();
+    expect(await regions.at(AP).get('demo', 'k')).toEqual(['v']);
+  });
+
+  it('a value that expired on one side only -> settled by sweeping, nothing is sent', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    const expiresMs = regions.clock.wallMs() + 60_000;
+    const write = await eu.write('demo', 'k', { value: valueOf('short', expiresMs) });
+    expect(write.decision.type).toBe('commit');
+    await regions.converge();
+    await regions.advance(54_600);
+    const { pairs } = await run(regions, ap, { peers: [EU] });
+    expect(pairs[0]).toMatchObject({ equal: true, pushed: 0, pulled: 0 });
+    await regions.advance(3_000);
+    expect(ap.table.digests?.items('demo')).toBe(0);
+  });
+
+  it('deletes: a tombstone on one side takes the value off the other', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await ap.put('demo', 'k', 'v');
+    await regions.converge();
+    regions.network.cut(AP, EU);
+    await regions.advance(3_000);
+    await eu.delete('demo', 'k');
+    await regions.advance(1_000);
+    await loseHints(eu);
+    regions.network.heal();
+    await regions.advance(3_000);
+    await run(regions, ap, { peers: [EU] });
+    expect(await ap.get('demo', 'k')).toEqual([]);
+    await regions.expectEqual(AP, EU);
+  });
+});
+
+describe('runs of one pair', () => {
+  it('two begun by the same region -> one after the other', async () => {
+    const regions = await archipelago();
+    const ap = regions.at(AP);
+    await regions.at(EU).put('demo', 'k', 'v');
+    await regions.converge();
+    regions.network.hold(AP, EU, ['digest']);
+    const [first, second] = [ap.region.reconciler.run({ peers: [EU] }), ap.region.reconciler.run({ peers: [EU] })];
+    await regions.advance(1_000);
+    expect(regions.network.held).toHaveLength(1);
+    await regions.network.held.shift()?.deliver();
+    await regions.drive(first.finished);
+    await regions.advance(100);
+    expect(regions.network.held).toHaveLength(1);
+    await regions.network.held.shift()?.deliver();
+    await regions.drive(second.finished);
+    expect([first.state, second.state]).toEqual(['done', 'done']);
+    const tokens = [first, second].map(({ pairs }) => pairs[0]?.certificate?.token ?? 0);
+    expect(tokens[1]).toBeGreaterThan(tokens[0] as number);
+  });
+
+  it('begun by both regions -> the second is told lease-held, by its code', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    regions.network.hold(AP, EU, ['digest']);
+    const first = ap.region.reconciler.run({ peers: [EU] });
+    await regions.advance(100);
+    const second = await run(regions, eu, { peers: [AP] });
+    expect([second.state, second.code]).toEqual(['failed', 'lease-held']);
+    regions.network.heal();
+    await regions.network.held.shift()?.deliver();
+    await regions.drive(first.finished);
+    expect([first.state, first.code]).toEqual(['done', undefined]);
+    expect((await run(regions, eu, { peers: [AP] })).state).toBe('done');
+  });
+
+  it('a run that lasts longer than a lease -> it keeps its lease, nobody else begins one, and it ends in a certificate', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await regions.at(EU).put('demo', 'k', 'v');
+    await regions.converge();
+    regions.network.hold(AP, EU, ['digest']);
+    const long = ap.region.reconciler.run({ peers: [EU], deep: true });
+    await regions.advance(LEASE_MS * 2.5);
+    expect((await run(regions, eu, { peers: [AP] })).code).toBe('lease-held');
+    await regions.network.held.shift()?.deliver();
+    await regions.drive(long.finished);
+    expect(long.pairs[0]?.certificate?.deep).toBe(true);
+    regions.network.heal();
+  });
+
+  it('the same where the lease is the other region’s', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    regions.network.hold(EU, AP, ['digest']);
+    const long = eu.region.reconciler.run({ peers: [AP], deep: true });
+    await regions.advance(LEASE_MS * 2.5);
+    expect((await run(regions, ap, { peers: [EU] })).code).toBe('lease-held');
+    await regions.network.held.shift()?.deliver();
+    await regions.drive(long.finished);
+    expect(long.pairs[0]?.certificate?.deep).toBe(true);
+  });
+
+  it('the holder is killed -> its next process takes the lease over at once; another region when it has run out', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    regions.network.hold(AP, EU, ['digest']);
+    ap.region.reconciler.run({ peers: [EU] });
+    await regions.advance(100);
+    await ap.crash();
+    regions.network.heal();
+    await ap.start();
+    expect((await run(regions, eu, { peers: [AP] })).code).toBe('lease-held');
+    expect((await run(regions, ap, { peers: [EU] })).state).toBe('done');
+    expect((await run(regions, eu, { peers: [AP] })).state).toBe('done');
+  });
+
+  it('a lease taken over in the middle -> the old run ends without a certificate', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    regions.network.hold(EU, AP, ['digest']);
+    const old = eu.region.reconciler.run({ peers: [AP], deep: true });
+    await regions.advance(100);
+    // EU is cut off from the lease, not from the rest: it runs out, and AP begins.
+    regions.network.hold(EU, AP, ['digest', 'lease']);
+    await regions.advance(LEASE_MS + 1_000);
+    expect((await run(regions, ap, { peers: [EU] })).state).toBe('done');
+    regions.network.heal();
+    for (const message of regions.network.held.splice(0)) await message.deliver();
+    await regions.drive(old.finished);
+    expect(old.pairs[0]?.certificate).toBeUndefined();
+  });
+
+  it('the table with the leases is wiped -> later certificates count at the other side all the same', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    for (let i = 0; i < 12; i++) await run(regions, eu, { peers: [AP] });
+    const before = eu.region.reconciler.lastCertificate(AP);
+    await ap.crash();
+    ap.memory.wipe();
+    await ap.start();
+    await regions.advance(5_000);
+    await run(regions, ap, { peers: [EU] });
+    expect(eu.region.reconciler.lastCertificate(AP)?.atMs).toBeGreaterThan(before?.atMs ?? 0);
+  });
+
+  it('a clock was an hour ahead when the lease was granted and is put back -> the other region need not wait an hour', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await ap.crash();
+    ap.wallOffsetMs = 3_600_000;
+    await ap.start();
+    regions.network.hold(AP, EU, ['digest']);
+    ap.region.reconciler.run({ peers: [EU] });
+    await regions.advance(100);
+    await ap.crash();
+    regions.network.heal();
+    ap.wallOffsetMs = 0;
+    await ap.start();
+    await regions.advance(LEASE_MS);
+    expect((await run(regions, eu, { peers: [AP] })).state).toBe('done');
+  });
+});
+
+describe('the schedule', () => {
+  const everyMs = 60_000;
+
+  it('the first region of a pair runs it; one that was down over two schedules makes it up at its start', async () => {
+    const regions = await archipelago({ reconcileEveryMs: everyMs });
+    const us = regions.at(US);
+    await regions.advance(5_000);
+    const runs = regions.sites.map((site) => site.region.reconciler.stats.runs);
+    await regions.advance(everyMs);
+    expect(regions.sites.map((site, at) => site.region.reconciler.stats.runs - (runs[at] as number))).toEqual([1, 1, 0]);
+    await us.crash();
+    await regions.advance(2 * everyMs);
+    await us.start();
+    await regions.advance(5_000);
+    expect(us.region.reconciler.stats.runs).toBe(1);
+    const certificate = us.region.reconciler.lastCertificate(EU);
+    expect(regions.clock.wallMs() - (certificate?.atMs ?? 0)).toBeLessThan(6_000);
+  });
+
+  it('a peer that comes up later than the start -> its missed run is made up then', async () => {
+    const regions = await archipelago({ reconcileEveryMs: everyMs });
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    await us.crash();
+    await eu.crash();
+    await regions.advance(2 * everyMs);
+    await us.start();
+    await regions.advance(3_000);
+    const before = us.region.reconciler.lastCertificate(EU)?.atMs;
+    await eu.start();
+    await regions.advance(5_000);
+    expect(us.region.reconciler.lastCertificate(EU)?.atMs).not.toBe(before);
+  });
+});
+
+describe('stopping', () => {
+  it('in the middle of a deep check whose peer does not answer -> it does not wait for the answer', async () => {
+    const regions = await archipelago();
+    const ap = regions.at(AP);
+    regions.network.hold(AP, EU, ['digest']);
+    const begun = ap.region.reconciler.run({ peers: [EU], deep: true });
+    await regions.advance(100);
+    const startedMs = regions.clock.monotonicMs();
+    await regions.drive(ap.region.stop());
+    expect(regions.clock.monotonicMs() - startedMs).toBeLessThan(1_000);
+    expect(begun.state).toBe('failed');
+  });
+});

@@ -34,6 +34,12 @@ it('links of documents lead to files that are there, and to headings of them', (
   expect(wrong).toEqual([]);
 });
 
+it('the glossary has each word once, in order', () => {
+  const words = [...read('docs/glossary.md').matchAll(/^\| ([^|]+) \|/gm)].map(([, word]) => (word as string).toLowerCase()).slice(1);
+  expect(words.length).toBeGreaterThan(60);
+  expect(words).toEqual([...new Set(words)].sort());
+});
+
 function leads(file: string, target: string): boolean {
   const [name = '', anchor] = target.split('#');
   const path = name === '' ? join(root, file) : resolve(root, dirname(file), name);

@@ -17,6 +17,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { uuidV7, type Random } from '../ports/random.ts';
 import { askedOf, Call, rawPathOf, type HttpContext, type HttpEnvironment } from './call.ts';
+import { docsAnswer, type DocsFiles } from './docs-page.ts';
 import { endToEnd, viewerOf } from './forward.ts';
 import { keyOf } from './items.ts';
 import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics } from './openmetrics.ts';
@@ -42,6 +43,8 @@ export interface EdgeParts {
   readonly random: Random;
   readonly log: Log;
   readonly hash: HashFunction;
+  /** Where the edge has them it shows them itself, so that a problem's page can be read when no region answers. */
+  readonly docs?: DocsFiles;
 }
 
 /** Routes of one pk go by key; the fourth segment says which. */
@@ -249,6 +252,12 @@ export function createEdgeApp(parts: EdgeParts): { readonly app: EdgeApp; readon
       return fail(error);
     }
   });
+  const { docs } = parts;
+  if (docs !== undefined) {
+    const show = async (name: string): Promise<Response> => (await docsAnswer(name, docs)) ?? fail(new ArchipelError('not-found', 'There is no such page.'));
+    app.get('/docs', () => show(''));
+    app.get('/docs/*', ({ req }) => show(req.path.slice('/docs/'.length)));
+  }
   app.all('*', async (context) => {
     try {
       return await edge.handle(context);

@@ -34,6 +34,8 @@ export interface ProblemDocument {
 
 export const statusOf = (code: ErrorCode): number => TYPES[code].status;
 
+export const titleOf = (code: ErrorCode): string => TYPES[code].title;
+
 export interface ProblemPlace {
   readonly instance: string;
   readonly region?: string;

@@ -8,6 +8,7 @@ import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import { createEdgeApp, type RegionClient } from '../http/edge-app.ts';
 import type { Log } from '../ports/log.ts';
+import { installedDocs } from './files.ts';
 import { serve } from './http-server.ts';
 
 export interface EdgeOptions {
@@ -48,6 +49,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     random: nodeRandom,
     log: options.log,
     hash: sha256,
+    docs: installedDocs(),
   });
   const server = await serve(app, { host: options.host, port: options.port, place: 'edge', tls: options.tls });
   return {

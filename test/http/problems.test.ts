@@ -2,14 +2,17 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { ManualClock } from '../../src/adapters/memory/clock.ts';
+import { sha256 } from '../../src/adapters/node/crypto.ts';
 import { ArchipelError, type ErrorCode } from '../../src/core/errors.ts';
+import { createEdgeApp } from '../../src/http/edge-app.ts';
 import { renderMarkdown } from '../../src/http/markdown.ts';
 import { PROBLEM_BASE, PROBLEM_CODES, problemDocument, problemResponse, statusOf, toArchipelError, type ProblemDocument } from '../../src/http/problem.ts';
 import registry from '../../src/http/problems.json' with { type: 'json' };
 import { installedDocs } from '../../src/local/files.ts';
-import type { Log } from '../../src/ports/log.ts';
+import { SILENT, type Log } from '../../src/ports/log.ts';
 import { operationsOf, type OpenApi } from './document.ts';
-import { startCluster, type TestRegion } from './harness.ts';
+import { seededRandom, startCluster, type TestRegion } from './harness.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const PAGES = new URL('docs/problems/', ROOT);
@@ -102,6 +105,31 @@ describe('problems: pages', () => {
     expect(problem.type).toBe('/docs/problems/unauthenticated');
     const resolved = new URL(problem.type, 'http://127.0.0.1:7400/v1/c/demo').pathname;
     expect((await eu.send('GET', resolved, { key: null })).status).toBe(200);
+  });
+});
+
+describe('problems: pages where little is there', () => {
+  test('the edge shows them itself: also when no region answers', async () => {
+    const { app } = createEdgeApp({ topology: eu.region.catalog.topology, clients: new Map(), clock: new ManualClock(), random: seededRandom(1), log: SILENT, hash: sha256, docs: installedDocs() });
+    const ask = async (target: string): Promise<Response> => app.fetch(new Request(`http://edge${target}`), { rawTarget: target });
+    const answer = await ask('/v1/c/demo');
+    const { type } = (await answer.json()) as ProblemDocument;
+    expect([answer.status, type]).toEqual([503, '/docs/problems/no-region-available']);
+    const page = await ask(type);
+    expect([page.status, (await page.text()).includes('<h2>What to do</h2>')]).toEqual([200, true]);
+    expect([(await ask('/docs')).status, (await ask('/docs/swagger-ui.css')).status]).toEqual([200, 200]);
+    const nothing = await ask('/docs/problems/nothing');
+    expect([nothing.status, ((await nothing.json()) as ProblemDocument).type]).toEqual([404, '/docs/problems/not-found']);
+  });
+
+  test('without the files a page has what the registry knows', async () => {
+    const bare = (await startCluster()).regions[0] as TestRegion;
+    for (const code of PROBLEM_CODES) {
+      const { status, text } = await bare.send('GET', PROBLEM_BASE + code, { key: null });
+      expect([code, status, text.includes(`<h1>${code}</h1>\n<p><strong>${statusOf(code)}</strong> · ${registry[code].title}</p>`)]).toEqual([code, 200, true]);
+    }
+    expect((await bare.send('GET', PROBLEM_BASE, { key: null })).text).toContain('<a href="/docs/problems/not-found">not-found</a>: 404, There is nothing here');
+    for (const name of ['problems/nothing', 'problems/README.md', 'swagger-ui.css', 'start.js']) expect([name, (await bare.send('GET', `/docs/${name}`, { key: null })).status]).toEqual([name, 404]);
   });
 });
 

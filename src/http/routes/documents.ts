@@ -14,7 +14,6 @@ export interface DocumentParts {
   readonly moreMetrics?: () => Metric[];
 }
 
-const TITLE = 'Archipel: HTTP interface';
 const PLAIN = { schema: z.string(), contentType: 'text/plain; charset=utf-8' };
 
 const plain = (body: string, status = 200): Response => new Response(body, { status, headers: { 'content-type': PLAIN.contentType, 'cache-control': 'no-store' } });
@@ -54,7 +53,7 @@ export function addDocumentRoutes(router: Router, { region }: Service, parts: Do
     handle: () => new Response((document ??= JSON.stringify(router.document())), { headers: { 'content-type': 'application/json', 'cache-control': 'no-cache' } }),
   });
   const docs = async (path: string): Promise<Response> => {
-    const answer = await docsAnswer(path, TITLE, parts.docs);
+    const answer = await docsAnswer(path, parts.docs);
     if (answer === undefined) throw new ArchipelError('not-found', 'There is no such page.');
     return answer;
   };

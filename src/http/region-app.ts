@@ -30,12 +30,23 @@ export interface RegionApp {
   readonly direct: DirectDoor;
 }
 
+const TAGS = {
+  Items: 'One item: its value, and why it has it. A key is a pk and perhaps an sk, in the path, or as `?pk=&sk=` for keys that a path cannot carry.',
+  Lists: 'Many items: ranges, scans, batches, dumps.',
+  Conflicts: 'What concurrent writes left behind: siblings, and the ledger of the writes that lost.',
+  Collections: 'Named sets of items, each with a policy.',
+  Replication: 'Regions, and how far each has sent its writes.',
+  Reconciliation: 'Proofs that the copies agree.',
+  Keys: 'Who may do what.',
+  'Health and documents': 'Of the process that answers.',
+};
+
 export function createRegionApp(parts: RegionAppParts): RegionApp {
   const { region, keys } = parts;
   const service = new Service(parts);
   const router = new Router({
     place: region.id,
-    title: 'Archipel, one region',
+    tags: TAGS,
     log: parts.log,
     monotonicMs: () => region.time.monotonicMs(),
     newRequestId: () => toHex(region.parts.random.bytes(8)),

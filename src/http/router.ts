@@ -4,12 +4,13 @@
 // Who asks is judged before what is asked: key, scope and reach come before any body is read and any name is looked up,
 // so that a refusal tells nothing about what exists.
 
-import { OpenAPIHono, z } from '@hono/zod-openapi';
+import { OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
 import { requireCollection, requireScope, requireStore, requireWholeCollection, SCOPES, type Principal, type Scope } from '../auth/keys.ts';
 import type { ErrorCode } from '../core/errors.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import { isSystemCollection } from '../core/keys/item-key.ts';
 import type { Log } from '../ports/log.ts';
+import { FIELD_COMPONENTS, fieldsObject, ON_EVERY_ANSWER, STATUS_FIELDS, type AnswerField } from './answer-fields.ts';
 import { askedOf, assertOriginForm, Call, rawPathOf, rawTargetOf, type Asked, type HttpContext, type HttpEnvironment } from './call.ts';
 import { PROBLEM_BASE, problemReply, statusOf, toArchipelError } from './problem.ts';
 import { toReply, toResponse, type Reply } from './reply.ts';
@@ -29,6 +30,14 @@ export interface Guard {
   readonly reach: Reach;
 }
 
+export interface DocumentedAnswer {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  readonly contentType?: string;
+  /** Besides those that any answer may have. */
+  readonly fields?: readonly AnswerField[];
+}
+
 export interface RouteDocument {
   /** The operation's name, one of its kind. */
   readonly id: string;
@@ -36,8 +45,10 @@ export interface RouteDocument {
   readonly summary: string;
   readonly description?: string;
   /** Status to what the body is. */
-  readonly answers: Readonly<Record<number, { readonly description: string; readonly schema?: z.ZodType; readonly contentType?: string }>>;
+  readonly answers: Readonly<Record<number, DocumentedAnswer>>;
   readonly problems?: readonly ErrorCode[];
+  /** Of problems that are about the item as it is. */
+  readonly problemFields?: readonly AnswerField[];
   readonly query?: z.ZodObject;
   readonly headers?: z.ZodObject;
   /** Default content type: JSON. */
@@ -58,7 +69,8 @@ export interface Route {
 
 export interface RouterParts {
   readonly place: string;
-  readonly title: string;
+  /** Groups of operations, in the order in which they are shown, with what each is about. */
+  readonly tags: Readonly<Record<string, string>>;
   readonly log: Log;
   readonly monotonicMs: () => number;
   readonly newRequestId: () => string;
@@ -66,9 +78,14 @@ export interface RouterParts {
   readonly identify: (authorization: string | undefined) => Principal;
 }
 
+type ResponseObject = RouteConfig['responses'][string];
+
 export type App = OpenAPIHono<{ Bindings: HttpEnvironment }>;
 
 const NOBODY: Principal = { id: 'nobody', scopes: new Set(), collections: [] };
+
+/** Problems that come after a look at the item. */
+const AFTER_READING: ReadonlySet<number> = new Set([404, 409, 412, 422, 428]);
 
 /** What any route may answer that wants a key. */
 const GUARDED: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'bad-request', 'consistency-unsupported', 'internal'];
@@ -90,6 +107,7 @@ export class Router {
     this.#parts = parts;
     this.app = new OpenAPIHono<{ Bindings: HttpEnvironment }>({ getPath: rawPathOf });
     this.app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer', description: 'A key of the form ak_<id>_<secret>.' });
+    for (const [name, component] of FIELD_COMPONENTS) this.app.openAPIRegistry.registerComponent('headers', name, component);
     this.app.notFound((context) => toResponse(this.#problem(context.req.method, this.#unmatched(context))));
     this.app.onError((error, context) => toResponse(this.#problem(context.req.method, error)));
   }
@@ -178,8 +196,8 @@ export class Router {
         ...(document.body === undefined ? {} : { body: { required: document.body.required ?? true, content: contentOf(document.body) } }),
       },
       responses: {
-        ...Object.fromEntries(Object.entries(document.answers).map(([status, { description, schema, contentType }]) => [status, schema === undefined ? { description } : { description, content: { [contentType ?? 'application/json']: { schema } } }])),
-        ...Object.fromEntries([...byStatus].map(([status, codes]) => [status, { description: codes.map((code) => `[${code}](${PROBLEM_BASE}${code})`).join(', '), content: { 'application/problem+json': { schema: problem } } }])),
+        ...Object.fromEntries(Object.entries(document.answers).map(([status, answer]) => [status, answerObject(answer)])),
+        ...Object.fromEntries([...byStatus].map(([status, codes]) => [status, problemObject(status, codes, AFTER_READING.has(status) ? (document.problemFields ?? []) : [])])),
       },
     });
   }
@@ -187,12 +205,34 @@ export class Router {
   document(): unknown {
     return this.app.getOpenAPI31Document({
       openapi: '3.1.0',
-      info: { title: this.#parts.title, version: '0.1.0', description: 'A multi-region key-value store. Every acknowledged write is accounted for.' },
+      info: { title: 'Archipel', version: '0.1.0', description: ABOUT, license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' } },
       servers: [{ url: '/' }],
-      tags: [...new Set(this.routes.map(({ document }) => document.tag))].map((name) => ({ name })),
+      tags: Object.entries(this.#parts.tags).map(([name, description]) => ({ name, description })),
     });
   }
 }
+
+const ABOUT = `A multi-region key-value store. Every acknowledged write is accounted for.
+
+Any region answers for any key, and so does the edge, which asks the nearest region that holds it. A key is sent as
+*Authorization: Bearer ak_…*. What was asked as *Consistency*, *Replicate-To* or *Forward* is done or refused; *Prefer* may be
+ignored. Ignore in answers what you do not know. Errors are [problems](${PROBLEM_BASE}), each with a page.
+
+Any answer about data may have:
+
+${ON_EVERY_ANSWER}`;
+
+const answerObject = ({ description, schema, contentType = 'application/json', fields = [] }: DocumentedAnswer): ResponseObject => ({
+  description,
+  ...fieldsObject(fields),
+  ...(schema === undefined ? {} : { content: { [contentType]: { schema } } }),
+});
+
+const problemObject = (status: number, codes: readonly ErrorCode[], fields: readonly AnswerField[]): ResponseObject => ({
+  description: codes.map((code) => `[${code}](${PROBLEM_BASE}${code})`).join(', '),
+  ...fieldsObject([...(STATUS_FIELDS[status] ?? []), ...fields]),
+  content: { 'application/problem+json': { schema: problem } },
+});
 
 const contentOf = ({ schema, contentType = 'application/json', others = {} }: NonNullable<RouteDocument['body']>): Record<string, { schema: z.ZodType }> =>
   Object.fromEntries([[contentType, schema] as const, ...Object.entries(others)].map(([type, each]) => [type, { schema: each }]));

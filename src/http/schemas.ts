@@ -28,7 +28,7 @@ export const policySpec = z
     maxValueBytes: z.int().min(1).max(VALUE_BYTES_HARD_MAX).optional().openapi({ description: 'lww only: values of up to 256 KiB.' }),
     requireContext: z.boolean().optional().openapi({ description: 'A PUT on an existing item must bring a Causal-Context or a precondition.' }),
   })
-  .openapi('Policy');
+  .openapi('Policy', { example: { conflict: 'siblings', ttlSeconds: 86_400 } });
 
 export const policyPatch = z
   .strictObject({
@@ -39,7 +39,7 @@ export const policyPatch = z
     maxValueBytes: z.int().min(1).max(VALUE_BYTES_HARD_MAX).optional(),
     requireContext: z.boolean().optional(),
   })
-  .openapi('PolicyPatch');
+  .openapi('PolicyPatch', { example: { ttlSeconds: 3_600 } });
 
 export const collectionAnswer = z
   .object({
@@ -98,7 +98,7 @@ export const batchRequest = z
       .min(1)
       .max(BATCH_OPERATIONS_MAX),
   })
-  .openapi('Batch');
+  .openapi('Batch', { example: { operations: [{ op: 'put', pk: 'alice', sk: 'cart', value: { milk: 2 } }, { op: 'get', pk: 'alice', sk: 'cart' }] } });
 
 export const problem = z
   .object({
@@ -111,7 +111,7 @@ export const problem = z
     region: z.string().optional(),
     errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
   })
-  .openapi('Problem');
+  .openapi('Problem', { example: { type: '/docs/problems/collection-not-found', title: 'There is no such collection', status: 404, detail: 'There is no collection carts.', instance: '5f2c9d0e7a41b386', retryable: false, region: 'eu-central-1' } });
 
 export const batchAnswer = z.object({ results: z.array(z.looseObject({ status: z.int() })) }).openapi('BatchAnswer');
 
@@ -147,7 +147,7 @@ export const restoreAnswer = z.object({ id: z.string(), outcome: z.string(), eta
 
 export const reconcileRequest = z
   .strictObject({ peers: z.array(regionId).min(1).optional(), collection: collectionName.optional(), deep: z.boolean().optional() })
-  .openapi('ReconcileRequest');
+  .openapi('ReconcileRequest', { example: { peers: ['us-east-1'], deep: false } });
 
 const certificate = z
   .object({
@@ -239,7 +239,7 @@ export const keyRequest = z
     prefixes: z.array(z.string().min(1).max(PK_BYTES_MAX).refine((prefix) => prefix.isWellFormed(), 'not Unicode')).min(1).max(100).optional(),
     expires: z.iso.datetime({ offset: true }).optional(),
   })
-  .openapi('KeyRequest');
+  .openapi('KeyRequest', { example: { scopes: ['read'], collections: ['demo'], expires: '2030-01-31T00:00:00Z' } });
 
 export const keyAnswer = z.object({ id: z.string(), key: z.string() }).openapi('NewKey');
 

@@ -8,12 +8,12 @@ export interface Operation {
   readonly security: readonly Readonly<Record<string, readonly string[]>>[];
   readonly parameters?: readonly { readonly name: string; readonly in: string; readonly required?: boolean; readonly schema: Schema }[];
   readonly requestBody?: { readonly required?: boolean; readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
-  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Readonly<Record<string, { readonly schema: Schema }>> }>>;
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly headers?: Readonly<Record<string, object>>; readonly content?: Readonly<Record<string, { readonly schema: Schema }>> }>>;
 }
 
 export interface OpenApi {
   readonly openapi: string;
-  readonly info: { readonly title: string; readonly version: string };
+  readonly info: { readonly title: string; readonly version: string; readonly description: string };
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
   readonly components: { readonly schemas: Readonly<Record<string, Schema>>; readonly securitySchemes: Readonly<Record<string, { readonly type: string; readonly scheme: string }>> };
 }
@@ -46,6 +46,9 @@ export interface Observed {
   readonly text: string;
 }
 
+/** Fields that every answer has, or any may have, and that say nothing of this interface. */
+const OF_HTTP = new Set(['content-type', 'content-length', 'cache-control', 'vary']);
+
 /** What of this answer the document does not promise. */
 export function undocumented(document: OpenApi, method: string, target: string, answer: Observed): string[] {
   const named = operationOf(document, method, target);
@@ -53,6 +56,10 @@ export function undocumented(document: OpenApi, method: string, target: string, 
   const where = `${named.operation.operationId} ${answer.status}`;
   const response = named.operation.responses[String(answer.status)];
   if (response === undefined) return [`${where}: the status is not documented (${answer.text.slice(0, 200)})`];
+  const general = [...document.info.description.matchAll(/`([A-Z][A-Za-z-]+)`/g)].map(([, name]) => name as string);
+  const fields = [...general, ...Object.keys(response.headers ?? {})].map((name) => name.toLowerCase());
+  const unknown = [...answer.headers.keys()].filter((name) => !fields.includes(name) && !OF_HTTP.has(name));
+  if (unknown.length > 0) return [`${where}: ${unknown.join(', ')} is not documented`];
   const type = answer.headers.get('content-type')?.split(';')[0] ?? '';
   if (type === 'application/problem+json' && method !== 'HEAD') {
     const { type: uri } = JSON.parse(answer.text) as { type: string };

@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { PROBLEM_CODES, statusOf } from '../../src/http/problem.ts';
 import { operationsOf, type OpenApi } from './document.ts';
 import { startRegion, type TestRegion } from './harness.ts';
-import { unknownWords, type Schema } from './json-schema.ts';
+import { faults, unknownWords, type Schema } from './json-schema.ts';
 
 let eu: TestRegion;
 let document: OpenApi;
@@ -65,11 +65,13 @@ test('problems: each status names codes of the registry that have this status', 
   expect(named.size).toBeGreaterThan(25);
 });
 
+const referred = (reference: string): unknown => reference.split('/').slice(1).reduce<unknown>((part, name) => (part as Readonly<Record<string, unknown>> | undefined)?.[name], document);
+
 test('references lead somewhere, and schemas use words that are understood', () => {
   const visit = (value: unknown, at: string): void => {
     if (typeof value !== 'object' || value === null) return;
     for (const [name, member] of Object.entries(value)) {
-      if (name === '$ref') expect([at, document.components.schemas[String(member).replace('#/components/schemas/', '')]]).toEqual([at, expect.anything()]);
+      if (name === '$ref') expect([at, referred(String(member))]).toEqual([at, expect.anything()]);
       else if (name === 'schema') expect([at, unknownWords(member as object)]).toEqual([at, []]);
       visit(member, `${at}/${name}`);
     }
@@ -83,6 +85,17 @@ test('bodies of requests are closed: what is not known is refused', () => {
   const bodies = operationsOf(document).filter(({ operation }) => !operation.tags.includes('Items')).flatMap(({ operation }) => Object.entries(operation.requestBody?.content ?? {})).filter(([type]) => type === 'application/json');
   expect(bodies.length).toBeGreaterThan(4);
   for (const [, { schema }] of bodies) expect(resolve(schema).additionalProperties).toBe(false);
+});
+
+test('every JSON body of a request has an example that is valid, and so has a problem', () => {
+  const resolve = (reference: string): Schema => referred(reference) as Schema;
+  const schemas = operationsOf(document).flatMap(({ operation }) => Object.entries(operation.requestBody?.content ?? {}).flatMap(([type, { schema }]) => (type.endsWith('json') ? [[operation.operationId, schema] as const] : [])));
+  expect(schemas.length).toBeGreaterThan(10);
+  for (const [name, schema] of [...schemas, ['problem', { $ref: '#/components/schemas/Problem' }] as const]) {
+    const { example } = (schema.$ref === undefined ? schema : resolve(schema.$ref)) as { readonly example?: unknown };
+    expect([name, example]).toEqual([name, expect.anything()]);
+    expect([name, faults(example, schema, resolve)]).toEqual([name, []]);
+  }
 });
 
 test('methods that a path does not have are 405 with Allow, whoever asks; paths that are none are 404', async () => {

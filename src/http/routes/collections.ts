@@ -11,6 +11,7 @@ const PATH = '/v1/c/{collection}';
 export function addCollectionRoutes({ service, add, json }: RouteParts): void {
   const admin = new Administration(service);
   const collection = { description: 'The collection.', schema: schemas.collectionAnswer };
+  const created = { ...collection, fields: ['Location'] } as const;
   add({
     method: 'put',
     path: PATH,
@@ -20,7 +21,7 @@ export function addCollectionRoutes({ service, add, json }: RouteParts): void {
       tag: 'Collections',
       summary: 'Create a collection',
       description: 'Placement and residency are fixed by this. Until every region knows the policy the collection takes no items.',
-      answers: { 200: { ...collection, description: 'It was there, with this policy.' }, 201: collection, 202: { ...collection, description: 'Written; some region does not know it yet.' } },
+      answers: { 200: { ...created, description: 'It was there, with this policy.' }, 201: created, 202: { ...created, description: 'Written; some region does not know it yet.' } },
       problems: ['collection-exists', 'key-invalid', ...BODY_PROBLEMS, ...WRITE_PROBLEMS],
       body: { schema: schemas.policySpec, required: false },
     },

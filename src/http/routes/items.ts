@@ -7,6 +7,7 @@ import type { Reply } from '../reply.ts';
 import { ConflictRoutes } from '../conflicts.ts';
 import { ItemRoutes, namedItem, type NamedItem } from '../items.ts';
 import type { Guard, RouteDocument } from '../router.ts';
+import { VALUE_FIELDS, WRITTEN_FIELDS } from '../answer-fields.ts';
 import * as schemas from '../schemas.ts';
 import { BODY_PROBLEMS, BYTES, KEYS_QUERY, PLACED_PROBLEMS, WRITE_PROBLEMS, type RouteParts } from './parts.ts';
 
@@ -16,40 +17,42 @@ const WRITE: Guard = { scope: 'write', reach: 'item' };
 const text = (description: string): z.ZodType => z.string().optional().openapi({ description });
 
 const CONDITIONS = {
-  'if-match': text('`*`, or tags: only when the item has one of them.'),
-  'if-none-match': text('`*`, or tags: only when it has none of them.'),
-  consistency: text('A requirement: `eventual`.'),
-  prefer: text('`return=minimal|representation`, `siblings=winner|all`, `wait=5`.'),
-  forward: text('`never`: answer 421 rather than ask another region.'),
+  'If-Match': text('`*`, or tags: only when the item has one of them.'),
+  'If-None-Match': text('`*`, or tags: only when it has none of them.'),
+  Consistency: text('A requirement: `eventual`.'),
+  Prefer: text('`return=minimal|representation`, `siblings=winner|all`, `wait=5`.'),
+  Forward: text('`never`: answer 421 rather than ask another region.'),
 };
 
-const READ_FIELDS = z.object({ ...CONDITIONS, accept: text('Of siblings: `application/json` or `multipart/mixed`.'), 'want-content-digest': text('`sha-256=1`: the answer brings a Content-Digest.') });
+const READ_FIELDS = z.object({ ...CONDITIONS, 'Want-Content-Digest': text('`sha-256=1`: the answer brings a Content-Digest.') });
 
 const WRITE_FIELDS = z.object({
   ...CONDITIONS,
-  'causal-context': text('As an answer about this item gave it: what it covers is superseded.'),
-  'idempotency-key': text('Operation id; a UUIDv7 is best. A retry in any region is the same write.'),
-  'replicate-to': text('A requirement: wait until so many other regions (`1`), or these (`("us-east-1")`), hold the write.'),
+  'Causal-Context': text('As an answer about this item gave it: what it covers is superseded.'),
+  'Idempotency-Key': text('Operation id; a UUIDv7 is best. A retry in any region is the same write.'),
+  'Replicate-To': text('A requirement: wait until so many other regions (`1`), or these (`("us-east-1")`), hold the write.'),
 });
 
-const PUT_FIELDS = WRITE_FIELDS.extend({ 'item-ttl': text('Seconds until the item expires.'), 'content-digest': text('`sha-256=:…:`, checked.') });
+const PUT_FIELDS = WRITE_FIELDS.extend({ 'Item-TTL': text('Seconds until the item expires.'), 'Content-Digest': text('`sha-256=:…:`, checked.') });
 
 const ITEM_QUERY = z.object({ pk: z.string(), sk: z.string().optional(), keys: KEYS_QUERY });
 
 /** Kept as it is written, like every other value. */
 const JSON_VALUE = z.any().openapi({ example: { milk: 2 } });
 
-const FOUND = {
-  200: { description: 'The value, with its content type and bytes; of siblings the winner or the list, where Prefer asks for it.', schema: BYTES, contentType: 'application/octet-stream' },
-  300: { description: 'Siblings: resolve by PUT with this Causal-Context.', schema: schemas.siblingsAnswer },
-  304: { description: 'Not modified.' },
+const FOUND: RouteDocument['answers'] = {
+  200: { description: 'The value, with its content type and bytes; of siblings the winner or the list, where Prefer asks for it.', schema: BYTES.openapi({ example: 'hello' }), contentType: '*/*', fields: VALUE_FIELDS },
+  300: { description: 'Siblings: resolve by PUT with this Causal-Context. As JSON, or as multipart/mixed where Accept prefers that.', schema: schemas.siblingsAnswer, fields: VALUE_FIELDS },
+  304: { description: 'Not modified.', fields: VALUE_FIELDS },
 };
 
-const WRITTEN = {
-  200: { description: 'Stored; the value comes back (Prefer: return=representation).', schema: BYTES, contentType: 'application/octet-stream' },
-  201: { description: 'Stored; there was nothing before. Location names the item.' },
-  202: { description: 'Stored here; not yet in as many regions as Replicate-To asked. Replicated-To says where.' },
-  204: { description: 'Stored. Write-Outcome says what became of it.' },
+const DONE = { 202: { description: 'Stored here; not yet in as many regions as Replicate-To asked. Replicated-To says where.', fields: WRITTEN_FIELDS } };
+
+const WRITTEN: RouteDocument['answers'] = {
+  ...DONE,
+  200: { description: 'Stored; the value comes back (Prefer: return=representation).', schema: BYTES, contentType: '*/*', fields: [...WRITTEN_FIELDS, 'Content-Digest'] },
+  201: { description: 'Stored; there was nothing before. Location names the item.', fields: [...WRITTEN_FIELDS, 'Content-Digest', 'Location'] },
+  204: { description: 'Stored. Write-Outcome says what became of it.', fields: WRITTEN_FIELDS },
 };
 
 const READ_PROBLEMS: readonly ErrorCode[] = [...PLACED_PROBLEMS, 'not-found', 'precondition-failed', 'not-acceptable'];
@@ -58,9 +61,9 @@ const PUT_PROBLEMS: readonly ErrorCode[] = [...CHANGE_PROBLEMS, ...BODY_PROBLEMS
 
 /** The ways to name an item, each with what distinguishes the names of its operations. */
 const PATHS = [
-  ['', 'ByQuery', ITEM_QUERY],
   ['/{pk}', '', undefined],
   ['/{pk}/{sk}', 'WithSk', undefined],
+  ['', 'ByQuery', ITEM_QUERY],
 ] as const;
 
 export function addItemRoutes({ service, add, json, where }: RouteParts): void {
@@ -74,7 +77,7 @@ export function addItemRoutes({ service, add, json, where }: RouteParts): void {
 
   for (const [end, suffix, query] of PATHS) {
     const path = `/v1/c/{collection}/items${end}`;
-    const named = (operation: string, fields: RouteDocument['headers']): Pick<RouteDocument, 'id' | 'tag' | 'headers' | 'query'> => ({ id: operation + suffix, tag: 'Items', ...(fields === undefined ? {} : { headers: fields }), ...(query === undefined ? {} : { query }) });
+    const named = (operation: string, fields: RouteDocument['headers']): Pick<RouteDocument, 'id' | 'tag' | 'headers' | 'query' | 'problemFields'> => ({ id: operation + suffix, tag: 'Items', problemFields: ['ETag', 'Causal-Context'], ...(fields === undefined ? {} : { headers: fields }), ...(query === undefined ? {} : { query }) });
     add({
       method: 'get',
       path,
@@ -95,7 +98,7 @@ export function addItemRoutes({ service, add, json, where }: RouteParts): void {
       path,
       guard: WRITE,
       replicates: true,
-      document: { ...named('patchItem', PUT_FIELDS), summary: 'Merge-patch a JSON item (lww)', answers: WRITTEN, problems: [...PUT_PROBLEMS, 'not-found'], body: { schema: z.any(), contentType: 'application/merge-patch+json' } },
+      document: { ...named('patchItem', PUT_FIELDS), summary: 'Merge-patch a JSON item (lww)', answers: WRITTEN, problems: [...PUT_PROBLEMS, 'not-found'], body: { schema: z.any().openapi({ example: { milk: null, bread: 1 } }), contentType: 'application/merge-patch+json' } },
       handle: ofItem((call, item) => items.patch(call, item)),
     });
     add({
@@ -103,7 +106,7 @@ export function addItemRoutes({ service, add, json, where }: RouteParts): void {
       path,
       guard: WRITE,
       replicates: true,
-      document: { ...named('deleteItem', WRITE_FIELDS), summary: 'Delete an item', answers: { 202: WRITTEN[202], 204: { description: 'Deleted.' } }, problems: [...CHANGE_PROBLEMS, 'not-found'] },
+      document: { ...named('deleteItem', WRITE_FIELDS), summary: 'Delete an item', answers: { ...DONE, 204: { description: 'Deleted.', fields: WRITTEN_FIELDS } }, problems: [...CHANGE_PROBLEMS, 'not-found'] },
       handle: ofItem((call, item) => items.remove(call, item)),
     });
     add({

@@ -57,7 +57,7 @@ export function addListRoutes({ service, add, json, where }: RouteParts, fetch: 
     method: 'get',
     path: '/v1/c/{collection}/dump',
     guard: { scope: 'admin', reach: 'records' },
-    document: { id: 'dump', tag: 'Lists', summary: 'Every record of this region, one line each', answers: { 200: { description: 'Lines in physical order; the cursor is in Next-Cursor.', schema: z.string(), contentType: 'text/plain; charset=utf-8' } }, problems: ['collection-not-found', 'key-invalid'], query: z.object(PAGE_QUERY) },
+    document: { id: 'dump', tag: 'Lists', summary: 'Every record of this region, one line each', answers: { 200: { description: 'Lines in physical order; the cursor is in Next-Cursor.', schema: z.string(), contentType: 'text/plain; charset=utf-8', fields: ['Next-Cursor'] } }, problems: ['collection-not-found', 'key-invalid'], query: z.object(PAGE_QUERY) },
     handle: (call) => lists.dump(call),
   });
   add({
@@ -71,7 +71,7 @@ export function addListRoutes({ service, add, json, where }: RouteParts, fetch: 
       description: 'Each as its own route would do it, with a status of its own; no atomicity between them. An Idempotency-Key makes one for each.',
       answers: { 200: { description: 'A result per operation.', schema: schemas.batchAnswer } },
       problems: ['collection-not-found', 'collection-pending', 'key-invalid', ...BODY_PROBLEMS],
-      headers: z.object({ 'idempotency-key': z.string().optional(), consistency: z.string().optional(), forward: z.string().optional() }),
+      headers: z.object({ 'Idempotency-Key': z.string().optional(), Consistency: z.string().optional(), Forward: z.string().optional() }),
       body: { schema: schemas.batchRequest },
     },
     handle: async (call) => {

@@ -58,7 +58,7 @@ export function addReconciliationRoutes({ service, add, json }: RouteParts): voi
     method: 'post',
     path: '/v1/reconcile',
     guard: ADMIN,
-    document: { id: 'reconcile', tag, summary: 'Prove that the copies agree, or make them', answers: { 202: { description: 'Begun. Location is where its result will be.', schema: schemas.reconcileAnswer } }, problems: ['collection-not-found', ...BODY_PROBLEMS], body: { schema: schemas.reconcileRequest, required: false } },
+    document: { id: 'reconcile', tag, summary: 'Prove that the copies agree, or make them', answers: { 202: { description: 'Begun. Location is where its result will be.', schema: schemas.reconcileAnswer, fields: ['Location'] } }, problems: ['collection-not-found', ...BODY_PROBLEMS], body: { schema: schemas.reconcileRequest, required: false } },
     handle: async (call) => json(call, admin.reconcile(await call.json(schemas.reconcileRequest))),
   });
   add({
@@ -91,7 +91,7 @@ export function addKeyRoutes({ service, add, json }: RouteParts): void {
     method: 'post',
     path: '/v1/keys',
     guard: ADMIN,
-    document: { id: 'createKey', tag, summary: 'Make a bearer key; its secret is shown once', answers: { 201: { description: 'The key.', schema: schemas.keyAnswer } }, problems: [...BODY_PROBLEMS, ...WRITE_PROBLEMS], body: { schema: schemas.keyRequest } },
+    document: { id: 'createKey', tag, summary: 'Make a bearer key; its secret is shown once', answers: { 201: { description: 'The key.', schema: schemas.keyAnswer, fields: ['Location'] } }, problems: [...BODY_PROBLEMS, ...WRITE_PROBLEMS], body: { schema: schemas.keyRequest } },
     handle: async (call) => json(call, await admin.createKey(await call.json(schemas.keyRequest))),
   });
   add({

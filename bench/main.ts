@@ -5,12 +5,13 @@
 //   --only P1,P2   these rows
 //   --json FILE    writes {"P1":{"value","yardstick","floor","goal","met"},…}
 //
-// Ends with 1 when a floor is missed. The machine is shared: a row that misses its floor is measured again, at most twice,
-// and the output says so.
+// Ends with 1 when a floor is missed. A row that misses its floor is measured again, at most twice, and the output says
+// so; and how much of the processors others took, where that was more than a little.
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { heading, judgeRow, missed, printed, written, type Row } from './lib/results.ts';
+import { Neighbours } from './lib/processes.ts';
+import { heading, isDisturbed, judgeRow, missed, printed, written, type Row } from './lib/results.ts';
 import { FULL, QUICK, type Scenario } from './lib/scenario.ts';
 import { alone } from './rows/alone.ts';
 import { comparing } from './rows/comparing.ts';
@@ -52,13 +53,19 @@ if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(Obje
 const failed = [...rows.values()].filter(missed);
 const again = [...rows.values()].filter(({ attempts }) => attempts > 1);
 console.log(`\n${[...rows.values()].filter((row) => judgeRow(row) === 'goal').length} of ${rows.size} rows reach their goal${failed.length === 0 ? ', none misses its floor' : `; below the floor: ${failed.map(({ id }) => id).join(', ')}`}.${again.length === 0 ? '' : ` Measured again: ${again.map(({ id, attempts }) => `${id} (${attempts} times)`).join(', ')}.`} ${((performance.now() - startedMs) / 1_000).toFixed(0)} s.`);
-process.exitCode = failed.length === 0 ? 0 : 1;
+// A small run is a gate, and a gate must not close by chance: there a floor missed while others used the machine is said,
+// and does not count. A run in full size is evidence, and counts as it is.
+const counted = failed.filter((row) => !(size.quick && isDisturbed(row)));
+if (counted.length < failed.length) console.log(`Not counted, because others used the machine: ${failed.filter((row) => !counted.includes(row)).map(({ id }) => id).join(', ')}.`);
+process.exitCode = counted.length === 0 ? 0 : 1;
 
 async function measure(scenario: Scenario): Promise<void> {
   let asked = new Set(scenario.rows.filter((id) => wanted.has(id)));
   for (let attempt = 1; asked.size > 0 && attempt <= ATTEMPTS_MAX; attempt++) {
+    const neighbours = new Neighbours();
     const figures = await scenario.measure(size, asked);
-    for (const id of asked) rows.set(id, { id, title: TITLES[id] as string, figures: figures[id] ?? [], attempts: attempt });
+    const share = neighbours.share();
+    for (const id of asked) rows.set(id, { id, title: TITLES[id] as string, figures: figures[id] ?? [], attempts: attempt, neighbours: share });
     const low = [...asked].filter((id) => missed(rows.get(id) as Row));
     for (const id of asked) if (!low.includes(id) || attempt === ATTEMPTS_MAX) console.log(printed(rows.get(id) as Row));
     if (low.length > 0 && attempt < ATTEMPTS_MAX) console.log(`      measured again: ${low.join(', ')} (${low.map((id) => (rows.get(id) as Row).figures.map(({ value }) => value.toPrecision(3)).join(' / ')).join('; ')})`);

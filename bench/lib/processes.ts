@@ -38,9 +38,17 @@ export class Generator {
     return this.run({ type: 'lag', ...job });
   }
 
-  end(): void {
-    if (this.#process.connected) this.#process.disconnect();
+  end(): Promise<void> {
+    return endOf(this.#process);
   }
+}
+
+function endOf(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    if (child.connected) child.disconnect();
+  });
 }
 
 export class Yardstick {
@@ -62,9 +70,32 @@ export class Yardstick {
     return new Yardstick(`http://127.0.0.1:${port}`, child);
   }
 
-  end(): void {
-    if (this.#process.connected) this.#process.disconnect();
+  end(): Promise<void> {
+    return endOf(this.#process);
   }
+}
+
+/**
+ * How much of this machine's processors others took meanwhile, from 0 to 1: what was used of them, less what this process
+ * and those that it has started, and seen the end of, have used. A benchmark on a busy machine measures its neighbours.
+ */
+export class Neighbours {
+  readonly #from = usage();
+
+  share(): number | undefined {
+    const [from, to] = [this.#from, usage()];
+    if (from === undefined || to === undefined || to.all === from.all) return undefined;
+    return Math.max(0, (to.used - from.used - (to.ours - from.ours)) / (to.all - from.all));
+  }
+}
+
+function usage(): { readonly all: number; readonly used: number; readonly ours: number } | undefined {
+  const line = readProc('/proc/stat')?.split('\n')[0]?.trim().split(/\s+/).slice(1, 9).map(Number);
+  const own = readProc('/proc/self/stat')?.replace(/^.*\) /, '').split(' ');
+  if (line === undefined || own === undefined) return undefined;
+  const all = line.reduce((sum, ticks) => sum + ticks, 0);
+  const [idle = 0, waiting = 0] = line.slice(3, 5);
+  return { all, used: all - idle - waiting, ours: [11, 12, 13, 14].reduce((sum, at) => sum + Number(own[at]), 0) };
 }
 
 const TICKS_PER_SECOND = 100;

@@ -19,6 +19,8 @@ export interface Row {
   readonly figures: readonly Figure[];
   /** How often it was measured before it was as this says. */
   readonly attempts: number;
+  /** How much of the processors others took meanwhile, where the system tells. */
+  readonly neighbours: number | undefined;
 }
 
 const reaches = ({ value, better }: Figure, line: number | undefined): boolean => line !== undefined && (better === 'higher' ? value >= line : value <= line);
@@ -35,6 +37,11 @@ const RANK: readonly Met[] = ['none', 'floor', 'goal', 'measured'];
 /** As its worst figure. */
 export const judgeRow = ({ figures }: Pick<Row, 'figures'>): Met => figures.map(judge).reduce<Met>((worst, met) => (RANK.indexOf(met) < RANK.indexOf(worst) ? met : worst), 'measured');
 
+/** Above this the figures tell more of the neighbours than of us. */
+const NEIGHBOURS_MAX = 0.15;
+
+export const isDisturbed = ({ neighbours }: Pick<Row, 'neighbours'>): boolean => (neighbours ?? 0) > NEIGHBOURS_MAX;
+
 export const missed = (row: Pick<Row, 'figures'>): boolean => judgeRow(row) === 'none';
 
 const number = (value: number | undefined): string => (value === undefined ? '-' : Number.isNaN(value) ? '?' : Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3))));
@@ -46,7 +53,8 @@ const line = (cells: readonly string[]): string => cells.map((cell, at) => cell.
 export const heading = (): string => line(['', 'what', 'value', 'yardstick, in the same run', 'floor', 'goal', 'met']);
 
 export function printed(row: Row): string {
-  const again = row.attempts > 1 ? ` (measured ${row.attempts} times)` : '';
+  const remarks = [...(row.attempts > 1 ? [`measured ${row.attempts} times`] : []), ...(isDisturbed(row) ? [`others took ${Math.round((row.neighbours ?? 0) * 100)} % of the processors`] : [])];
+  const again = remarks.length === 0 ? '' : ` (${remarks.join('; ')})`;
   return row.figures
     .map((figure, at) => line([at === 0 ? row.id : '', at === 0 && row.figures.length === 1 ? row.title : `${at === 0 ? `${row.title}: ` : '  '}${figure.name}`, `${number(figure.value)} ${figure.unit}`.trim(), figure.yardstick ?? '-', number(figure.floor), number(figure.goal), judge(figure) + (at === 0 ? again : '')]))
     .join('\n');

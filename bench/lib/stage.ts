@@ -84,7 +84,7 @@ export class Stage {
 
   /** Stops the processes and leaves the data. */
   async stop(): Promise<void> {
-    this.generator.end();
+    await this.generator.end();
     for (const child of this.#restarted.values()) {
       if (child.pid === undefined || child.exitCode !== null) continue;
       child.kill('SIGTERM');

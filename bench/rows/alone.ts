@@ -35,7 +35,7 @@ export const alone: Scenario = {
       for (let at = 0; at < size.rounds; at++) rounds.push(await round(stage, yardstick, size, wanted));
       return { P1: [getFigure(rounds)], P2: [putFigure(rounds)], P3: [aloneFigure(rounds)] };
     } finally {
-      yardstick.end();
+      await yardstick.end();
       await stage.end();
     }
   },

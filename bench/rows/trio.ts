@@ -37,7 +37,7 @@ export const trio: Scenario = {
       if (wants('P15')) figures['P15'] = [await diskFigure(stage)];
       return figures;
     } finally {
-      yardstick.end();
+      await yardstick.end();
       await stage.end();
     }
   },

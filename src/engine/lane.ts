@@ -173,12 +173,18 @@ export class Lane {
   wake(): void {
     if (this.#stopped) return;
     if (this.#mustSpill()) void this.#spill();
-    else while (this.#isOpen() && this.#waiting.size > 0 && this.#inFlight < IN_FLIGHT_MAX) void this.#send(this.#takeMessage());
+    else while (this.#isOpen() && this.#maySend()) void this.#send(this.#takeMessage());
     void this.#forward();
   }
 
   #mustSpill(): boolean {
     return (!this.#isOpen() || this.#isOverfull()) && this.#parts.clock.monotonicMs() >= this.#hintAgainMs;
+  }
+
+  /** The first message goes at once; behind one that is in flight only full ones do, so that a busy lane sends few and large ones. */
+  #maySend(): boolean {
+    if (this.#waiting.size === 0 || this.#inFlight >= IN_FLIGHT_MAX) return false;
+    return this.#inFlight === 0 || this.#waitingBytes >= MESSAGE_BYTES_PACKED;
   }
 
   #isOverfull(): boolean {

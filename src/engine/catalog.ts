@@ -2,7 +2,7 @@
 // each partition. Policies are items of a replicated system collection; the catalog is their mirror in memory, kept up to
 // date by the change log, so that looking one up costs nothing.
 
-import { toHex, utf8, utf8Text } from '../core/bytes.ts';
+import { equalBytes, utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError, invariant } from '../core/errors.ts';
 import { isSystemCollection, itemKey, partitionOf, pkPrefix, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
 import { ITEM_BYTES_MAX, PARTITIONS } from '../core/limits.ts';
@@ -155,7 +155,7 @@ export class Catalog {
   }
 
   isRightKey(key: ItemKey): boolean {
-    return toHex(itemKey(key.group, key, this.#hash).encoded) === toHex(key.encoded);
+    return equalBytes(itemKey(key.group, key, this.#hash).encoded, key.encoded);
   }
 
   /** Key and value together may have this many bytes. */

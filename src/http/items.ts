@@ -192,7 +192,7 @@ export class ItemRoutes {
     const prefer = parsePrefer(call.field('prefer'));
     const target = this.#target(parseReplicateTo(call.field('replicate-to')), key);
     const result = await this.#service.region.coordinator.write(key, write, { requireContext: collection.policy.requireContext === true });
-    const replicated = await this.#replicate(key, result, target, prefer);
+    const replicated = target === undefined ? NOWHERE : await this.#replicate(key, result, target, prefer);
     return this.#answerWrite(call, { collection, key }, write, result, { prefer, target, replicated });
   }
 
@@ -208,9 +208,9 @@ export class ItemRoutes {
     return target;
   }
 
-  async #replicate(key: ItemKey, result: WriteResult, target: ReplicationTarget | undefined, prefer: Preferences): Promise<readonly RegionId[]> {
+  async #replicate(key: ItemKey, result: WriteResult, target: ReplicationTarget, prefer: Preferences): Promise<readonly RegionId[]> {
     const isWritten = result.decision.type === 'commit' || result.decision.type === 'duplicate';
-    if (target === undefined || !isWritten || result.state === undefined) return [];
+    if (!isWritten || result.state === undefined) return [];
     const timeoutMs = Math.min(REQUEST_DEADLINE_MS, (prefer.waitSeconds ?? REQUEST_DEADLINE_MS / 1_000) * 1_000);
     return this.#service.region.coordinator.replicate(key, result.state, target, timeoutMs);
   }
@@ -228,13 +228,12 @@ export class ItemRoutes {
     const wanted = more.target === undefined ? 0 : more.target.type === 'count' ? more.target.count : more.target.regions.length;
     if (more.replicated.length < wanted) return new Reply(202, { ...headers, ...applied(more, undefined) }, null);
     const created = decision.type === 'commit' && write.value !== undefined && result.created;
-    const path = created ? { location: locationOf(item) } : {};
+    if (created) headers['location'] = locationOf(item);
     if (more.prefer.return === 'representation' && write.value !== undefined && decision.type === 'commit' && decision.outcome === 'stored') {
-      const fields = { ...headers, ...path, ...applied(more, 'return=representation'), 'content-type': write.value.contentType };
+      const fields = { ...headers, ...applied(more, 'return=representation'), 'content-type': write.value.contentType };
       return this.#withDigest(call, created ? 201 : 200, write.value.bytes, fields);
     }
-    const fields = { ...headers, ...path, ...applied(more, more.prefer.return === 'minimal' ? 'return=minimal' : undefined) };
-    return new Reply(created ? 201 : 204, fields, null);
+    return new Reply(created ? 201 : 204, Object.assign(headers, applied(more, more.prefer.return === 'minimal' ? 'return=minimal' : undefined)), null);
   }
 
   #writeFields(key: ItemKey, write: Write, { decision, state }: WriteResult, more: { readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] }): Record<string, string> {
@@ -244,13 +243,12 @@ export class ItemRoutes {
     const mayTellContext = state !== undefined && decision.type !== 'superseded' && values.length <= 1;
     const tag = this.#tagAfter(write, decision, state, nowMs);
     const [only] = values;
-    return {
-      'write-outcome': decision.type === 'commit' ? decision.outcome : decision.type,
-      ...(tag === undefined ? {} : { etag: quoted(tag) }),
-      ...(mayTellContext ? { 'causal-context': this.#service.tokens.mint(key, state.context) } : {}),
-      ...(write.value?.expiresMs === undefined || only === undefined ? {} : { sunset: new Date(write.value.expiresMs).toUTCString() }),
-      ...(more.target === undefined ? {} : { 'replicated-to': `(${more.replicated.map((region) => `"${region}"`).join(' ')})` }),
-    };
+    const fields: Record<string, string> = { 'write-outcome': decision.type === 'commit' ? decision.outcome : decision.type };
+    if (tag !== undefined) fields['etag'] = quoted(tag);
+    if (mayTellContext) fields['causal-context'] = this.#service.tokens.mint(key, state.context);
+    if (write.value?.expiresMs !== undefined && only !== undefined) fields['sunset'] = new Date(write.value.expiresMs).toUTCString();
+    if (more.target !== undefined) fields['replicated-to'] = `(${more.replicated.map((region) => `"${region}"`).join(' ')})`;
+    return fields;
   }
 
   #tagAfter(write: Write, decision: WriteResult['decision'], state: State | undefined, nowMs: number): string | undefined {
@@ -328,6 +326,8 @@ interface Patch extends Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
 /** For an operation that is known here: it is answered as that before any condition, and this condition never holds. */
 const NEVER_WRITTEN: Write = { value: { bytes: EMPTY, contentType: 'application/json', hash: EMPTY }, ifMatch: [] };
 
+const NOWHERE: readonly RegionId[] = [];
+const NOTHING_APPLIED: Record<string, string> = {};
 const UNCONDITIONAL: Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> = {};
 
 const PATCH_ATTEMPTS_MAX = 16;
@@ -352,6 +352,7 @@ export function locationOf({ collection, key }: NamedItem): string {
 
 /** `Preference-Applied`: what was done, not what was asked. */
 function applied({ prefer, target }: { readonly prefer: Preferences; readonly target: ReplicationTarget | undefined }, returned: string | undefined): Record<string, string> {
+  if (returned === undefined && target === undefined) return NOTHING_APPLIED;
   const done = [...(returned === undefined ? [] : [returned]), ...(target === undefined || prefer.waitSeconds === undefined ? [] : [`wait=${prefer.waitSeconds}`])];
   return done.length === 0 ? {} : { 'preference-applied': done.join(', ') };
 }

@@ -3,10 +3,11 @@
 
 export class Reply {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Its own: a door adds what it knows. */
+  readonly headers: Record<string, string>;
   readonly body: Uint8Array | string | null;
 
-  constructor(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array | string | null) {
+  constructor(status: number, headers: Record<string, string>, body: Uint8Array | string | null) {
     this.status = status;
     this.headers = headers;
     this.body = body;

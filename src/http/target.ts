@@ -56,6 +56,7 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A piece that must be UTF-8 text. */
 export function percentDecodeText(text: string): string {
+  if (PLAIN.test(text)) return text;
   try {
     return strict.decode(percentDecode(text));
   } catch (error) {
@@ -63,9 +64,13 @@ export function percentDecodeText(text: string): string {
   }
 }
 
+/** Stands for itself, and begins with nothing that makes it a dot segment. */
+const PLAIN = /^[A-Za-z0-9_~-][A-Za-z0-9_.~-]*$/;
+
 /** One path segment as key bytes: UTF-8, not empty, nothing that a proxy would normalise. */
 export function keyFromSegment(segment: string): Uint8Array {
   if (segment === '') throw invalid(`An empty path segment is no key. ${HINT}`);
+  if (PLAIN.test(segment)) return utf8(segment);
   const text = percentDecodeText(segment);
   if (text === '.' || text === '..') throw invalid(`The key ${text} cannot travel in a path. ${HINT}`);
   return segment.includes('%') ? utf8(text) : asciiBytes(segment);

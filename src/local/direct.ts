@@ -118,8 +118,9 @@ function writeAll(): void {
   const answers = waiting;
   waiting = [];
   for (const [outgoing, { status, headers, body }] of answers) {
+    const fields: Record<string, string | number> = headers;
     // Without the length Node would frame the body in chunks.
-    const fields = body === null ? headers : { ...headers, 'content-length': typeof body === 'string' ? Buffer.byteLength(body) : body.length };
+    if (body !== null) fields['content-length'] = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     outgoing.writeHead(status, fields);
     outgoing.end(body ?? undefined);
   }

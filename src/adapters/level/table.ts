@@ -99,7 +99,8 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   async get(key: ItemKey): Promise<Record | undefined> {
-    await this.#store.ready();
+    const opening = this.#store.ready();
+    if (opening !== undefined) await opening;
     return this.#read(key.encoded);
   }
 
@@ -114,7 +115,8 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
-    await this.#store.ready();
+    const opening = this.#store.ready();
+    if (opening !== undefined) await opening;
     const name = nameOf(key.encoded);
     const pending = this.#pending.get(name);
     const current = pending?.record ?? this.#read(key.encoded, name);

@@ -6,7 +6,7 @@ import type { ClockStatus } from '../core/clock/clock-guard.ts';
 import { ArchipelError, type ErrorCode } from '../core/errors.ts';
 import { judgeTopology, type TopologyVerdict, type TopologyVersion } from '../core/placement/topology.ts';
 import { FORMAT_VERSION, NewerFormatError } from '../core/version/codec.ts';
-import type { ActorId, RegionId } from '../core/version/dot.ts';
+import { isRegionId, parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 
 export interface Envelope {
   readonly from: RegionId;
@@ -31,10 +31,20 @@ export function unseal(bytes: Uint8Array): { readonly envelope: Envelope; readon
     const reader = new ByteReader(bytes, 1);
     const header = utf8Text(reader.block());
     if (version !== FORMAT_VERSION || header === undefined) throw new RangeError('Not a message.');
-    return { envelope: JSON.parse(header) as Envelope, body: reader.bytes(reader.left) };
+    return { envelope: asEnvelope(JSON.parse(header)), body: reader.bytes(reader.left) };
   } catch (error) {
     throw new ArchipelError('bad-request', 'Not a message between regions.', {}, error);
   }
+}
+
+const CLOCKS: readonly string[] = ['safe', 'starting', 'unsafe'] satisfies ClockStatus[];
+
+/** Before anything of it is believed: a clock that is no number, or a topology without a number, compares with nothing. */
+function asEnvelope(header: unknown): Envelope {
+  const { from, actor, wallMs, clock, topology } = header as Envelope;
+  const isWhole = isRegionId(from) && parseActor(actor) !== undefined && Number.isFinite(wallMs) && CLOCKS.includes(clock);
+  if (!isWhole || !Number.isInteger(topology.term) || !Number.isInteger(topology.epoch) || typeof topology.identity !== 'string') throw new RangeError('Not an envelope.');
+  return header as Envelope;
 }
 
 export const verdictOn = (envelope: Envelope, mine: TopologyVersion): TopologyVerdict => judgeTopology(mine, envelope.topology);

@@ -166,7 +166,8 @@ export class LevelDisk implements Disk {
 
   async open({ peers, clock, random, log }: OpenOptions): Promise<OpenDisk> {
     mkdirSync(this.database, { recursive: true });
-    const store = await LevelStore.open({ folder: this.database, durability: 'sync', clock, log });
+    // Nothing here depends on the disk's own caches: a sync would only take its time.
+    const store = await LevelStore.open({ folder: this.database, durability: 'relaxed', clock, log });
     this.store = store;
     const table = await LevelTable.open(store, digestHash);
     const identity = await identify(this.folder, table, random, 'sync');

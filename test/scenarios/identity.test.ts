@@ -194,6 +194,15 @@ describe('an older copy', () => {
     });
   }
 
+  it('restored, no peer in reach -> a new incarnation all the same: the marker of the folder is not the one it wrote', async () => {
+    const { regions, eu, dots } = await older('restored');
+    regions.network.cut(EU, AP);
+    regions.network.cut(EU, US);
+    await eu.start();
+    const again = dotOf(await eu.put('demo', 'later0', 'again'));
+    expect(dots.map((dot) => dot.split('@')[0])).not.toContain(again.split('@')[0]);
+  });
+
   it('rolled back, no peer in reach at its start, and it writes -> found out when a peer is heard; nothing is lost', async () => {
     const { regions, eu } = await older('rolled back');
     regions.network.cut(EU, AP);

@@ -30,7 +30,7 @@ interface Opened {
 
 async function open(folder = mkdtempSync(join(tmpdir(), 'archipel-storage-'))): Promise<Opened> {
   const clock = new ManualClock();
-  const store = await LevelStore.open({ folder, durability: 'sync', clock, log: SILENT });
+  const store = await LevelStore.open({ folder, durability: 'relaxed', clock, log: SILENT });
   const table = await LevelTable.open(store, keyedHash);
   cleanUp.push(() => rmSync(folder, { recursive: true, force: true }), () => store.close());
   return { folder, clock, store, table };

@@ -124,7 +124,12 @@ describe('fewer replicas than regions', () => {
     const { regions, holders } = await few();
     const [first, second] = holders('k') as [RegionId, RegionId];
     const stranger = five.find((id) => id !== first && id !== second) as RegionId;
+    const asked = (): number[] => five.filter((id) => id !== first && id !== second).map((id) => regions.network.count(first, id, 'inbox'));
+    const before = asked();
     await regions.at(first).put('few', 'k', 'v');
+    await regions.advance(1_000);
+    expect(await regions.at(second).get('few', 'k')).toEqual(['v']);
+    expect(asked()).toEqual(before); // placement is asked before anything leaves
     const key = regions.at(first).key('few', 'k');
     const state = await regions.at(first).state('few', 'k');
     if (state === undefined) throw new Error('Just written.');

@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import type { Client } from '../../src/client/client.ts';
 import { connect } from '../../src/client/node.ts';
 import { SILENT } from '../../src/ports/log.ts';
+import { ArchipelError, isArchipelError } from '../../src/core/errors.ts';
 import { parseRegions } from '../../src/config/options.ts';
 import { startCluster } from '../../src/local/cluster.ts';
 
@@ -28,6 +29,15 @@ interface City {
 const WRITERS = 48;
 const COLLECTION = 'cities';
 
+/** A mistake of whoever calls gets one sentence; what is not expected keeps its stack. */
+function complain(error: unknown): never {
+  const { message, stack, code } = error as NodeJS.ErrnoException;
+  const isMistake = isArchipelError(error) || code?.startsWith('ERR_PARSE_ARGS_') === true;
+  process.stderr.write(`${isMistake ? message : stack}\n`);
+  process.exit(1);
+}
+process.on('uncaughtException', complain);
+
 const { values: flags } = parseArgs({ options: { url: { type: 'string' }, key: { type: 'string' }, limit: { type: 'string' }, json: { type: 'boolean', default: false } } });
 const say = (text: string): void => {
   if (!flags.json) process.stdout.write(`${text}\n`);
@@ -38,7 +48,7 @@ const cities = flags.limit === undefined ? all : spread(all, Number(flags.limit)
 
 /** Every n-th, so that a part has cities of all countries too. */
 function spread(items: readonly City[], limit: number): readonly City[] {
-  if (!(Number.isInteger(limit) && limit > 0)) throw new TypeError('--limit is a whole number of cities.');
+  if (!(Number.isInteger(limit) && limit > 0)) throw new ArchipelError('bad-request', '--limit is a whole number of cities.');
   return Array.from({ length: Math.min(limit, items.length) }, (_, i) => items[Math.floor((i * items.length) / Math.min(limit, items.length))] as City);
 }
 
@@ -174,6 +184,7 @@ async function ranges(client: Client): Promise<void> {
 const nameOf = (sk: string | undefined): string => (sk ?? '').replace(/ \d+$/, '');
 
 const cluster = await target();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void cluster.stop().finally(() => process.exit(130)));
 try {
   const client = connect({ url: cluster.url, key: cluster.key });
   await client.createCollection(COLLECTION, { conflict: 'lww' });

@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { newKey } from '../auth/keys.ts';
 import { nodeRandom, sha256 } from '../adapters/node/crypto.ts';
-import { HttpClient } from '../adapters/node/http-client.ts';
 import { regionEntry } from '../config/places.ts';
-import { toHex, utf8, utf8Text } from '../core/bytes.ts';
+import { toHex } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { Log } from '../ports/log.ts';
 import { clusterFilePath, type ClusterFile } from './cluster-file.ts';
-import { ensureFolder, programPath, readOrMake, readText, readTls, readTopology, writePrivate } from './files.ts';
+import { ensureFolder, programPath, readOrMake, readText, readTls, readTopology, topologyPath, writePrivate } from './files.ts';
+import { takeFirstSteps } from './first-steps.ts';
 import { assertFree } from './http-server.ts';
 
 export interface ClusterOptions {
@@ -118,14 +118,14 @@ class Cluster {
     const admin = readOrMake(join(data, 'admin.key'), () => newKey(nodeRandom, sha256, 'admin').key);
     this.#adminKey = noAuth ? undefined : admin.content;
     const topology = this.#topology();
-    writePrivate(join(data, 'topology.json'), `${JSON.stringify(topology, undefined, 2)}\n`);
+    writePrivate(topologyPath(data), `${JSON.stringify(topology, undefined, 2)}\n`);
     for (const [at, id] of regions.entries()) this.#children.push(this.#child(id, port + 1 + at, this.#regionArguments(id, at)));
     this.#children.push(this.#child('edge', port, this.#edgeArguments()));
     const interrupted = Promise.withResolvers<never>();
     const interrupt = (): void => interrupted.reject(new ArchipelError('internal', 'Stopped before the cluster was ready.'));
     signal?.addEventListener('abort', interrupt, { once: true });
     try {
-      await Promise.race([interrupted.promise, Promise.all(this.#children.map((child) => this.#launch(child))).then(() => this.#createDemo())]);
+      await Promise.race([interrupted.promise, Promise.all(this.#children.map((child) => this.#launch(child))).then(() => this.#takeFirstSteps())]);
     } catch (error) {
       await this.stop();
       throw error;
@@ -149,7 +149,7 @@ class Cluster {
   /** Data that was written by certain regions is not started with others: joining and leaving is an operation of its own. */
   #topology(): Topology {
     const { data, regions } = this.#options;
-    const path = join(data, 'topology.json');
+    const path = topologyPath(data);
     const stored = existsSync(path) ? readTopology(path) : undefined;
     const known = stored?.regions.map(({ id }) => id) ?? regions;
     if ([...known].sort().join() !== [...regions].sort().join()) {
@@ -170,7 +170,7 @@ class Cluster {
     return [
       'region',
       ...['--id', id, '--listen', `127.0.0.1:${port + 1 + at}`, '--data', join(data, id)],
-      ...['--topology', join(data, 'topology.json'), '--replicas', String(replicas), '--durability', durability],
+      ...['--topology', topologyPath(data), '--replicas', String(replicas), '--durability', durability],
       ...['--secret-file', join(data, 'secret'), '--reconcile-every', reconcileEvery],
       ...(noAuth ? ['--no-auth'] : ['--admin-key-file', join(data, 'admin.key')]),
       ...(verbose ? ['--verbose'] : []),
@@ -183,7 +183,7 @@ class Cluster {
   #edgeArguments(): string[] {
     const { port, regions, data, verbose } = this.#options;
     const urls = regions.flatMap((id, at) => ['--region', `${id}=${this.#url(port + 1 + at)}`]);
-    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', join(data, 'topology.json'), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
+    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', topologyPath(data), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
   }
 
   // Children ------------------------------------------------------------------------------------------------------------------
@@ -276,25 +276,10 @@ class Cluster {
     }
   }
 
-  /** The collection that the first steps use. A region whose clock or disk is bad refuses; that does not keep a cluster from starting. */
-  async #createDemo(): Promise<void> {
-    const ca = this.#options.tls === undefined ? undefined : readText(this.#options.tls.certFile);
-    const headers = { 'content-type': 'application/json', ...(this.#adminKey === undefined ? {} : { authorization: `Bearer ${this.#adminKey}` }) };
-    let refusal = '';
-    for (const { name, url } of this.#children.filter(({ name }) => name !== 'edge')) {
-      const client = new HttpClient(url, { ca });
-      try {
-        const answer = await client.send({ method: 'PUT', target: '/v1/c/demo', headers, body: utf8('{"conflict":"lww"}'), timeoutMs: 10_000 });
-        // Somebody may have made another `demo` since the first start.
-        if (answer.status < 300 || answer.status === 409) return;
-        refusal = `${name}: ${utf8Text(answer.body) ?? answer.status}`;
-      } catch (error) {
-        refusal = `${name}: ${String(error)}`;
-      } finally {
-        client.close();
-      }
-    }
-    this.#options.log.write('error', 'demo.not-created', { refusal });
+  #takeFirstSteps(): Promise<void> {
+    const { tls, log } = this.#options;
+    const regions = this.#children.filter(({ name }) => name !== 'edge');
+    return takeFirstSteps({ regions, adminKey: this.#adminKey, ca: tls === undefined ? undefined : readText(tls.certFile), log });
   }
 
   async stop(): Promise<void> {

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ArchipelError } from '../core/errors.ts';
 import { topologyFault, type Topology } from '../core/placement/topology.ts';
+import type { RegionId } from '../core/version/dot.ts';
 import { DOCS_FILES, type DocsFiles } from '../http/docs-page.ts';
 
 const PRIVATE = 0o600;
@@ -85,6 +86,14 @@ export function readTopology(path: string): Topology {
   const fault = topologyFault(topology);
   if (fault !== undefined) throw new ArchipelError('bad-request', `${path}: ${fault}`);
   return topology;
+}
+
+export const topologyPath = (data: string): string => join(data, 'topology.json');
+
+/** The regions of a cluster's data, where there is any. @throws as `readTopology` */
+export function regionsOf(data: string): RegionId[] | undefined {
+  const path = topologyPath(data);
+  return existsSync(path) ? readTopology(path).regions.map(({ id }) => id) : undefined;
 }
 
 const CONTENT_TYPES: Readonly<Record<string, string>> = { css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', png: 'image/png' };

@@ -101,7 +101,12 @@ it('npm start: a signal to npm alone, as supervisors send it, ends the cluster',
   if (left.length > 0) process.kill(-(npm.pid as number), 'SIGKILL');
   expect({ code, left }).toEqual({ code: 0, left: [] });
   expect(existsSync(join(data, 'cluster.json'))).toBe(false);
-}, 30 * SECONDS);
+
+  const again = start(['up', '--data', data, '--port', String(await freePorts(4)), '--no-auth', '--json']);
+  programs.push(again);
+  const second = JSON.parse(await until(() => again.out(), (out) => out.endsWith('\n'), 20 * SECONDS)) as ClusterFile;
+  expect(second.regions.map(({ id }) => id)).toEqual(regions.map(({ id }) => id)); // the data says which, not the default
+}, 60 * SECONDS);
 
 it('a parent that is killed takes its processes with it, also while they are starting', async () => {
   const data = join(folder, 'killed');

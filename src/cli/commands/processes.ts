@@ -11,7 +11,7 @@ import { ArchipelError } from '../../core/errors.ts';
 import type { Topology } from '../../core/placement/topology.ts';
 import { asRegionId, isRegionId, type RegionId } from '../../core/version/dot.ts';
 import type { ClusterFile } from '../../local/cluster-file.ts';
-import { readText, readTls, readTopology } from '../../local/files.ts';
+import { readText, readTls, readTopology, regionsOf } from '../../local/files.ts';
 import { shellWord, styleFor } from '../output.ts';
 import { DATA_DEFAULT } from '../session.ts';
 import type { Parent, Terminal } from '../terminal.ts';
@@ -38,7 +38,7 @@ function tlsOf(flags: TlsFlags): { readonly cert: string; readonly key: string }
 interface UpFlags extends TlsFlags {
   readonly data: string;
   readonly port: string;
-  readonly regions: string;
+  readonly regions?: string;
   readonly replicas?: string;
   readonly durability: string;
   readonly auth: boolean;
@@ -57,7 +57,7 @@ export function addUp(program: Command, terminal: Terminal): void {
     .description('start a whole cluster on this machine: a process per region, and the edge')
     .option('--data <dir>', 'where the regions keep their data', DATA_DEFAULT)
     .option('--port <n>', 'port of the edge; the regions take the ones after it', String(PORT_DEFAULT))
-    .option('--regions <n|ids>', 'how many regions, or their ids separated by commas', '3')
+    .option('--regions <n|ids>', 'how many regions, or their ids separated by commas (default: those of the data, or 3)')
     .option('--replicas <n>', 'regions that hold each partition of a new collection (default: all, up to 3)')
     .option('--durability <mode>', 'sync: on disk before a write is acknowledged; relaxed: handed to the system', 'sync')
     .option('--reconcile-every <time|off>', 'how often pairs of regions prove that they agree', '60s')
@@ -88,12 +88,13 @@ Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 could not start`)
 }
 
 async function up(flags: UpFlags, terminal: Terminal): Promise<void> {
-  const regions = parseRegions(flags.regions);
+  const data = resolve(flags.data);
+  const regions = flags.regions === undefined ? (regionsOf(data) ?? parseRegions('3')) : parseRegions(flags.regions);
   const replicas = flags.replicas === undefined ? Math.min(3, regions.length) : parseWhole('--replicas', flags.replicas, 1, regions.length);
   parseEvery(flags.reconcileEvery);
   if (flags.clockOffsetDir !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', '--clock-offset-dir is for tests: it needs --unsafe-testing.');
   const options = {
-    data: resolve(flags.data),
+    data,
     port: parseWhole('--port', flags.port, 1, 65_535 - REGIONS_MAX - 1),
     regions,
     replicas,

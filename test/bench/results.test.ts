@@ -1,0 +1,70 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { median, quantile } from '../../bench/lib/numbers.ts';
+import { judge, judgeRow, missed, printed, written, type Figure, type Row } from '../../bench/lib/results.ts';
+import { fieldOf, requestBytes, Wire, type Answered } from '../../bench/lib/wire.ts';
+
+const share: Figure = { name: 'share', value: 0.5, unit: 'x', yardstick: 'hono: 50,000/s', floor: 0.45, goal: 0.7, better: 'higher' };
+const lag: Figure = { name: 'p99', value: 4, unit: 'ms', floor: 60, goal: 5, better: 'lower' };
+const row = (...figures: readonly Figure[]): Row => ({ id: 'P1', title: 'GET', figures, attempts: 1, neighbours: undefined });
+
+describe('a row of the benchmark', () => {
+  it('is judged by its floor and its goal, whichever way is better', () => {
+    expect(judge(share)).toBe('floor');
+    expect(judge({ ...share, value: 0.7 })).toBe('goal');
+    expect(judge({ ...share, value: 0.449 })).toBe('none');
+    expect(judge(lag)).toBe('goal');
+    expect(judge({ ...lag, value: 61 })).toBe('none');
+    expect(judge({ ...lag, value: Number.NaN })).toBe('none');
+    expect(judge({ name: 'time', value: 1, unit: 'ms', better: 'lower' })).toBe('measured');
+  });
+
+  it('is as good as its worst figure', () => {
+    expect(judgeRow(row(lag, share))).toBe('floor');
+    expect(missed(row(lag, { ...share, value: 0.1 }))).toBe(true);
+  });
+
+  it('is written as numbers, or with a name for each figure', () => {
+    expect(written(row(share))).toEqual({ value: 0.5, yardstick: 'hono: 50,000/s', floor: 0.45, goal: 0.7, met: 'floor' });
+    expect(written(row(share, lag))).toMatchObject({ value: { share: 0.5, p99: 4 }, floor: { share: 0.45, p99: 60 }, met: 'floor' });
+    expect(written(row({ ...lag, value: Number.NaN }))).toMatchObject({ value: null, met: 'none' });
+  });
+
+  it('says when it was measured again, and when others used the machine', () => {
+    expect(printed({ ...row(share), attempts: 2, neighbours: 0.4 })).toContain('measured 2 times; others took 40 % of the processors');
+    expect(printed({ ...row(share), neighbours: 0.05 })).not.toContain('others');
+  });
+});
+
+describe('the figures behind it', () => {
+  it('are medians and quantiles', () => {
+    expect(median([3, 1, 2])).toBe(2);
+    expect(quantile([1, 2, 3, 4], 0.99)).toBe(4);
+    expect(quantile([], 0.5)).toBeNaN();
+  });
+});
+
+describe('the load generator', () => {
+  it('understands answers with a length, in chunks, and without a body, on one connection', async () => {
+    const server = createServer((request, response) => {
+      response.setHeader('etag', '"a"');
+      if (request.url === '/length') response.end('x'.repeat(100_000));
+      else if (request.url === '/chunks') response.writeHead(200).write('x'.repeat(50_000), () => response.end('y'));
+      else response.writeHead(204).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const wire = new Wire(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    for (const [target, status] of [['/length', 200], ['/chunks', 200], ['/nothing', 204], ['/length', 200]] as const) {
+      const answer = (await wire.ask(requestBytes('PUT', target, { 'content-type': 'text/plain' }, Buffer.from('v')))) as Answered;
+      expect(answer.status).toBe(status);
+      expect(fieldOf(answer.head, 'etag')).toBe('"a"');
+    }
+    wire.close();
+    server.closeAllConnections();
+    expect(await wire.ask(requestBytes('GET', '/', {})).catch(() => undefined)).toBeDefined();
+    wire.close();
+    await new Promise((resolve) => server.close(resolve));
+    expect(await wire.ask(requestBytes('GET', '/', {}))).toBeUndefined(); // nobody listens: told, not thrown
+  });
+});

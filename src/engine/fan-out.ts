@@ -19,6 +19,8 @@ const nameOf = ({ key, name }: LogEntry): string => name ?? keyText(key.encoded)
 
 interface Batch {
   readonly position: number;
+  /** One of its items is. */
+  readonly done: () => void;
   pending: number;
 }
 
@@ -114,7 +116,7 @@ export class FanOut {
     if (last === undefined) return;
     const newest = new Map<string, LogEntry>();
     if (this.#parts.lanes.size > 0) for (const entry of entries) if (entry.kind === 'local') newest.set(nameOf(entry), entry); // filter first, coalesce then
-    const batch: Batch = { position: last.position, pending: 1 };
+    const batch: Batch = { position: last.position, pending: 1, done: () => this.#done(batch) };
     this.#position = last.position;
     this.#batches.push(batch);
     for (const [name, entry] of newest) this.#offer(name, entry, batch);
@@ -124,10 +126,10 @@ export class FanOut {
 
   #offer(name: string, entry: LogEntry, batch: Batch): void {
     if (entry.image === undefined) return; // gone: reaped by proof, nothing to send
-    for (const lane of this.#lanesFor(entry.key)) {
+    const { key, image, position, committedMs } = entry;
+    for (const lane of this.#lanesFor(key)) {
       batch.pending++;
-      const { key, image, position, committedMs } = entry;
-      lane.offer({ key, name, state: image, position, committedMs, done: () => this.#done(batch) });
+      lane.offer({ key, name, state: image, position, committedMs, done: batch.done });
     }
   }
 

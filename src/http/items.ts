@@ -158,7 +158,7 @@ export class ItemRoutes {
     const bytes = await call.body(VALUE_BYTES_HARD_MAX);
     this.#checkDigest(call, bytes);
     const value = this.#service.value(bytes, contentType, item.collection, item.key, this.#service.expiryOf(ttl, item.collection));
-    return this.#write(call, item, { value, ...this.#conditions(call, item.key), ...this.#operation(call, () => `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`) });
+    return await this.#write(call, item, { value, ...this.#conditions(call, item.key), ...this.#operation(call, () => `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`) });
   }
 
   async remove(call: Call, item: NamedItem): Promise<Reply> {

@@ -58,11 +58,13 @@ export function createRegionApp(parts: RegionAppParts): RegionApp {
     return body === undefined ? new Response(null, { status, headers: fields }) : new Response(JSON.stringify(body), { status, headers: { ...fields, 'content-type': 'application/json' } });
   };
 
-  async function where<A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>): Promise<A | Response> {
-    if (holders.includes(region.id)) {
-      region.assertServing();
-      return here();
-    }
+  function where<A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>): Promise<A | Response> {
+    if (!holders.includes(region.id)) return elsewhere(call, holders);
+    region.assertServing();
+    return here();
+  }
+
+  async function elsewhere(call: Call, holders: readonly RegionId[]): Promise<Response> {
     const forward = call.field('forward')?.trim();
     if (forward !== undefined && forward !== 'never') throw new ArchipelError('bad-request', 'Forward is never, or absent.');
     if (call.isForwarded || forward === 'never') throw wrongRegion(call, holders);

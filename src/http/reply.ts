@@ -17,8 +17,7 @@ export class Reply {
 export const toResponse = (answer: Reply | Response): Response =>
   answer instanceof Reply ? new Response(answer.body as Uint8Array<ArrayBuffer> | string | null, { status: answer.status, headers: answer.headers }) : answer;
 
-export async function toReply(answer: Reply | Response): Promise<Reply> {
-  if (answer instanceof Reply) return answer;
+export async function toReply(answer: Response): Promise<Reply> {
   const bytes = answer.body === null ? null : new Uint8Array(await answer.arrayBuffer());
   return new Reply(answer.status, Object.fromEntries(answer.headers), bytes);
 }

@@ -13,7 +13,7 @@ import type { Log } from '../ports/log.ts';
 import { FIELD_COMPONENTS, fieldsObject, ON_EVERY_ANSWER, STATUS_FIELDS, type AnswerField } from './answer-fields.ts';
 import { askedOf, assertOriginForm, Call, rawPathOf, rawTargetOf, type Asked, type HttpContext, type HttpEnvironment } from './call.ts';
 import { PROBLEM_BASE, problemReply, statusOf, toArchipelError } from './problem.ts';
-import { toReply, toResponse, type Reply } from './reply.ts';
+import { Reply, toReply, toResponse } from './reply.ts';
 import { problem } from './schemas.ts';
 
 export type Method = 'get' | 'put' | 'patch' | 'post' | 'delete';
@@ -120,7 +120,7 @@ export class Router {
 
   /** For a door that knows the route. */
   run(route: Route, asked: Asked): Promise<Reply> {
-    return this.#run(route, asked).then(toReply);
+    return this.#run(route, asked).then((answer) => (answer instanceof Reply ? answer : toReply(answer)));
   }
 
   async #run(route: Route, asked: Asked): Promise<Response | Reply> {

@@ -116,8 +116,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
       await server.close();
       await region.stop();
       for (const client of clients.values()) client.close();
-      await noteCleanStop(table);
-      await table.close();
+      await noteCleanStop(table).finally(() => table.close());
     },
   };
 }

@@ -274,6 +274,7 @@ export interface ArchipelagoOptions {
 /** Real time, for disks that are real. */
 const DRIVE_MS_MAX = 8_000;
 const STEP_MS = 10;
+const ADVANCE_MS = 50;
 
 export class Archipelago {
   readonly clock = new ManualClock();
@@ -324,7 +325,7 @@ export class Archipelago {
   /** Lets time pass. Real disks get real time in between, or every wait of the engine would be over before a sync is. */
   async advance(ms: number): Promise<void> {
     if (this.#isInMemory) return this.clock.advance(ms);
-    for (let left = ms; left > 0; left -= STEP_MS) await this.#step(Math.min(left, STEP_MS));
+    for (let left = ms; left > 0; left -= ADVANCE_MS) await this.#step(Math.min(left, ADVANCE_MS));
   }
 
   async #step(ms: number): Promise<void> {

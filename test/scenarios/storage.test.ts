@@ -1,6 +1,6 @@
 // A region's LevelDB when the disk fails it: which writes were done, which were not, and what is known of them afterwards.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -268,5 +268,65 @@ describe('the database is being opened again', () => {
     ].map(codeOf));
     expect(found).toEqual(['done', 'done', 'done', 'done', 'done']);
     await settle();
+  });
+});
+
+describe('the end of a process', () => {
+  it('closed while writes are pending -> what was begun is finished, and there again; later writes are refused', async () => {
+    const { table, store, folder } = await open();
+    const some = (from: number): Promise<string>[] => Array.from({ length: 10 }, (_, at) => codeOf(put(table, key(`k${from + at}`), written(dot(A, from + at + 1), 'v'))));
+    const outcomes = some(0);
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve(); // that group is on its way to the disk, the next one fills
+    outcomes.push(...some(10));
+    for (let turn = 0; turn < 3; turn++) await Promise.resolve();
+    await store.close();
+    const late = codeOf(put(table, key('late'), written(dot(A, 99), 'late')));
+    const again = await open(folder);
+    for (const [at, outcome] of (await Promise.all(outcomes)).entries()) {
+      expect(outcome).toBe('done');
+      expect(texts((await again.table.get(key(`k${at}`)))?.state)).toEqual(['v']);
+    }
+    expect(await late).toBe('storage-unavailable');
+    expect(again.table.digests.items('demo')).toBe(20);
+  });
+
+  it('closed after a failed write -> the folder is free for the next process all the same', async () => {
+    const { store, table, folder } = await open();
+    await put(table, key('a'), written(dot(A, 1), 'a'));
+    failNextSync(store, { isWritten: false });
+    await codeOf(put(table, key('b'), written(dot(A, 2), 'b')));
+    await table.close();
+    const again = await open(folder);
+    expect(texts((await again.table.get(key('a')))?.state)).toEqual(['a']);
+  });
+
+  it('the tail of the log file is torn -> the last group is gone whole, what came before is whole', async () => {
+    const { table, store, folder } = await open();
+    for (let at = 1; at <= 5; at++) await put(table, key(`k${at}`), written(dot(A, at), 'v'));
+    await Promise.all([put(table, key('x'), written(dot(A, 10), 'x')), put(table, key('y'), written(dot(A, 11), 'y'))]);
+    await store.database.close();
+    const [log] = readdirSync(folder).filter((name) => name.endsWith('.log')).map((name) => join(folder, name));
+    truncateSync(log as string, statSync(log as string).size - 10);
+    const again = await open(folder);
+    expect([await again.table.get(key('x')), await again.table.get(key('y'))]).toEqual([undefined, undefined]);
+    for (let at = 1; at <= 5; at++) expect(texts((await again.table.get(key(`k${at}`)))?.state)).toEqual(['v']);
+    expect(again.table.digests.items('demo')).toBe(5);
+    expect(again.table.largestStamps().get(A)).toBe(5n);
+    expect(await keys(again.table)).toEqual(['k1', 'k2', 'k3', 'k4', 'k5']);
+    await put(again.table, key('x'), written(dot(A, 12), 'again'));
+    expect(await keys(again.table)).toEqual(['k1', 'k2', 'k3', 'k4', 'k5', 'x']);
+  });
+
+  it('files that are no store -> refused with a code, and nothing is made up', async () => {
+    const { table, folder } = await open();
+    await put(table, key('a'), written(dot(A, 1), 'a'));
+    await table.close();
+    writeFileSync(join(folder, 'CURRENT'), 'poisoned\n');
+    expect(await codeOf(open(folder))).toBe('storage-unavailable');
+  });
+
+  it('a second process on the same folder -> refused', async () => {
+    const { folder } = await open();
+    expect(await codeOf(open(folder))).toBe('storage-unavailable');
   });
 });

@@ -156,6 +156,18 @@ describe('files', () => {
   });
 });
 
+describe('vocabulary', () => {
+  /** Each has a word of its own in docs/glossary.md. */
+  const LOOSE = /\b(master|slave|buckets?|shards?|vnodes?|node state|vector clocks?)\b/i;
+
+  it('no loose words, in code or documents', () => {
+    const documents = [...filesBelow('docs', '.md'), 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+    const files = [...sources, ...['functions', 'cdk', 'scripts', 'bench', 'examples'].flatMap((folder) => filesBelow(folder, '.ts')), ...documents];
+    const found = files.flatMap((file) => read(file).split('\n').flatMap((line, at) => (LOOSE.test(line) && !line.includes('(Not "vector clock".)') ? [`${file}:${at + 1}`] : [])));
+    expect(found).toEqual([]);
+  });
+});
+
 describe('tests', () => {
   const tests = filesBelow('test', '.ts').filter((file) => file !== 'test/tidy.test.ts');
 

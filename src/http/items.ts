@@ -204,7 +204,8 @@ export class ItemRoutes {
       if (foreign !== undefined) throw new ArchipelError('bad-request', `${foreign} does not hold this item.`);
       return { type: 'regions', regions: target.regions.filter((region) => region !== this.#service.region.id) };
     }
-    if (target.count > holders.length - 1) throw new ArchipelError('bad-request', `Only ${holders.length - 1} other regions hold this item.`);
+    const others = holders.length - 1;
+    if (target.count > others) throw new ArchipelError('bad-request', others === 0 ? 'No other region holds this item.' : `Only ${others} other ${others === 1 ? 'region holds' : 'regions hold'} this item.`);
     return target;
   }
 

@@ -422,7 +422,7 @@ describe('items: preferences and requirements', () => {
 
   test('Replicate-To is refused where it cannot be met', async () => {
     const before = await eu.stored();
-    expect((await eu.put(ITEM, 'x', { 'replicate-to': '1' })).code).toBe('bad-request');
+    expect((await eu.put(ITEM, 'x', { 'replicate-to': '1' })).json()).toMatchObject({ type: '/docs/problems/bad-request', detail: 'No other region holds this item.' });
     expect((await eu.put(ITEM, 'x', { 'replicate-to': '("us-east-1")' })).code).toBe('bad-request');
     for (const bad of ['', 'x', '-1', '1.5', '("A B")', '()', '"us-east-1"', '("us-east-1" x)', '(us-east-1)', '100']) expect((await eu.put(ITEM, 'x', { 'replicate-to': bad })).code).toBe('bad-request');
     expect((await eu.get(ITEM, { 'replicate-to': '1' })).code).toBe('bad-request');

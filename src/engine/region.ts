@@ -97,6 +97,7 @@ export class Region {
   /** Peers that said in this life what they know of our stamps. */
   readonly #greeted = new Set<RegionId>();
   #forgetting: Promise<void> | undefined;
+  #hasForgotten = false;
   readonly #timers = new Set<Cancel>();
   readonly #listeners = new Set<SystemListener>();
   #actor: ActorId;
@@ -214,10 +215,10 @@ export class Region {
   }
 
   async #becomeReady(): Promise<void> {
-    await Promise.all([...this.links.values()].map((link) => this.#hello(link, START_HELLO_MS)));
-    if (this.links.size > 0 && !this.time.hasWitness()) await this.#listen();
+    await this.#introduce();
     this.time.finishStart();
     if (this.parts.isNew) this.#mayLack();
+    else await this.#startAnew();
     if (this.#recovery.isPending) await this.#recover();
     if (this.#isStopped()) return;
     this.#phase = 'serving';
@@ -242,14 +243,42 @@ export class Region {
     await this.#recovery.beforeServing();
   }
 
-  /** Nobody can be reached; but perhaps we are reached, by somebody who shows that our clock is wrong. */
-  async #listen(): Promise<void> {
-    for (let waitedMs = 0; waitedMs < LISTEN_MS && !this.time.hasWitness(); waitedMs += LISTEN_STEP_MS) await pause(this.parts.clock, LISTEN_STEP_MS);
+  /**
+   * Says hello until every peer has answered, or the time is up. Nobody can be reached? Perhaps we are reached meanwhile, by
+   * somebody who shows that our clock is wrong.
+   */
+  async #introduce(): Promise<void> {
+    const { clock } = this.parts;
+    const endMs = clock.monotonicMs() + LISTEN_MS;
+    for (let silent = this.#silent(); silent.length > 0; silent = this.#silent()) {
+      await Promise.all(silent.map((link) => this.#hello(link, START_HELLO_MS)));
+      if (clock.monotonicMs() >= endMs || this.#isStopped()) return;
+      if (this.#silent().length > 0) await pause(clock, LISTEN_STEP_MS);
+    }
+  }
+
+  /** Peers that have not told yet whether we have forgotten something. */
+  #silent(): PeerLink[] {
+    return [...this.links.values()].filter(({ id }) => !this.#greeted.has(id) && !['lost', 'fenced'].includes(this.catalog.entry(id)?.state ?? 'lost'));
+  }
+
+  /**
+   * A peer that was not asked may hold stamps of ours that this store has forgotten. A write above such a gap would claim to
+   * have seen what lies in it, and the peers would drop it. So whoever could not ask everybody goes on as somebody new: one
+   * incarnation too many is harmless.
+   */
+  async #startAnew(): Promise<void> {
+    const silent = this.#silent().map(({ id }) => id);
+    if (silent.length === 0 || this.#storedStamp === STAMP_ZERO || this.#actor !== this.#firstActor || this.#isStopped()) return;
+    this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
+    this.#recovery.begin(silent);
+    this.parts.log.write('warn', 'region.unconfirmed', { before: this.#firstActor, now: this.#actor, silent });
   }
 
   /** Says hello: compares clocks, and asks whether we have forgotten stamps of our own. */
   async #hello(link: PeerLink, timeoutMs: number): Promise<void> {
-    const asked = this.#actor;
+    // The one that this store was written by, until the peer has told about it.
+    const asked = this.#greeted.has(link.id) ? this.#actor : this.#firstActor;
     try {
       const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked })), timeoutMs)) ?? '') as HelloAnswer;
       const theirs = answer.largest === null ? STAMP_ZERO : (parseStamp(answer.largest) ?? STAMP_ZERO);
@@ -270,11 +299,11 @@ export class Region {
   }
 
   async #forgot(): Promise<void> {
-    if (this.#actor !== this.#firstActor) return; // another peer has told before
-    const before = this.#actor;
-    this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
+    if (this.#hasForgotten) return; // another peer has told before
+    this.#hasForgotten = true;
+    if (this.#actor === this.#firstActor) this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
     this.#mayLack();
-    this.parts.log.write('error', 'region.forgot', { before, now: this.#actor, meaning: 'this store is older than what it has sent' });
+    this.parts.log.write('error', 'region.forgot', { before: this.#firstActor, now: this.#actor, meaning: 'this store is older than what it has sent' });
   }
 
   // Recurring ---------------------------------------------------------------------------------------------------------------
@@ -303,8 +332,9 @@ export class Region {
     if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
+  /** Not while the clock is in doubt: the line never goes back, and a region whose line lies ahead cannot be compared with. */
   async #sweep(): Promise<void> {
-    await this.parts.table.digests?.sweep(this.time.nowMs());
+    if (this.time.status() === 'safe') await this.parts.table.digests?.sweep(this.time.nowMs());
   }
 
   async stop(): Promise<void> {

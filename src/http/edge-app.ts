@@ -176,6 +176,9 @@ export class Edge {
       const timeoutMs = how.mayRepeat ? Math.min(EDGE_ATTEMPT_MS, leftMs) : leftMs;
       try {
         const answer = await this.#ask(id, { ...request, timeoutMs });
+        // After an attempt of unknown outcome, what another region refuses (a precondition, above all) may be refused
+        // because the first one took it: only a success is definite then.
+        if (isUnknown && how.isWrite && answer.status >= 400) break;
         if (!TRY_ELSEWHERE.has(answer.status)) return this.#pass(id, answer);
         last = answer;
         if (answer.status === 504) isUnknown = true;

@@ -80,6 +80,7 @@ export async function passOn(region: Region, holders: readonly RegionId[], passe
       if (link === undefined) continue;
       const { head, body } = decode<AnswerHead>(await link.ask('forward', question, EDGE_ATTEMPT_MS));
       if (head.status === 421) continue;
+      if (isUnknown && head.status >= 400) break; // perhaps refused because the first one took it
       const empty = head.status === 204 || head.status === 304 || body.length === 0;
       return new Response(empty ? null : (body as Uint8Array<ArrayBuffer>), { status: head.status, headers: Object.fromEntries(head.headers) });
     } catch (error) {

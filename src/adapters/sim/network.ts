@@ -1,0 +1,109 @@
+// The network of a simulation: calls between processes, each a message there and a message back, and each of the two may
+// be lost, late, twice, or overtaken. A link can be cut one way. A machine without a process refuses at once; a cut
+// answers nothing.
+
+import { ArchipelError } from '../../core/errors.ts';
+import type { Machine, Process } from './machine.ts';
+import type { SeededRandom } from './random.ts';
+
+export interface NetworkFaults {
+  /** Mean one-way delay, and that of the slow ones. */
+  readonly delayMs: number;
+  readonly slowDelays: number;
+  readonly slowDelayMs: number;
+  readonly lostQuestions: number;
+  readonly lostAnswers: number;
+  readonly twice: number;
+}
+
+export const CALM: NetworkFaults = { delayMs: 1, slowDelays: 0, slowDelayMs: 0, lostQuestions: 0, lostAnswers: 0, twice: 0 };
+
+export interface CallSetting<T> {
+  readonly from: Process;
+  readonly to: Machine;
+  readonly timeoutMs: number;
+  /** What the other process does; runs there. */
+  readonly handle: (process: Process) => Promise<T>;
+}
+
+export class Network {
+  readonly #random: SeededRandom;
+  faults: NetworkFaults;
+  readonly #cuts = new Set<string>();
+  readonly stats = { messages: 0, lost: 0, twice: 0, refused: 0 };
+
+  constructor(random: SeededRandom, faults: NetworkFaults) {
+    this.#random = random;
+    this.faults = faults;
+  }
+
+  /** Nothing passes from one to the other any more, what is under way included. */
+  cut(from: string, to: string): void {
+    this.#cuts.add(`${from} ${to}`);
+  }
+
+  heal(from?: string, to?: string): void {
+    if (from === undefined) this.#cuts.clear();
+    else this.#cuts.delete(`${from} ${to}`);
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cuts.has(`${from} ${to}`);
+  }
+
+  #delay(): number {
+    const { delayMs, slowDelays, slowDelayMs } = this.faults;
+    return this.#random.around(this.#random.chance(slowDelays) ? slowDelayMs : delayMs);
+  }
+
+  #carry(from: Machine, to: Machine, loss: number, arrive: () => void): void {
+    const copies = this.#random.chance(this.faults.twice) ? 2 : 1;
+    if (copies === 2) this.stats.twice++;
+    for (let copy = 0; copy < copies; copy++) {
+      this.stats.messages++;
+      if (this.#random.chance(loss)) {
+        this.stats.lost++;
+        continue;
+      }
+      from.world.after(this.#delay(), () => {
+        if (this.isCut(from.id, to.id)) this.stats.lost++;
+        else arrive();
+      });
+    }
+  }
+
+  /**
+   * Rejects with `peer-unreachable`: `details.unsent` is true when the other machine refused the connection, so that
+   * certainly nothing arrived there.
+   */
+  call<T>({ from, to, timeoutMs, handle }: CallSetting<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const fail = (unsent: boolean): void => reject(new ArchipelError('peer-unreachable', `${to.id} cannot be reached.`, { unsent }));
+      const cancel = from.post(timeoutMs, () => fail(false));
+      const back = (settle: () => void): void =>
+        this.#carry(to, from.machine, this.faults.lostAnswers, () =>
+          from.post(0, () => {
+            cancel();
+            settle();
+          }),
+        );
+      let wasHandled = false;
+      this.#carry(from.machine, to, this.faults.lostQuestions, () => {
+        const { process } = to;
+        if (process === undefined) {
+          this.stats.refused++;
+          const unsent = !wasHandled;
+          back(() => fail(unsent));
+          return;
+        }
+        wasHandled = true;
+        process.post(0, () => {
+          handle(process).then(
+            (answer) => back(() => resolve(answer)),
+            (error: unknown) => back(() => reject(error instanceof Error ? error : new Error(String(error)))),
+          );
+        });
+      });
+    });
+  }
+}

@@ -1,0 +1,390 @@
+// The table of a simulated region: the contract of ports/table.ts on a simulated disk. Decides in one of two ways, as the
+// two real adapters do:
+//
+//   serial      on the newest state, also one that is not durable yet (the embedded store)
+//   optimistic  on what was read a moment ago; when it has changed by the time of the commit, again (DynamoDB)
+
+import { compareBytes, equalBytes, keyText } from '../../core/bytes.ts';
+import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../../core/keys/item-key.ts';
+import { addSums, DigestTree, elementOf, isZeroSum, leafOf, sameSum, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
+import { encodeState } from '../../core/version/codec.ts';
+import { sameDot, type ActorId } from '../../core/version/dot.ts';
+import type { CommitKind, Record, State } from '../../core/version/record.ts';
+import { STAMP_ZERO, type Stamp } from '../../core/version/stamp.ts';
+import type { HashFunction } from '../../core/version/tag.ts';
+import { covers, type VersionVector } from '../../core/version/version-vector.ts';
+import type { Change, Decision, Digests, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
+import { holds } from '../memory/table.ts';
+import { logCells, SimChangeLog, type LogRow } from './change-log.ts';
+import type { Cell, Disk } from './disk.ts';
+import type { Process } from './machine.ts';
+import type { SeededRandom } from './random.ts';
+import type { GroupOwner, SimStore } from './store.ts';
+
+export interface TableFaults {
+  readonly decisions: 'serial' | 'optimistic';
+  /** `attempt`s are used. */
+  readonly attempts: boolean;
+  /** Reads that take time, and how long on average. */
+  readonly slowReads: number;
+  readonly readMs: number;
+}
+
+interface SimRecord extends Record {
+  readonly element: Sum;
+}
+
+interface SimItem extends StoredItem {
+  readonly record: SimRecord;
+}
+
+interface PendingChange {
+  readonly name: string;
+  readonly item: SimItem;
+  readonly kind: CommitKind | 'swept';
+  readonly before: Sum;
+}
+
+interface Pending {
+  readonly item: SimItem;
+  readonly settled: Promise<void>;
+}
+
+const cells = {
+  record: (name: string): string => `r ${name}`,
+  loss: (id: string): string => `x ${id}`,
+  document: (name: string): string => `d ${name}`,
+  largest: (actor: ActorId): string => `m ${actor}`,
+} as const;
+
+/** The records on a disk that no process has open. */
+export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].flatMap(([name, value]) => (name.startsWith('r ') ? [value as StoredItem] : []));
+
+/** What each durable commit shows to checkers: the item as it stands now. */
+export type CommitWatcher = (item: StoredItem, kind: CommitKind) => void;
+
+export class SimTable implements Table, GroupOwner {
+  readonly supports: { readonly digests: true; readonly attempts: boolean };
+  readonly digests: Digests;
+  readonly changes: SimChangeLog;
+  readonly #process: Process;
+  readonly #store: SimStore;
+  readonly #faults: TableFaults;
+  readonly #random: SeededRandom;
+  readonly #keyedHash: HashFunction;
+  readonly #watch: CommitWatcher;
+  /** Durable items, by partition and by name. */
+  readonly #items = new Map<string, SimItem>();
+  readonly #partitions = new Map<string, Map<string, SimItem>>();
+  readonly #pending = new Map<string, Pending>();
+  readonly #losses = new Map<string, LossRow>();
+  readonly #lossesOf = new Map<string, LossRow[]>();
+  readonly #documents = new Map<string, StoredDocument>();
+  readonly #durableDocuments = new Map<string, StoredDocument>();
+  readonly #largest = new Map<ActorId, Stamp>();
+  readonly #trees = new Map<GroupId, DigestTree>();
+  readonly #counts = new Map<string, number>();
+  #lineMs = 0;
+
+  constructor(process: Process, store: SimStore, setting: { readonly faults: TableFaults; readonly random: SeededRandom; readonly keyedHash: HashFunction; readonly watch?: CommitWatcher }) {
+    this.#process = process;
+    this.#store = store;
+    this.#faults = setting.faults;
+    this.#random = setting.random;
+    this.#keyedHash = setting.keyedHash;
+    this.#watch = setting.watch ?? ((): void => undefined);
+    this.supports = { digests: true, attempts: setting.faults.attempts };
+    this.changes = new SimChangeLog(process, setting.random, (name) => this.#items.get(name)?.record.state);
+    this.#load();
+    this.digests = this.#digestPort();
+    store.own(this);
+  }
+
+  #load(): void {
+    const rows: [number, LogRow][] = [];
+    let trimmed = 0;
+    for (const [name, value] of this.#process.machine.disk.entries()) {
+      const rest = name.slice(2);
+      if (name === logCells.trimmed) trimmed = value as number;
+      else if (name.startsWith('r ')) this.#put(rest, value as SimItem, ZERO_SUM);
+      else if (name.startsWith('x ')) this.#note(value as LossRow);
+      else if (name.startsWith('d ')) this.#documents.set(rest, value as StoredDocument);
+      else if (name.startsWith('l ')) rows.push([Number(rest), value as LogRow]);
+      else if (name.startsWith('m ')) this.#largest.set(rest as ActorId, value as Stamp);
+    }
+    for (const [name, document] of this.#documents) this.#durableDocuments.set(name, document);
+    this.changes.load(rows, trimmed);
+  }
+
+  /** One durable item takes the place of what added `before` to the digest. */
+  #put(name: string, item: SimItem, before: Sum): void {
+    const { group, collection, encoded } = item.key;
+    const partition = partitionOf(encoded);
+    this.#items.set(name, item);
+    const home = `${group} ${partition}`;
+    let bucket = this.#partitions.get(home);
+    if (bucket === undefined) this.#partitions.set(home, (bucket = new Map()));
+    bucket.set(name, item);
+    this.#tree(group).add(partition, leafOf(encoded), addSums(before, item.record.element));
+    this.#counts.set(collection, (this.#counts.get(collection) ?? 0) + (isZeroSum(item.record.element) ? 0 : 1) - (isZeroSum(before) ? 0 : 1));
+  }
+
+  #tree(group: GroupId): DigestTree {
+    let tree = this.#trees.get(group);
+    if (tree === undefined) this.#trees.set(group, (tree = new DigestTree()));
+    return tree;
+  }
+
+  largestStamps(): VersionVector {
+    return this.#largest;
+  }
+
+  // Reading and deciding ------------------------------------------------------------------------------------------------------
+
+  async #mayBeSlow(): Promise<void> {
+    if (this.#random.chance(this.#faults.slowReads)) await this.#process.wait(this.#random.around(this.#faults.readMs));
+  }
+
+  async get(key: ItemKey): Promise<Record | undefined> {
+    await this.#mayBeSlow();
+    return this.#items.get(keyText(key.encoded))?.record;
+  }
+
+  /** Every item that is durable, for checkers: costs no virtual time. */
+  everything(): Iterable<StoredItem> {
+    return this.#items.values();
+  }
+
+  everyLoss(): Iterable<LossRow> {
+    return this.#losses.values();
+  }
+
+  async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
+    const name = keyText(key.encoded);
+    await this.#mayBeSlow();
+    for (;;) {
+      const seen = this.#newest(name);
+      const decision = this.#decide(seen?.record, change);
+      if (this.#faults.decisions === 'optimistic') {
+        await this.#process.wait(this.#random.around(this.#faults.readMs));
+        if (this.#newest(name) !== seen) continue;
+      }
+      return this.#carryOut(key, name, seen, decision);
+    }
+  }
+
+  #newest(name: string): SimItem | undefined {
+    return this.#pending.get(name)?.item ?? this.#items.get(name);
+  }
+
+  #decide<R>(current: Record | undefined, { decide, attempt }: Change<R>): Decision<R> {
+    if (this.#faults.attempts && attempt !== undefined && holds(attempt.guard, current, attempt.commit.state)) return { ...attempt, losses: [] };
+    return decide(current);
+  }
+
+  async #carryOut<R>(key: ItemKey, name: string, seen: SimItem | undefined, { result, commit, losses = [] }: Decision<R>): Promise<R> {
+    const pending = this.#pending.get(name);
+    const fresh = this.#fresh(name, losses);
+    const rows = fresh.map((row): Cell => ({ name: cells.loss(row.id), value: row }));
+    if (commit === undefined && rows.length === 0) {
+      await pending?.settled;
+      return result;
+    }
+    const settled = commit === undefined ? this.#store.write(rows) : this.#commit(key, name, seen, commit, rows);
+    this.#ledger(fresh, settled);
+    await settled;
+    if (commit === undefined) await pending?.settled;
+    return result;
+  }
+
+  #commit(key: ItemKey, name: string, seen: SimItem | undefined, { state, kind }: { readonly state: State; readonly kind: CommitKind }, rows: readonly Cell[]): Promise<void> {
+    const element = elementOf(key.encoded, state, this.#lineMs, this.#keyedHash);
+    const item: SimItem = { key, record: { state, kind, revision: (seen?.record.revision ?? 0) + 1, element } };
+    return this.#write({ name, item, kind, before: seen?.record.element ?? ZERO_SUM }, rows);
+  }
+
+  #write(change: PendingChange, more: readonly Cell[], frees = false): Promise<void> {
+    const settled = this.#store.write([...more, { name: cells.record(change.name), value: change.item }], { change, frees });
+    this.#pending.set(change.name, { item: change.item, settled });
+    return settled;
+  }
+
+  // GroupOwner ----------------------------------------------------------------------------------------------------------------
+
+  seal(changes: readonly unknown[]): readonly Cell[] {
+    const made = changes as readonly PendingChange[];
+    const larger = new Map<ActorId, Stamp>();
+    for (const { item } of made) {
+      for (const [actor, stamp] of item.record.state.context) if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
+    }
+    const logged = made.filter(({ kind }) => kind !== 'swept').map(({ item, kind }) => ({ key: item.key, kind: kind as CommitKind, image: encodeState(item.record.state) }));
+    return [...this.changes.seal(logged), ...[...larger].map(([actor, stamp]): Cell => ({ name: cells.largest(actor), value: stamp }))];
+  }
+
+  durable(changes: readonly unknown[]): void {
+    const made = changes as readonly PendingChange[];
+    for (const { name, item, before, kind } of made) {
+      this.#put(name, item, before);
+      for (const [actor, stamp] of item.record.state.context) if (stamp > (this.#largest.get(actor) ?? STAMP_ZERO)) this.#largest.set(actor, stamp);
+      if (this.#pending.get(name)?.item === item) this.#pending.delete(name);
+      if (kind !== 'swept') this.#watch(item, kind);
+    }
+    this.changes.durable();
+  }
+
+  failed(): void {
+    this.#pending.clear();
+    this.changes.failed();
+  }
+
+  // Loss ledger -----------------------------------------------------------------------------------------------------------------
+
+  #fresh(name: string, losses: readonly LossRow[]): LossRow[] {
+    const known = this.#lossesOf.get(name) ?? [];
+    return losses.filter((loss) => !known.some((row) => row.id === loss.id || (!sameDot(row.dot, loss.dot) && covers(row.context, loss.dot))));
+  }
+
+  #note(row: LossRow): void {
+    this.#losses.set(row.id, row);
+    const name = keyText(row.key.encoded);
+    this.#lossesOf.set(name, [...(this.#lossesOf.get(name) ?? []), row]);
+  }
+
+  #ledger(fresh: readonly LossRow[], settled: Promise<void>): void {
+    for (const row of fresh) this.#note(row);
+    if (fresh.length > 0) settled.catch(() => fresh.forEach((row) => this.#forget(row)));
+  }
+
+  #forget(row: LossRow): void {
+    const name = keyText(row.key.encoded);
+    this.#losses.delete(row.id);
+    this.#lossesOf.set(name, (this.#lossesOf.get(name) ?? []).filter((other) => other !== row));
+  }
+
+  async losses(query: LossQuery): Promise<Page<LossRow>> {
+    const position = (row: LossRow): Uint8Array => new TextEncoder().encode(`${String(row.atMs).padStart(16, '0')} ${row.id}`);
+    const all = [...this.#losses.values()]
+      .filter((row) => row.key.collection === query.collection && row.atMs >= (query.sinceMs ?? 0) && (query.after === undefined || compareBytes(position(row), query.after) > 0))
+      .sort((a, b) => compareBytes(position(a), position(b)));
+    const items = all.slice(0, query.limit);
+    const last = items.at(-1);
+    return all.length > query.limit && last !== undefined ? { items, cursor: position(last) } : { items };
+  }
+
+  async lossesOf(key: ItemKey): Promise<readonly LossRow[]> {
+    return [...(this.#lossesOf.get(keyText(key.encoded)) ?? [])].sort((a, b) => (a.dot.stamp < b.dot.stamp ? -1 : 1));
+  }
+
+  async loss(id: string): Promise<LossRow | undefined> {
+    return this.#losses.get(id);
+  }
+
+  // Lists -----------------------------------------------------------------------------------------------------------------------
+
+  #sorted(group: GroupId, partition: PartitionId): SimItem[] {
+    return [...(this.#partitions.get(`${group} ${partition}`)?.values() ?? [])].sort((a, b) => compareBytes(a.key.encoded, b.key.encoded));
+  }
+
+  async range(query: RangeQuery): Promise<Page<StoredItem>> {
+    await this.#mayBeSlow();
+    const isIn = (sk: Uint8Array): boolean => {
+      const low = query.from === undefined ? 1 : compareBytes(sk, query.from.sk);
+      const high = query.to === undefined ? -1 : compareBytes(sk, query.to.sk);
+      return (low > 0 || (low === 0 && query.from?.inclusive === true)) && (high < 0 || (high === 0 && query.to?.inclusive === true));
+    };
+    const items = [...this.#items.values()]
+      .filter(({ key }) => equalBytes(key.encoded.subarray(0, query.prefix.length), query.prefix) && isIn(key.sk))
+      .sort((a, b) => compareBytes(a.key.encoded, b.key.encoded));
+    return page(query.descending ? items.reverse() : items, query.limit, query.bytesMax);
+  }
+
+  async scan({ group, partition, after, before, limit, bytesMax }: ScanQuery): Promise<Page<StoredItem>> {
+    const items = this.#sorted(group, partition).filter(({ key }) => (after === undefined || compareBytes(key.encoded, after) > 0) && (before === undefined || compareBytes(key.encoded, before) < 0));
+    return page(items, limit, bytesMax);
+  }
+
+  async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
+    const keys = [...this.#items.values()]
+      .filter(({ key, record }) => key.collection === collection && record.state.values.length > 1 && (after === undefined || compareBytes(key.encoded, after) > 0))
+      .map(({ key }) => key)
+      .sort((a, b) => compareBytes(a.encoded, b.encoded));
+    const items = keys.slice(0, limit);
+    const last = items.at(-1);
+    return keys.length > limit && last !== undefined ? { items, cursor: last.encoded } : { items };
+  }
+
+  // Documents -------------------------------------------------------------------------------------------------------------------
+
+  async document(name: string): Promise<StoredDocument | undefined> {
+    return this.#durableDocuments.get(name);
+  }
+
+  async putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean> {
+    const before = this.#documents.get(name);
+    if (before?.revision !== expected) return false;
+    const document: StoredDocument = { bytes: bytes.slice(), revision: (before?.revision ?? 0) + 1 };
+    const written = this.#store.write([{ name: cells.document(name), value: document }], { frees: true });
+    this.#documents.set(name, document);
+    try {
+      await written;
+    } catch (error) {
+      const durable = this.#durableDocuments.get(name);
+      if (durable === undefined) this.#documents.delete(name);
+      else this.#documents.set(name, durable);
+      throw error;
+    }
+    this.#durableDocuments.set(name, document);
+    return true;
+  }
+
+  // Digests ---------------------------------------------------------------------------------------------------------------------
+
+  #digestPort(): Digests {
+    const line = (): number => this.#lineMs;
+    return {
+      get lineMs() {
+        return line();
+      },
+      sweep: (toMs) => this.#sweep(toMs),
+      root: (group, partitions) => this.#tree(group).root(partitions),
+      partition: (group, partition) => this.#tree(group).partition(partition),
+      branches: (group, partition) => this.#tree(group).branches(partition),
+      leaves: (group, partition, branch) => this.#tree(group).leavesOf(partition, branch),
+      fingerprints: async (group, partition, leaf) =>
+        this.#sorted(group, partition)
+          .filter(({ key, record }) => leafOf(key.encoded) === leaf && !isZeroSum(record.element))
+          .map(({ key, record }): Fingerprint => ({ key: key.encoded, sum: record.element })),
+      items: (collection) => this.#counts.get(collection) ?? 0,
+    };
+  }
+
+  async #sweep(toMs: number): Promise<number> {
+    this.#lineMs = Math.max(this.#lineMs, toMs);
+    const due: Promise<void>[] = [];
+    for (const name of [...this.#items.keys()]) {
+      const item = this.#newest(name) as SimItem;
+      if (!item.record.state.values.some(({ value }) => value.expiresMs !== undefined && value.expiresMs <= this.#lineMs)) continue;
+      const element = elementOf(item.key.encoded, item.record.state, this.#lineMs, this.#keyedHash);
+      const pending = this.#pending.get(name);
+      if (sameSum(element, item.record.element)) {
+        if (pending !== undefined) due.push(pending.settled); // another sweep is at it
+        continue;
+      }
+      due.push(this.#write({ name, item: { key: item.key, record: { ...item.record, element } }, kind: 'swept', before: item.record.element }, [], true));
+    }
+    await Promise.all(due);
+    return this.#lineMs;
+  }
+}
+
+function page(items: readonly StoredItem[], limit: number, bytesMax: number): Page<StoredItem> {
+  const taken: StoredItem[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const last = taken.at(-1);
+    if (last !== undefined && (taken.length === limit || bytes >= bytesMax)) return { items: taken, cursor: last.key.encoded };
+    taken.push(item);
+    bytes += encodeState(item.record.state).length;
+  }
+  return { items: taken };
+}

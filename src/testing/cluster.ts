@@ -1,0 +1,296 @@
+// A whole cluster in a seed: the engine and the apps of region and edge, unchanged, on simulated machines. The composition
+// is that of src/local, with other adapters.
+
+import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
+import { Machine, type Process } from '../adapters/sim/machine.ts';
+import { Network, type NetworkFaults } from '../adapters/sim/network.ts';
+import { SimDeadLetters, SimQueue } from '../adapters/sim/queue.ts';
+import { SimStore, type StoreFaults } from '../adapters/sim/store.ts';
+import { SimTable, type TableFaults } from '../adapters/sim/table.ts';
+import type { World } from '../adapters/sim/world.ts';
+import { ContextTokens } from '../auth/context-tokens.ts';
+import { KeyRing, newKey } from '../auth/keys.ts';
+import { utf8, utf8Text } from '../core/bytes.ts';
+import { ArchipelError, isArchipelError } from '../core/errors.ts';
+import type { Topology } from '../core/placement/topology.ts';
+import { asRegionId, type RegionId } from '../core/version/dot.ts';
+import type { CommitKind } from '../core/version/record.ts';
+import { KEYS } from '../engine/catalog.ts';
+import { Region } from '../engine/region.ts';
+import { createEdgeApp, type RegionAnswer, type RegionClient } from '../http/edge-app.ts';
+import { createRegionApp } from '../http/region-app.ts';
+import type { Log } from '../ports/log.ts';
+import type { Peer } from '../ports/peer.ts';
+import type { StoredItem, Table } from '../ports/table.ts';
+
+export const PLACES: readonly { readonly id: RegionId; readonly lat: number; readonly lon: number }[] = [
+  { id: asRegionId('ap-northeast-2'), lat: 37.57, lon: 126.98 },
+  { id: asRegionId('eu-central-1'), lat: 50.11, lon: 8.68 },
+  { id: asRegionId('us-east-1'), lat: 38.95, lon: -77.45 },
+  { id: asRegionId('sa-east-1'), lat: -23.55, lon: -46.63 },
+  { id: asRegionId('ap-southeast-2'), lat: -33.87, lon: 151.21 },
+];
+
+const SECRET = utf8('of the simulation');
+const CONTEXT_KEY = hmacSha256(deriveKey(SECRET, 'context'));
+const DIGEST_KEY = hmacSha256(deriveKey(SECRET, 'digest'));
+const DEFAULT_REPLICAS = 3;
+const RESTART_MS = 100;
+
+export interface ClusterSetting {
+  readonly regions: number;
+  readonly network: NetworkFaults;
+  readonly store: StoreFaults;
+  readonly table: TableFaults;
+  readonly reconcileEveryMs: number | undefined;
+}
+
+/** Told of every durable commit, for checkers that look at each. */
+export type ClusterWatcher = (region: SimRegion, item: StoredItem, kind: CommitKind) => void;
+
+export interface HttpQuestion {
+  readonly method: string;
+  readonly target: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+export interface Exchange extends RegionAnswer {
+  /** Names in lower case. */
+  readonly fields: ReadonlyMap<string, string>;
+}
+
+type Fetch = (request: Request, environment: { rawTarget: string }) => Response | Promise<Response>;
+
+async function answerHttp(fetch: Fetch, { method, target, headers = {}, body }: HttpQuestion): Promise<Exchange> {
+  const fields = new Headers(headers);
+  if (body !== undefined) fields.set('content-length', String(body.length));
+  const request = new Request(`http://sim${target}`, { method, headers: fields, ...(body === undefined ? {} : { body: body.slice() }) });
+  const response = await fetch(request, { rawTarget: target });
+  const pairs = [...response.headers];
+  return { status: response.status, headers: pairs, fields: new Map(pairs), body: new Uint8Array(await response.arrayBuffer()) };
+}
+
+interface Running {
+  readonly process: Process;
+  readonly region: Region;
+  readonly table: SimTable;
+  readonly hints: ReadonlyMap<RegionId, SimQueue>;
+  readonly letters: ReadonlyMap<RegionId, SimDeadLetters>;
+  /** Undefined until it listens. */
+  fetch: Fetch | undefined;
+  isReady: boolean;
+}
+
+interface IdentityNote {
+  readonly incarnation: string;
+  readonly marker: string;
+  readonly clean: boolean;
+  /** Kept until everything was taken back. */
+  readonly isNew: boolean;
+}
+
+export class SimRegion {
+  readonly id: RegionId;
+  readonly machine: Machine;
+  readonly #cluster: SimCluster;
+  running: Running | undefined;
+  /** Every incarnation that ever ran here, newest last. */
+  readonly incarnations: string[] = [];
+
+  constructor(id: RegionId, cluster: SimCluster) {
+    this.id = id;
+    this.#cluster = cluster;
+    this.machine = new Machine(id, cluster.world);
+  }
+
+  get isUp(): boolean {
+    return this.running?.isReady === true;
+  }
+
+  /** Starts the process; it listens and becomes ready some time later, unless it dies before. */
+  start(): void {
+    const process = this.machine.boot();
+    const { setting, world, admin, topology } = this.#cluster;
+    const random = world.random.stream(process.name);
+    const store = new SimStore(process, setting.store, random.stream(`${process.name} store`));
+    const watch = (item: StoredItem, kind: CommitKind): void => this.#cluster.watch(this, item, kind);
+    const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch });
+    // What a dying sync left behind is seen here for the first time.
+    for (const item of table.everything()) watch(item, item.record.kind);
+    const others = topology.regions.map(({ id }) => id).filter((id) => id !== this.id);
+    const hints = new Map(others.map((peer) => [peer, new SimQueue(process, store, random.stream(`${process.name} hints ${peer}`), `hints-${peer}`)]));
+    const letters = new Map(others.map((peer) => [peer, new SimDeadLetters(process, store, peer)]));
+    void this.#run({ process, table, hints, letters, admin }).catch((error: unknown) => {
+      if (!process.isAlive) return;
+      // As a process that cannot start: it ends, and its parent starts it again.
+      if (!isArchipelError(error)) return world.fail(error);
+      world.trace(this.id, `does not start: ${error.message}`);
+      this.kill();
+      world.after(RESTART_MS, () => {
+        if (this.machine.process === undefined) this.start();
+      });
+    });
+  }
+
+  async #run({ process, table, hints, letters, admin }: Omit<Running, 'region' | 'fetch' | 'isReady'> & { readonly admin: string }): Promise<void> {
+    const { setting, world, topology, network } = this.#cluster;
+    const random = world.random.stream(`${process.name} region`);
+    const log: Log = { write: (level, event, fields) => world.trace(this.id, `${level} ${event} ${JSON.stringify(fields ?? {})}`) };
+    const { incarnation, isNew } = await this.#identify(table, random);
+    world.trace(this.id, `starts as ${incarnation}${isNew ? ', new' : ''}`);
+    const peer = (id: RegionId): Peer => ({
+      id,
+      ask: (method, question, timeoutMs) => network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, handle: () => this.#cluster.region(id).answerPeer(method, question) }),
+    });
+    const region = new Region({
+      id: this.id,
+      incarnation,
+      isNew,
+      drawIncarnation: () => this.#draw(table, random),
+      recovered: () => this.#amend(table, { isNew: false }),
+      topology,
+      table,
+      changes: table.changes,
+      peers: topology.regions.filter(({ id }) => id !== this.id).map(({ id }) => peer(id)),
+      hints: (id) => hints.get(id) as SimQueue,
+      deadLetters: (id) => letters.get(id) as SimDeadLetters,
+      clock: process.clock,
+      random,
+      log,
+      hash: sha256,
+      digestHash: DIGEST_KEY,
+      reconcileEveryMs: setting.reconcileEveryMs,
+    });
+    const keys = new KeyRing(sha256, admin);
+    region.onSystemChange((collection, pk, state) => {
+      if (collection === KEYS) keys.learn(utf8Text(pk) ?? '', state);
+    });
+    const { app } = createRegionApp({ region, keys, tokens: new ContextTokens([CONTEXT_KEY]), noAuth: false, defaultReplicas: DEFAULT_REPLICAS, log });
+    const running: Running = { process, region, table, hints, letters, fetch: undefined, isReady: false };
+    this.running = running;
+    const { ready } = await region.start();
+    running.fetch = app.fetch as Fetch;
+    await ready;
+    running.isReady = true;
+    world.trace(this.id, 'is ready');
+  }
+
+  async #identify(table: Table, random: { bytes(length: number): Uint8Array }): Promise<{ readonly incarnation: string; readonly isNew: boolean }> {
+    const stored = await table.document('identity');
+    const note = stored === undefined ? undefined : (JSON.parse(utf8Text(stored.bytes) ?? '') as IdentityNote);
+    const { marker } = this.machine.disk;
+    const isOther = note?.marker !== marker;
+    const isNew = isOther || note.isNew;
+    const isUnclean = this.#cluster.setting.store.relaxed && note?.clean !== true;
+    const incarnation = note === undefined || isOther || isUnclean ? this.#newIncarnation(random) : note.incarnation;
+    await this.#save(table, { incarnation, marker, clean: false, isNew });
+    return { incarnation, isNew };
+  }
+
+  #newIncarnation(random: { bytes(length: number): Uint8Array }): string {
+    const incarnation = Array.from(random.bytes(5), (byte) => '0123456789abcdefghijklmnopqrstuvwxyz'[byte % 36]).join('');
+    this.incarnations.push(incarnation);
+    return incarnation;
+  }
+
+  async #draw(table: Table, random: { bytes(length: number): Uint8Array }): Promise<string> {
+    const incarnation = this.#newIncarnation(random);
+    await this.#save(table, { incarnation, marker: this.machine.disk.marker, clean: false, isNew: true });
+    return incarnation;
+  }
+
+  async #amend(table: Table, change: Partial<IdentityNote>): Promise<void> {
+    const stored = await table.document('identity');
+    if (stored !== undefined) await this.#save(table, { ...(JSON.parse(utf8Text(stored.bytes) ?? '') as IdentityNote), ...change });
+  }
+
+  async #save(table: Table, note: IdentityNote): Promise<void> {
+    const before = await table.document('identity');
+    await table.putDocument('identity', utf8(JSON.stringify(note)), before?.revision);
+  }
+
+  kill(): void {
+    this.#cluster.world.trace(this.id, 'killed');
+    this.machine.kill();
+    this.running = undefined;
+  }
+
+  /** SIGTERM: finishes what was begun, then ends. */
+  async stop(): Promise<void> {
+    const { running } = this;
+    if (running === undefined) return this.kill();
+    this.#cluster.world.trace(this.id, 'stops');
+    running.fetch = undefined;
+    running.isReady = false;
+    await running.region.stop();
+    await this.#amend(running.table, { clean: true });
+    if (this.machine.process === running.process) this.kill();
+  }
+
+  async answerPeer(method: Parameters<Peer['ask']>[0], question: Uint8Array): Promise<Uint8Array> {
+    if (this.running?.fetch === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`);
+    return this.running.region.door.answer(method, question);
+  }
+
+  async answerHttp(question: HttpQuestion): Promise<Exchange> {
+    if (this.running?.fetch === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`, { unsent: true });
+    return answerHttp(this.running.fetch, question);
+  }
+}
+
+export class SimCluster {
+  readonly world: World;
+  readonly setting: ClusterSetting;
+  readonly network: Network;
+  readonly topology: Topology;
+  readonly admin: string;
+  readonly regions: readonly SimRegion[];
+  readonly edge: Machine;
+  #edgeFetch: Fetch | undefined;
+  watch: ClusterWatcher = () => undefined;
+
+  constructor(world: World, setting: ClusterSetting) {
+    this.world = world;
+    this.setting = setting;
+    this.network = new Network(world.random.stream('network'), setting.network);
+    const places = PLACES.slice(0, setting.regions);
+    const [first] = places as unknown as readonly [(typeof PLACES)[number]];
+    this.topology = { format: 1, term: 1, epoch: 1, control: first.id, regions: places.map((place) => ({ ...place, url: `http://${place.id}.sim`, weight: 1, state: 'active' })) };
+    this.admin = newKey(world.random.stream('admin key'), sha256, 'admin').key;
+    this.regions = places.map(({ id }) => new SimRegion(id, this));
+    this.edge = new Machine('edge', world);
+  }
+
+  region(id: RegionId): SimRegion {
+    const found = this.regions.find((region) => region.id === id);
+    if (found === undefined) throw new TypeError(`There is no region ${id} in this simulation.`);
+    return found;
+  }
+
+  start(): void {
+    for (const region of this.regions) region.start();
+    this.startEdge();
+  }
+
+  startEdge(): void {
+    const process = this.edge.boot();
+    const client = (id: RegionId): RegionClient => ({
+      send: ({ method, target, headers, body, timeoutMs }) =>
+        this.network.call({ from: process, to: this.region(id).machine, timeoutMs, handle: () => this.region(id).answerHttp({ method, target, headers: Object.fromEntries(headers), ...(body === undefined ? {} : { body }) }) }),
+    });
+    const log: Log = { write: (level, event, fields) => this.world.trace('edge', `${level} ${event} ${JSON.stringify(fields ?? {})}`) };
+    const clients = new Map(this.topology.regions.map(({ id }) => [id, client(id)]));
+    const { app } = createEdgeApp({ topology: this.topology, clients, clock: process.clock, random: this.world.random.stream(process.name), log, hash: sha256 });
+    this.#edgeFetch = app.fetch as Fetch;
+  }
+
+  /** A client asks a region, or the edge. Rejects when no answer comes in time; `details.unsent` when nothing arrived. */
+  ask(from: Process, to: RegionId | 'edge', question: HttpQuestion, timeoutMs: number): Promise<Exchange> {
+    const signed = { ...question, headers: { authorization: `Bearer ${this.admin}`, ...question.headers } };
+    const edge = this.#edgeFetch as Fetch;
+    return to === 'edge'
+      ? this.network.call({ from, to: this.edge, timeoutMs, handle: () => answerHttp(edge, signed) })
+      : this.network.call({ from, to: this.region(to).machine, timeoutMs, handle: () => this.region(to).answerHttp(signed) });
+  }
+}

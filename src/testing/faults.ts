@@ -1,0 +1,232 @@
+// What is done to a cluster while clients use it. One kind after another, at times from the seed; each puts right again
+// what it broke, and `healAll` what is still broken when the quiet begins.
+
+import type { SeededRandom } from '../adapters/sim/random.ts';
+import type { World } from '../adapters/sim/world.ts';
+import type { SimCluster, SimRegion } from './cluster.ts';
+import type { Checker } from './checker.ts';
+import type { FaultKind, Swarm } from './swarm.ts';
+
+const RESTART_MS = [50, 500, 3_000, 12_000] as const;
+
+const CLOCK_STEPS_MS = [100, 400, 2_000, 30_000, 3_600_000] as const;
+
+export class Faults {
+  readonly #cluster: SimCluster;
+  readonly #swarm: Swarm;
+  readonly #random: SeededRandom;
+  readonly #checker: Checker;
+  #isOver = false;
+  /** Regions whose disk lost something: reconciliation, not replication, gives it back. */
+  readonly damaged = new Set<SimRegion>();
+  readonly counts = new Map<FaultKind, number>();
+
+  constructor(cluster: SimCluster, swarm: Swarm, checker: Checker) {
+    this.#cluster = cluster;
+    this.#swarm = swarm;
+    this.#checker = checker;
+    this.#random = cluster.world.random.stream('faults');
+  }
+
+  /** Is a region ever started again in this run? */
+  get #restarts(): boolean {
+    return this.#swarm.faults.some((kind) => kind === 'kill' || kind === 'stop' || kind === 'power-cut' || kind === 'old-disk' || kind === 'wiped-disk');
+  }
+
+  get #world(): World {
+    return this.#cluster.world;
+  }
+
+  start(): void {
+    const next = (): void => {
+      this.#world.after(this.#random.around(this.#swarm.faultEveryMs), () => {
+        if (this.#isOver) return;
+        this.#strike(this.#random.pick(this.#swarm.faults));
+        next();
+      });
+    };
+    next();
+  }
+
+  #strike(kind: FaultKind): void {
+    const region = this.#random.pick(this.#cluster.regions);
+    const done = STRIKES[kind].call(this, region);
+    if (done) this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+  }
+
+  #later(delayMs: number, task: () => void): void {
+    this.#world.after(delayMs, () => {
+      if (!this.#isOver) task();
+    });
+  }
+
+  #restartLater(region: SimRegion): void {
+    this.#world.after(this.#isOver ? 0 : this.#random.around(this.#random.pick(RESTART_MS)), () => {
+      if (region.machine.process === undefined) region.start();
+    });
+  }
+
+  kill(region: SimRegion): boolean {
+    if (region.machine.process === undefined) return false;
+    region.kill();
+    this.#restartLater(region);
+    return true;
+  }
+
+  stop(region: SimRegion): boolean {
+    if (!region.isUp) return false;
+    void region.stop().then(
+      () => this.#restartLater(region),
+      () => this.kill(region),
+    );
+    return true;
+  }
+
+  freeze(region: SimRegion): boolean {
+    const { process } = region.machine;
+    if (process === undefined) return false;
+    const forMs = this.#random.around(this.#random.pick([200, 3_000, 20_000]));
+    this.#world.trace(region.id, `frozen for ${forMs.toFixed(0)} ms`);
+    process.stopFor(forMs);
+    return true;
+  }
+
+  split(region: SimRegion): boolean {
+    const shape = this.#random.pick(['one', 'one-way', 'halves', 'swizzle'] as const);
+    const ids = this.#cluster.regions.map(({ id }) => id);
+    const side = shape === 'halves' ? new Set(ids.filter(() => this.#random.chance(0.5))) : new Set([region.id]);
+    const links = ids.flatMap((from) => ids.filter((to) => from !== to && side.has(from) !== side.has(to) && (shape !== 'one-way' || side.has(from))).map((to) => [from, to] as const));
+    if (this.#random.chance(0.3)) for (const id of side) links.push(['edge', id] as never, [id, 'edge'] as never);
+    this.#world.trace('network', `split ${shape}: ${[...side].join(', ') || 'nobody'}`);
+    const forMs = this.#random.around(this.#random.pick([300, 3_000, 15_000]));
+    for (const [from, to] of links) {
+      const startMs = shape === 'swizzle' ? this.#random.around(200) : 0;
+      this.#later(startMs, () => this.#cluster.network.cut(from, to));
+      this.#later(startMs + forMs + (shape === 'swizzle' ? this.#random.around(1_000) : 0), () => this.#cluster.network.heal(from, to));
+    }
+    return links.length > 0;
+  }
+
+  clock(region: SimRegion): boolean {
+    const { machine } = region;
+    if (machine.wallOffsetMs !== 0) return false;
+    const isRestarted = this.#random.chance(0.3);
+    // A region that starts alone with its clock ahead issues stamps that its peers refuse until their time has come: the
+    // quiet must last longer than that.
+    const byMs = this.#random.chance(0.5) ? -this.#random.pick(CLOCK_STEPS_MS) : this.#random.pick(isRestarted || this.#restarts ? CLOCK_STEPS_MS.slice(0, 4) : CLOCK_STEPS_MS);
+    this.#world.trace(region.id, `its wall clock steps by ${byMs} ms`);
+    machine.wallOffsetMs = byMs;
+    if (isRestarted) this.kill(region);
+    this.#later(this.#random.around(8_000), () => {
+      machine.wallOffsetMs = 0;
+      this.#world.trace(region.id, 'its wall clock is put right');
+    });
+    return true;
+  }
+
+  diskFull(region: SimRegion): boolean {
+    const { disk } = region.machine;
+    if (disk.isFull) return false;
+    disk.isFull = true;
+    this.#world.trace(region.id, 'its disk is full');
+    this.#later(this.#random.around(3_000), () => {
+      disk.isFull = false;
+      this.#world.trace(region.id, 'its disk has room');
+    });
+    return true;
+  }
+
+  /** Only one disk at a time forgets: what two lose together nobody promised. */
+  #mayForget(region: SimRegion): boolean {
+    return region.machine.process !== undefined && this.damaged.size === 0 && this.#cluster.regions.every((other) => other === region || other.isUp);
+  }
+
+  #forget(region: SimRegion, how: string, lose: () => void): boolean {
+    if (!this.#mayForget(region)) return false;
+    region.kill();
+    this.damaged.add(region);
+    this.#world.trace(region.id, how);
+    lose();
+    this.#checker.lost(region);
+    this.#restartLater(region);
+    return true;
+  }
+
+  powerCut(region: SimRegion): boolean {
+    return this.#forget(region, 'loses power, and what was not synced', () => region.machine.disk.cutPower(this.#random.unit() * 1_000));
+  }
+
+  wipedDisk(region: SimRegion): boolean {
+    return this.#forget(region, 'its disk is wiped', () => region.machine.disk.wipe());
+  }
+
+  /** A copy is taken now, and put back some time later. */
+  oldDisk(region: SimRegion): boolean {
+    if (!this.#mayForget(region)) return false;
+    const copy = region.machine.disk.copy();
+    this.#later(this.#random.around(4_000), () => {
+      this.#forget(region, 'its disk is replaced by an older copy', () => region.machine.disk.restore(copy, { sameMarker: this.#random.chance(0.5) }));
+    });
+    return true;
+  }
+
+  edge(): boolean {
+    if (this.#cluster.edge.process === undefined) return false;
+    this.#world.trace('edge', 'killed');
+    this.#cluster.edge.kill();
+    this.#later(this.#random.around(300), () => this.#cluster.startEdge());
+    return true;
+  }
+
+  pauseReplication(region: SimRegion): boolean {
+    const { running } = region;
+    const others = this.#cluster.regions.filter((other) => other !== region);
+    const peer = this.#random.pick(others).id;
+    if (running === undefined || running.region.phase !== 'serving') return false;
+    const set = (isPaused: boolean): void => {
+      this.#world.trace(region.id, `replication with ${peer} ${isPaused ? 'paused' : 'resumed'}`);
+      region.running?.region.setPaused(peer, isPaused).catch(() => undefined);
+    };
+    set(true);
+    this.#later(this.#random.around(5_000), () => set(false));
+    return true;
+  }
+
+  reconcile(region: SimRegion): boolean {
+    const { running } = region;
+    if (running?.region.phase !== 'serving') return false;
+    this.#world.trace(region.id, 'is asked to reconcile');
+    void running.region.reconciler.run({ peers: [...running.region.links.keys()], deep: this.#random.chance(0.2) }).finished.catch(() => undefined);
+    return true;
+  }
+
+  /** Everything is put right; from here on nothing breaks. */
+  healAll(): void {
+    this.#isOver = true;
+    this.#world.trace('network', 'everything heals');
+    const { network, regions, edge } = this.#cluster;
+    network.heal();
+    network.faults = { ...network.faults, slowDelays: 0, lostQuestions: 0, lostAnswers: 0, twice: 0 };
+    for (const { machine } of regions) {
+      machine.wallOffsetMs = -(machine.rate - 1) * this.#world.nowMs;
+      machine.disk.isFull = false;
+    }
+    for (const region of regions) if (region.machine.process === undefined) region.start();
+    if (edge.process === undefined) this.#cluster.startEdge();
+  }
+}
+
+const STRIKES: Readonly<Record<FaultKind, (this: Faults, region: SimRegion) => boolean>> = {
+  kill: Faults.prototype.kill,
+  stop: Faults.prototype.stop,
+  freeze: Faults.prototype.freeze,
+  split: Faults.prototype.split,
+  clock: Faults.prototype.clock,
+  'disk-full': Faults.prototype.diskFull,
+  'power-cut': Faults.prototype.powerCut,
+  'old-disk': Faults.prototype.oldDisk,
+  'wiped-disk': Faults.prototype.wipedDisk,
+  edge: Faults.prototype.edge,
+  'pause-replication': Faults.prototype.pauseReplication,
+  reconcile: Faults.prototype.reconcile,
+};

@@ -1,0 +1,72 @@
+// Many seeds on several threads: each has a whole simulation of its own, and its own globals to forbid.
+
+import { Worker } from 'node:worker_threads';
+import type { RunResult } from './run.ts';
+
+export interface Failure {
+  readonly seed: number;
+  readonly error: string;
+}
+
+export type Outcome = RunResult | Failure;
+
+export const isFailure = (outcome: Outcome): outcome is Failure => 'error' in outcome;
+
+export interface SweepOptions {
+  readonly seeds: Iterable<number>;
+  readonly jobs: number;
+  /** The name of a known bug to put in (controls.ts). */
+  readonly control?: string;
+  /** Told of each result, in the order in which they come in; false ends the sweep. */
+  readonly onResult: (outcome: Outcome) => boolean;
+}
+
+/** Resolves when every seed was run, or `onResult` ended it. */
+export async function sweep({ seeds, jobs, control, onResult }: SweepOptions): Promise<void> {
+  const queue = seeds[Symbol.iterator]();
+  let isOver = false;
+  await Promise.all(
+    Array.from({ length: jobs }, async () => {
+      const thread = new Thread(control);
+      try {
+        for (let next = queue.next(); next.done !== true && !isOver; next = queue.next()) {
+          if (!onResult(await thread.run(next.value))) isOver = true;
+        }
+      } finally {
+        await thread.end();
+      }
+    }),
+  );
+}
+
+class Thread {
+  readonly #worker: Worker;
+  #seed = 0;
+  #settle: (outcome: Outcome) => void = () => undefined;
+  #death: string | undefined;
+
+  constructor(control: string | undefined) {
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { control } });
+    this.#worker.on('message', (outcome: Outcome) => this.#settle(outcome));
+    this.#worker.on('error', (error) => this.#died(error instanceof Error ? (error.stack ?? error.message) : String(error)));
+    this.#worker.on('exit', (code) => this.#died(`The thread ended with ${code}.`));
+  }
+
+  #died(error: string): void {
+    this.#death ??= error;
+    this.#settle({ seed: this.#seed, error: this.#death });
+  }
+
+  run(seed: number): Promise<Outcome> {
+    this.#seed = seed;
+    return new Promise((resolve) => {
+      this.#settle = resolve;
+      if (this.#death !== undefined) resolve({ seed, error: this.#death });
+      else this.#worker.postMessage(seed);
+    });
+  }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

@@ -1,0 +1,203 @@
+// One seed, from the first event to the verdict.
+
+import { createHash } from 'node:crypto';
+import { forbid } from '../adapters/sim/forbid.ts';
+import { Machine } from '../adapters/sim/machine.ts';
+import { World } from '../adapters/sim/world.ts';
+import { utf8 } from '../core/bytes.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import { Checker, type Violation } from './checker.ts';
+import { SimCluster, type SimRegion } from './cluster.ts';
+import { Faults } from './faults.ts';
+import { History } from './history.ts';
+import { drawSwarm, type Swarm } from './swarm.ts';
+import { Workload, type WorkloadCollection } from './workload.ts';
+
+export interface RunOptions {
+  /** Called with each line of the trace. */
+  readonly trace?: (line: string) => void;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly swarm: Swarm;
+  readonly violations: readonly Violation[];
+  /** SHA-256 of the trace. */
+  readonly traceHash: string;
+  readonly operations: number;
+  readonly requests: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly virtualMs: number;
+  readonly steps: number;
+}
+
+const START_MS_MAX = 60_000;
+/** From healing until nothing is owed any more: breakers that have backed off (30 s), refused hints (60 s), a hidden delivery (10 s). */
+const QUIET_MS_MAX = 150_000;
+/** Then the quiet begins early: a run is to be short, and to be one of many. */
+const WRITES_MAX = 400;
+const RPO_CHECK_EVERY_MS = 1_500;
+
+export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
+  const hash = createHash('sha256');
+  const permit = forbid();
+  try {
+    const world = new World(seed, (line) => {
+      hash.update(line);
+      options.trace?.(line);
+    });
+    return await new Run(world).all(() => hash.digest('hex'));
+  } finally {
+    permit();
+  }
+}
+
+class Run {
+  readonly #world: World;
+  readonly #swarm: Swarm;
+  readonly #cluster: SimCluster;
+  readonly #history = new History();
+  readonly #checker: Checker;
+  readonly #faults: Faults;
+  readonly #workload: Workload;
+  readonly #collections: readonly WorkloadCollection[];
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#swarm = drawSwarm(world.random.stream('swarm'));
+    const swarm = this.#swarm;
+    this.#cluster = new SimCluster(world, swarm);
+    const narrow = swarm.workload.narrow && swarm.regions > 2 ? { replicas: 2 } : {};
+    this.#collections = [
+      { name: 'win', conflict: 'lww' },
+      { name: 'sib', conflict: 'siblings', ...narrow },
+    ];
+    this.#checker = new Checker(this.#cluster, this.#history, new Map(this.#collections.map(({ name, conflict }) => [name, conflict])));
+    this.#faults = new Faults(this.#cluster, swarm, this.#checker);
+    this.#workload = new Workload(this.#cluster, this.#history, swarm.workload, this.#collections);
+  }
+
+  async all(traceHash: () => string): Promise<RunResult> {
+    const world = this.#world;
+    world.trace('seed', `${world.seed} ${JSON.stringify(this.#swarm)}`);
+    await this.#begin();
+    await this.#break();
+    await this.#quiet();
+    return {
+      seed: world.seed,
+      swarm: this.#swarm,
+      violations: this.#checker.violations,
+      traceHash: traceHash(),
+      operations: this.#history.writes.length + this.#history.reads.length,
+      requests: this.#history.requests,
+      faults: Object.fromEntries(this.#faults.counts),
+      virtualMs: world.nowMs,
+      steps: world.steps,
+    };
+  }
+
+  async #reach(what: string, withinMs: number, isDone: () => boolean): Promise<boolean> {
+    const done = await this.#world.run(this.#world.nowMs + withinMs, isDone);
+    if (!done) this.#checker.violations.push({ rule: 'progress', what: `${what} not within ${withinMs} ms` });
+    return done;
+  }
+
+  async #begin(): Promise<void> {
+    const { regions, network } = this.#cluster;
+    const faults = network.faults;
+    network.faults = { ...faults, lostAnswers: 0, lostQuestions: 0, slowDelays: 0 };
+    for (const { machine } of regions) machine.rate = 1 + this.#swarm.drift * (2 * this.#world.random.unit() - 1);
+    this.#cluster.start();
+    await this.#reach('every region is ready', START_MS_MAX, () => regions.every(({ isUp }) => isUp));
+    let created = 0;
+    const process = new Machine('operator', this.#world).boot();
+    const create = async ({ name, conflict, replicas }: WorkloadCollection): Promise<void> => {
+      const body = utf8(JSON.stringify({ conflict, ...(replicas === undefined ? {} : { replicas }) }));
+      for (;;) {
+        const { status } = await this.#cluster.ask(process, regions[0]?.id ?? 'edge', { method: 'PUT', target: `/v1/c/${name}`, headers: { 'content-type': 'application/json' }, body }, 10_000);
+        if (status === 201 || status === 200) return;
+        await process.wait(500);
+      }
+    };
+    for (const collection of this.#collections) create(collection).then(() => created++, (error: unknown) => this.#world.fail(error));
+    await this.#reach('the collections exist', START_MS_MAX, () => created === this.#collections.length);
+    network.faults = faults;
+  }
+
+  async #break(): Promise<void> {
+    const endMs = this.#world.nowMs + this.#swarm.activeMs;
+    this.#checker.clocksWereWrong = this.#swarm.faults.includes('clock');
+    this.#workload.start();
+    this.#faults.start();
+    const watch = (): void => {
+      this.#world.after(RPO_CHECK_EVERY_MS, () => {
+        if (this.#world.nowMs >= endMs) return;
+        void this.#checker.checkLiveRpo();
+        watch();
+      });
+    };
+    watch();
+    await this.#world.run(endMs, () => this.#history.writes.length >= WRITES_MAX);
+    this.#workload.stop();
+    this.#faults.healAll();
+  }
+
+  async #quiet(): Promise<void> {
+    const { regions } = this.#cluster;
+    const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => regions.every(({ isUp }) => isUp) && this.#workload.isOver);
+    if (!isUp) return;
+    for (const region of regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
+    await this.#settled();
+    if (this.#checker.damaged.size > 0) {
+      for (const region of regions) for (const peer of region.running?.region.links.keys() ?? []) await this.#reconcile(region, peer);
+      await this.#settled();
+    }
+    let isChecked = false;
+    void this.#checker.finish().then(() => (isChecked = true), (error: unknown) => this.#world.fail(error));
+    await this.#reach('the last look', 10_000, () => isChecked);
+  }
+
+  async #resume(region: SimRegion, peer: RegionId): Promise<void> {
+    let done = false;
+    void region.running?.region.setPaused(peer, false).then(() => (done = true), () => (done = true));
+    await this.#world.run(this.#world.nowMs + 1_000, () => done);
+  }
+
+  /** Until a run came to its end: another may hold the lease, or a line be ahead of a clock that was wrong. */
+  async #reconcile(region: SimRegion, peer: RegionId): Promise<void> {
+    let done = false;
+    const tryOnce = (): void => {
+      const run = region.running?.region.reconciler.run({ peers: [peer] });
+      void run?.finished.then(() => {
+        if (run.state === 'done') done = true;
+        else this.#world.after(1_000, tryOnce);
+      });
+    };
+    tryOnce();
+    await this.#reach(`${region.id} reconciles with ${peer}`, QUIET_MS_MAX, () => done);
+  }
+
+  /** Nothing is owed, nothing is under way: looked at every second, twice in a row. */
+  async #settled(): Promise<void> {
+    let calm = 0;
+    let isOver = false;
+    const look = (): void => {
+      void this.#owed().then((items) => {
+        calm = items === 0 ? calm + 1 : 0;
+        if (calm >= 3) isOver = true;
+        else this.#world.after(1_000, look);
+      });
+    };
+    look();
+    await this.#reach('nothing is owed any more', QUIET_MS_MAX, () => isOver);
+  }
+
+  async #owed(): Promise<number> {
+    let items = 0;
+    for (const { running } of this.#cluster.regions) {
+      if (running === undefined) return 1;
+      for (const lane of running.region.lanes.values()) items += (await lane.unreplicated()).items;
+    }
+    return items;
+  }
+}

@@ -1,0 +1,89 @@
+// What a seed is like: which faults it has and how heavy they are. Each run switches on a part of them only (swarm
+// testing, Groce et al. 2012): faults that hide each other when always together are found apart.
+
+import type { NetworkFaults } from '../adapters/sim/network.ts';
+import type { SeededRandom } from '../adapters/sim/random.ts';
+import type { StoreFaults } from '../adapters/sim/store.ts';
+import type { TableFaults } from '../adapters/sim/table.ts';
+
+export type FaultKind = 'kill' | 'stop' | 'freeze' | 'split' | 'clock' | 'disk-full' | 'power-cut' | 'old-disk' | 'wiped-disk' | 'edge' | 'pause-replication' | 'reconcile';
+
+export const FAULT_KINDS: readonly FaultKind[] = ['kill', 'stop', 'freeze', 'split', 'clock', 'disk-full', 'power-cut', 'old-disk', 'wiped-disk', 'edge', 'pause-replication', 'reconcile'];
+
+export interface WorkloadOptions {
+  readonly clients: number;
+  readonly keys: number;
+  /** Of requests, those on the first key. */
+  readonly hotKey: number;
+  readonly deletes: number;
+  readonly blind: number;
+  readonly reads: number;
+  readonly expiring: number;
+  /** Contexts that a client uses again long after it got them. */
+  readonly oldContexts: number;
+  readonly throughEdge: number;
+  readonly thinkMs: number;
+  readonly retries: number;
+  /** Of collections, those with two replicas. */
+  readonly narrow: boolean;
+}
+
+export interface Swarm {
+  readonly regions: number;
+  readonly activeMs: number;
+  readonly network: NetworkFaults;
+  readonly store: StoreFaults;
+  readonly table: TableFaults;
+  readonly drift: number;
+  readonly reconcileEveryMs: number | undefined;
+  readonly faults: readonly FaultKind[];
+  readonly faultEveryMs: number;
+  readonly workload: WorkloadOptions;
+}
+
+export function drawSwarm(random: SeededRandom): Swarm {
+  const some = (probability: number, value: () => number): number => (random.chance(probability) ? value() : 0);
+  const regions = random.pick([2, 3, 3, 3, 4, 5]);
+  const relaxed = random.chance(0.2);
+  const chosen = FAULT_KINDS.filter((kind) => (kind === 'power-cut' ? relaxed : random.chance(0.4)));
+  return {
+    regions,
+    activeMs: random.between(10_000, 40_000),
+    network: {
+      delayMs: random.pick([0.5, 2, 20, 80]),
+      slowDelays: some(0.4, () => random.unit() * 0.1),
+      slowDelayMs: random.pick([100, 500, 2_000]),
+      lostQuestions: some(0.4, () => random.unit() * 0.1),
+      lostAnswers: some(0.5, () => random.unit() * 0.15),
+      twice: some(0.5, () => random.unit() * 0.3),
+    },
+    store: { syncMs: random.pick([0.2, 1, 5, 40]), failedSyncs: some(0.3, () => random.unit() * 0.02), relaxed },
+    table: {
+      decisions: random.pick(['serial', 'serial', 'optimistic']),
+      attempts: random.chance(0.5),
+      slowReads: some(0.5, () => random.unit() * 0.5),
+      readMs: random.pick([0.2, 2, 10]),
+    },
+    drift: some(0.5, () => random.unit() * 0.000_2),
+    reconcileEveryMs: random.pick([undefined, undefined, 2_000, 10_000]),
+    faults: chosen.length > 0 ? chosen : ['kill'],
+    faultEveryMs: random.pick([500, 1_500, 4_000]),
+    workload: {
+      clients: random.between(2, 12),
+      keys: random.pick([1, 3, 10, 40]),
+      hotKey: some(0.3, () => 0.6),
+      deletes: random.pick([0.05, 0.05, 0.15, 0.4]),
+      blind: random.pick([0.2, 0.5, 0.8]),
+      reads: random.pick([0.1, 0.3]),
+      expiring: some(0.3, () => random.pick([0.05, 0.4])),
+      oldContexts: some(0.4, () => 0.15),
+      throughEdge: random.pick([0, 0.5, 1]),
+      thinkMs: random.pick([5, 50, 300]),
+      retries: random.between(1, 6),
+      narrow: random.chance(0.5),
+    },
+  };
+}
+
+/** One line. */
+export const formatSwarm = (swarm: Swarm): string => JSON.stringify(swarm);

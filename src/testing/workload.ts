@@ -1,0 +1,260 @@
+// Clients that read and write a few items in all regions, through the edge or not, move about, keep contexts, retry under
+// the same operation id elsewhere, and note what was promised to them. They know nothing of what is done to the cluster.
+
+import { Machine, EPOCH_MS, type Process } from '../adapters/sim/machine.ts';
+import type { SeededRandom } from '../adapters/sim/random.ts';
+import { utf8, utf8Text } from '../core/bytes.ts';
+import { isArchipelError } from '../core/errors.ts';
+import { isRegionId, type RegionId } from '../core/version/dot.ts';
+import { uuidV7 } from '../ports/random.ts';
+import { PLACES, type Exchange, type HttpQuestion, type SimCluster } from './cluster.ts';
+import type { ClientWrite, History, Outcome } from './history.ts';
+import type { WorkloadOptions } from './swarm.ts';
+
+export interface WorkloadCollection {
+  readonly name: string;
+  readonly conflict: 'lww' | 'siblings';
+  readonly replicas?: number;
+}
+
+const TIMEOUT_MS = 6_000;
+const CONTEXTS_KEPT = 8;
+
+interface KeptContext {
+  readonly token: string;
+  readonly values: readonly string[];
+}
+
+interface Item {
+  readonly collection: WorkloadCollection;
+  readonly pk: string;
+}
+
+export class Workload {
+  readonly #cluster: SimCluster;
+  readonly #history: History;
+  readonly #options: WorkloadOptions;
+  readonly #collections: readonly WorkloadCollection[];
+  #isStopping = false;
+  #running = 0;
+  #values = 0;
+
+  constructor(cluster: SimCluster, history: History, options: WorkloadOptions, collections: readonly WorkloadCollection[]) {
+    this.#cluster = cluster;
+    this.#history = history;
+    this.#options = options;
+    this.#collections = collections;
+  }
+
+  start(): void {
+    for (let at = 1; at <= this.#options.clients; at++) {
+      const machine = new Machine(`client-${at}`, this.#cluster.world);
+      const client = new Client(this, machine.boot(), this.#cluster.world.random.stream(machine.id));
+      this.#running++;
+      client.run().then(
+        () => this.#running--,
+        (error: unknown) => this.#cluster.world.fail(error),
+      );
+    }
+  }
+
+  stop(): void {
+    this.#isStopping = true;
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  get isOver(): boolean {
+    return this.#running === 0;
+  }
+
+  get cluster(): SimCluster {
+    return this.#cluster;
+  }
+
+  get history(): History {
+    return this.#history;
+  }
+
+  get options(): WorkloadOptions {
+    return this.#options;
+  }
+
+  item(random: SeededRandom): Item {
+    const collection = random.pick(this.#collections);
+    const at = random.chance(this.#options.hotKey) ? 0 : random.between(0, this.#options.keys - 1);
+    return { collection, pk: `k${at}` };
+  }
+
+  nextValue(): string {
+    return `v${++this.#values}`;
+  }
+}
+
+class Client {
+  readonly #workload: Workload;
+  readonly #process: Process;
+  readonly #random: SeededRandom;
+  readonly #kept = new Map<string, KeptContext[]>();
+  #home: RegionId;
+
+  constructor(workload: Workload, process: Process, random: SeededRandom) {
+    this.#workload = workload;
+    this.#process = process;
+    this.#random = random;
+    this.#home = random.pick(workload.cluster.topology.regions).id;
+  }
+
+  get #nowMs(): number {
+    return this.#process.world.nowMs;
+  }
+
+  async run(): Promise<void> {
+    const { options } = this.#workload;
+    while (!this.#workload.isStopping) {
+      await this.#process.wait(this.#random.around(options.thinkMs));
+      if (this.#random.chance(0.05)) this.#home = this.#random.pick(this.#workload.cluster.topology.regions).id;
+      const item = this.#workload.item(this.#random);
+      if (this.#random.chance(options.reads)) await this.#read(item);
+      else await this.#change(item);
+    }
+  }
+
+  // Asking --------------------------------------------------------------------------------------------------------------------
+
+  async #ask(to: RegionId | 'edge', question: HttpQuestion): Promise<Exchange> {
+    const place = PLACES.find(({ id }) => id === this.#home) as (typeof PLACES)[number];
+    const viewer = { 'cloudfront-viewer-latitude': String(place.lat), 'cloudfront-viewer-longitude': String(place.lon) };
+    const answer = await this.#workload.cluster.ask(this.#process, to, { ...question, headers: { ...viewer, ...question.headers } }, TIMEOUT_MS);
+    this.#workload.history.answered(answer.status);
+    return answer;
+  }
+
+  #target(): RegionId | 'edge' {
+    return this.#random.chance(this.#workload.options.throughEdge) ? 'edge' : this.#home;
+  }
+
+  async #read({ collection, pk }: Item): Promise<{ readonly values: readonly string[]; readonly tag: string | undefined; readonly token: string | undefined } | undefined> {
+    const startedMs = this.#nowMs;
+    try {
+      const answer = await this.#ask(this.#target(), { method: 'GET', target: targetOf(collection.name, pk), headers: { accept: 'application/json' } });
+      if (answer.status !== 200 && answer.status !== 300 && answer.status !== 404) return undefined;
+      const values = valuesOf(answer);
+      const tag = answer.fields.get('etag');
+      const token = answer.fields.get('causal-context');
+      this.#workload.history.reads.push({ client: this.#process.name, collection: collection.name, pk, values, tag, servedBy: servedBy(answer), startedMs, endedMs: this.#nowMs });
+      if (token !== undefined) this.#keep(`${collection.name} ${pk}`, { token, values });
+      return { values, tag, token };
+    } catch (error) {
+      if (!isArchipelError(error)) throw error;
+      return undefined;
+    }
+  }
+
+  #keep(name: string, context: KeptContext): void {
+    const kept = this.#kept.get(name) ?? [];
+    if (kept.length === CONTEXTS_KEPT) kept.splice(this.#random.between(0, CONTEXTS_KEPT - 1), 1);
+    kept.push(context);
+    this.#kept.set(name, kept);
+  }
+
+  // Writing -------------------------------------------------------------------------------------------------------------------
+
+  async #change(item: Item): Promise<void> {
+    const { options } = this.#workload;
+    const kind = this.#random.chance(options.deletes) ? 'delete' : 'put';
+    const isLww = item.collection.conflict === 'lww';
+    // A blind delete of siblings removes what the region holds, which nobody outside can know: it is left to other tests.
+    if (this.#random.chance(options.blind) && (isLww || kind === 'put')) return this.#write(item, kind, {});
+    const old = this.#kept.get(`${item.collection.name} ${item.pk}`);
+    const context = old !== undefined && old.length > 0 && this.#random.chance(options.oldContexts) ? this.#random.pick(old) : undefined;
+    if (context !== undefined) return this.#write(item, kind, { context });
+    const read = await this.#read(item);
+    if (read === undefined) return;
+    if (isLww && read.tag !== undefined && this.#random.chance(0.7)) return this.#write(item, kind, { ifMatch: read.tag, values: read.values });
+    if (read.token === undefined) return;
+    return this.#write(item, kind, { context: { token: read.token, values: read.values } });
+  }
+
+  async #write({ collection, pk }: Item, kind: 'put' | 'delete', basis: { readonly context?: KeptContext; readonly ifMatch?: string; readonly values?: readonly string[] }): Promise<void> {
+    const { history, options } = this.#workload;
+    const nowMs = EPOCH_MS + this.#nowMs;
+    const operation = uuidV7(this.#random, Math.floor(nowMs));
+    const ttlSeconds = kind === 'put' && this.#random.chance(options.expiring) ? this.#random.between(1, 20) : undefined;
+    const write = history.begin({
+      client: this.#process.name,
+      collection: collection.name,
+      pk,
+      kind,
+      value: this.#workload.nextValue(),
+      operation,
+      superseded: basis.context?.values ?? basis.values ?? [],
+      ifMatch: basis.ifMatch,
+      isBlind: basis.context === undefined && basis.ifMatch === undefined,
+      expiresMs: ttlSeconds === undefined ? undefined : nowMs + ttlSeconds * 1_000,
+      startedMs: this.#nowMs,
+      endedMs: this.#nowMs,
+      isOver: false,
+      outcome: 'unknown',
+      status: undefined,
+      servedBy: undefined,
+      effect: undefined,
+    });
+    const headers: Record<string, string> = { 'idempotency-key': operation, 'content-type': 'text/plain' };
+    if (basis.context !== undefined) headers['causal-context'] = basis.context.token;
+    if (basis.ifMatch !== undefined) headers['if-match'] = basis.ifMatch;
+    if (ttlSeconds !== undefined) headers['item-ttl'] = String(ttlSeconds);
+    const question: HttpQuestion = { method: kind === 'put' ? 'PUT' : 'DELETE', target: targetOf(collection.name, pk), headers, ...(kind === 'put' ? { body: utf8(write.value) } : {}) };
+    const outcome = await this.#untilDefinite(write, question, options.retries);
+    write.outcome = outcome;
+    write.endedMs = this.#nowMs;
+    write.isOver = true;
+  }
+
+  /** Tries until the outcome is definite, in one region after another, always as the same operation. */
+  async #untilDefinite(write: ClientWrite, question: HttpQuestion, retries: number): Promise<Outcome> {
+    let isMaybeDone = false;
+    for (let attempt = 0; attempt <= retries; attempt++) {
+      const to = attempt === 0 ? this.#target() : this.#random.chance(0.5) ? 'edge' : this.#random.pick(this.#workload.cluster.topology.regions).id;
+      try {
+        const answer = await this.#ask(to, question);
+        write.status = answer.status;
+        write.servedBy = servedBy(answer);
+        if (answer.status >= 200 && answer.status < 300) {
+          write.effect = answer.fields.get('write-outcome');
+          return 'acknowledged';
+        }
+        // Definite for this region; but an earlier attempt may have been taken elsewhere.
+        if (answer.status < 500) return isMaybeDone ? 'unknown' : 'refused';
+        if (answer.status === 504 || answer.status === 500) isMaybeDone = true;
+        if (answer.status === 500) this.#workload.cluster.world.fail(new Error(`500 for ${question.method} ${question.target}: ${utf8Text(answer.body)}`));
+      } catch (error) {
+        if (!isArchipelError(error)) throw error;
+        if (error.details['unsent'] !== true) isMaybeDone = true;
+      }
+      await this.#process.wait(this.#random.around(100));
+    }
+    return isMaybeDone ? 'unknown' : 'refused';
+  }
+}
+
+const targetOf = (collection: string, pk: string): string => `/v1/c/${collection}/items/${pk}`;
+
+function servedBy(answer: Exchange): RegionId | undefined {
+  const [id] = (answer.fields.get('served-by') ?? '').split(';');
+  return id !== undefined && isRegionId(id) ? id : undefined;
+}
+
+interface SiblingList {
+  readonly siblings: readonly { readonly valueBase64?: string; readonly value?: unknown }[];
+}
+
+/** The values that an answer shows, none, one or several. */
+export function valuesOf({ status, body }: Exchange): string[] {
+  const text = utf8Text(body) ?? '';
+  if (status === 200) return [text];
+  if (status !== 300) return [];
+  return (JSON.parse(text) as SiblingList).siblings.map(({ valueBase64, value }) => (valueBase64 === undefined ? String(value) : Buffer.from(valueBase64, 'base64').toString()));
+}

@@ -277,7 +277,7 @@ export class SimCluster {
     const process = this.edge.boot();
     const client = (id: RegionId): RegionClient => ({
       send: ({ method, target, headers, body, timeoutMs }) =>
-        this.network.call({ from: process, to: this.region(id).machine, timeoutMs, handle: () => this.region(id).answerHttp({ method, target, headers: Object.fromEntries(headers), ...(body === undefined ? {} : { body }) }) }),
+        this.network.call({ from: process, to: this.region(id).machine, timeoutMs, once: true, handle: () => this.region(id).answerHttp({ method, target, headers: Object.fromEntries(headers), ...(body === undefined ? {} : { body }) }) }),
     });
     const log: Log = { write: (level, event, fields) => this.world.trace('edge', `${level} ${event} ${JSON.stringify(fields ?? {})}`) };
     const clients = new Map(this.topology.regions.map(({ id }) => [id, client(id)]));
@@ -290,7 +290,7 @@ export class SimCluster {
     const signed = { ...question, headers: { authorization: `Bearer ${this.admin}`, ...question.headers } };
     const edge = this.#edgeFetch as Fetch;
     return to === 'edge'
-      ? this.network.call({ from, to: this.edge, timeoutMs, handle: () => answerHttp(edge, signed) })
-      : this.network.call({ from, to: this.region(to).machine, timeoutMs, handle: () => this.region(to).answerHttp(signed) });
+      ? this.network.call({ from, to: this.edge, timeoutMs, once: true, handle: () => answerHttp(edge, signed) })
+      : this.network.call({ from, to: this.region(to).machine, timeoutMs, once: true, handle: () => this.region(to).answerHttp(signed) });
   }
 }

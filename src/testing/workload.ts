@@ -227,7 +227,7 @@ class Client {
           return 'acknowledged';
         }
         // Definite for this region; but an earlier attempt may have been taken elsewhere.
-        if (answer.status < 500) return isMaybeDone ? 'unknown' : 'refused';
+        if (answer.status < 500) return isMaybeDone || codeOf(answer) === 'operation-expired' ? 'unknown' : 'refused';
         if (answer.status === 504 || answer.status === 500) isMaybeDone = true;
         if (answer.status === 500) this.#workload.cluster.world.fail(new Error(`500 for ${question.method} ${question.target}: ${utf8Text(answer.body)}`));
       } catch (error) {
@@ -246,6 +246,9 @@ function servedBy(answer: Exchange): RegionId | undefined {
   const [id] = (answer.fields.get('served-by') ?? '').split(';');
   return id !== undefined && isRegionId(id) ? id : undefined;
 }
+
+/** Of a problem: the end of its type. */
+const codeOf = ({ body }: Exchange): string => /"type":"[^"]*\/([a-z-]+)"/.exec(utf8Text(body) ?? '')?.[1] ?? '';
 
 interface SiblingList {
   readonly siblings: readonly { readonly valueBase64?: string; readonly value?: unknown }[];

@@ -22,6 +22,8 @@ export interface CallSetting<T> {
   readonly from: Process;
   readonly to: Machine;
   readonly timeoutMs: number;
+  /** On one connection, which delivers once or not at all: what clients have. Between regions copies happen. */
+  readonly once?: boolean;
   /** What the other process does; runs there. */
   readonly handle: (process: Process) => Promise<T>;
 }
@@ -56,8 +58,8 @@ export class Network {
     return this.#random.around(this.#random.chance(slowDelays) ? slowDelayMs : delayMs);
   }
 
-  #carry(from: Machine, to: Machine, loss: number, arrive: () => void): void {
-    const copies = this.#random.chance(this.faults.twice) ? 2 : 1;
+  #carry(from: Machine, to: Machine, { loss, once }: { readonly loss: number; readonly once: boolean }, arrive: () => void): void {
+    const copies = this.#random.chance(once ? 0 : this.faults.twice) ? 2 : 1;
     if (copies === 2) this.stats.twice++;
     for (let copy = 0; copy < copies; copy++) {
       this.stats.messages++;
@@ -76,19 +78,19 @@ export class Network {
    * Rejects with `peer-unreachable`: `details.unsent` is true when the other machine refused the connection, so that
    * certainly nothing arrived there.
    */
-  call<T>({ from, to, timeoutMs, handle }: CallSetting<T>): Promise<T> {
+  call<T>({ from, to, timeoutMs, once = false, handle }: CallSetting<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const fail = (unsent: boolean): void => reject(new ArchipelError('peer-unreachable', `${to.id} cannot be reached.`, { unsent }));
       const cancel = from.post(timeoutMs, () => fail(false));
       const back = (settle: () => void): void =>
-        this.#carry(to, from.machine, this.faults.lostAnswers, () =>
+        this.#carry(to, from.machine, { loss: this.faults.lostAnswers, once }, () =>
           from.post(0, () => {
             cancel();
             settle();
           }),
         );
       let wasHandled = false;
-      this.#carry(from.machine, to, this.faults.lostQuestions, () => {
+      this.#carry(from.machine, to, { loss: this.faults.lostQuestions, once }, () => {
         const { process } = to;
         if (process === undefined) {
           this.stats.refused++;

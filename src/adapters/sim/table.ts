@@ -246,6 +246,8 @@ export class SimTable implements Table, GroupOwner {
 
   #note(row: LossRow): void {
     this.#losses.set(row.id, row);
+    // Its dot was issued, perhaps here, and may stand nowhere else.
+    if (row.dot.stamp > (this.#largest.get(row.dot.actor) ?? STAMP_ZERO)) this.#largest.set(row.dot.actor, row.dot.stamp);
     const name = keyText(row.key.encoded);
     this.#lossesOf.set(name, [...(this.#lossesOf.get(name) ?? []), row]);
   }

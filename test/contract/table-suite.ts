@@ -328,6 +328,12 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect(Buffer.from((await table.document('d'))?.bytes ?? []).toString()).toBe('2');
       });
 
+      check('a change that loses to one under way is told when that one can be read: trying again at once is no endless loop', async () => {
+        const { table } = under;
+        const contend = async (text: string): Promise<unknown> => (await table.putDocument('under way', bytes(text), undefined)) || (await table.document('under way'))?.revision;
+        expect((await Promise.all([contend('first'), contend('second')])).map(String).sort()).toEqual(['1', 'true']);
+      });
+
       check('of concurrent contenders one wins', async () => {
         const wins = await Promise.all(Array.from({ length: 16 }, (_, i) => table.putDocument('lease', bytes(String(i)), undefined)));
         expect(wins.filter(Boolean)).toHaveLength(1);

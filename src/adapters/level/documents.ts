@@ -12,6 +12,8 @@ export class Documents {
   /** The newest of each, durable or not: what the next compare-and-set is judged by. */
   readonly #newest = new Map<string, StoredDocument>();
   readonly #durable = new Map<string, StoredDocument>();
+  /** Under way, by name: the last of each. */
+  readonly #writing = new Map<string, Promise<void>>();
 
   constructor(store: LevelStore) {
     this.#store = store;
@@ -38,11 +40,17 @@ export class Documents {
 
   async put(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean> {
     const before = this.#newest.get(name);
-    if (before?.revision !== expected) return false;
+    if (before?.revision !== expected) {
+      // Told only when what it lost to is durable: who tries again at once finds it then, and does not spin until the disk
+      // is done, which it would keep from ever getting its turn.
+      await this.#writing.get(name)?.catch(() => undefined);
+      return false;
+    }
     const document: StoredDocument = { bytes: bytes.slice(), revision: (before?.revision ?? 0) + 1 };
     const value = concatBytes(new ByteWriter(8).varint(document.revision).finish(), bytes);
     const written = this.#store.write({ operations: [{ type: 'put', key: rows.document(name), value }] }, true);
     this.#newest.set(name, document);
+    this.#writing.set(name, written);
     try {
       await written;
     } catch (error) {
@@ -52,6 +60,7 @@ export class Documents {
       throw error;
     }
     this.#durable.set(name, document);
+    if (this.#writing.get(name) === written) this.#writing.delete(name);
     return true;
   }
 }

@@ -81,6 +81,7 @@ export class SimTable implements Table, GroupOwner {
   readonly #lossesOf = new Map<string, LossRow[]>();
   readonly #documents = new Map<string, StoredDocument>();
   readonly #durableDocuments = new Map<string, StoredDocument>();
+  readonly #writing = new Map<string, Promise<void>>();
   readonly #largest = new Map<ActorId, Stamp>();
   readonly #trees = new Map<GroupId, DigestTree>();
   readonly #counts = new Map<string, number>();
@@ -323,10 +324,14 @@ export class SimTable implements Table, GroupOwner {
 
   async putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean> {
     const before = this.#documents.get(name);
-    if (before?.revision !== expected) return false;
+    if (before?.revision !== expected) {
+      await this.#writing.get(name)?.catch(() => undefined); // nothing that is not durable is told of
+      return false;
+    }
     const document: StoredDocument = { bytes: bytes.slice(), revision: (before?.revision ?? 0) + 1 };
     const written = this.#store.write([{ name: cells.document(name), value: document }], { frees: true });
     this.#documents.set(name, document);
+    this.#writing.set(name, written);
     try {
       await written;
     } catch (error) {

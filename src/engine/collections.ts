@@ -78,7 +78,11 @@ export class Collections {
 
   /** True when a policy was there already. */
   #writePending(name: string, policy: Policy): Promise<boolean> {
-    return this.#update(name, (state) => (effectivePolicy(state) === undefined ? { policy, supersedes: false } : undefined)).then((written) => !written);
+    return this.#update(name, (state) => {
+      if (effectivePolicy(state) !== undefined) return undefined;
+      if (state.values.length > 0) throw exists(name); // one of a later release: not understood here, but it stands
+      return { policy, supersedes: false };
+    }).then((written) => !written);
   }
 
   /** Spreads a pending policy and activates it when every region holds it. True when it is active. */

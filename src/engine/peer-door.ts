@@ -112,6 +112,7 @@ export class PeerDoor {
       case 'lease':
         return this.#lease(envelope, body);
       case 'certificate':
+        this.#deepViews.delete(envelope.from); // the comparison is over, and a view holds a line for every item
         return this.#certificate(body);
       case 'forward':
         return this.#parts.forward(body);

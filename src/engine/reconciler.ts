@@ -112,7 +112,11 @@ export class Reconciler {
     const up = peers.filter((peer) => this.#isHeard(peer) && this.#parts.links.get(peer)?.isUp() === true);
     if (up.length === 0 || this.#abort.signal.aborted) return;
     this.#parts.log.write('debug', 'reconcile.begin', { why, peers: up });
-    await this.run({ peers: up }).finished;
+    try {
+      await this.run({ peers: up }).finished;
+    } catch (error) {
+      this.#parts.log.write('warn', 'reconcile.not-begun', { why, error: String(error) });
+    }
   }
 
   async stop(): Promise<void> {
@@ -138,15 +142,23 @@ export class Reconciler {
 
   // Running -----------------------------------------------------------------------------------------------------------------
 
-  /** Begins a run with these peers (default: all). */
+  /** Begins a run with these peers (default: all). @throws ArchipelError `overloaded` when RUNS_KEPT are not finished */
   run(request: RunRequest): Run {
+    this.#makeRoom();
     const peers = request.peers ?? [...this.#parts.links.keys()];
     const { promise, resolve } = Promise.withResolvers<void>();
     const run: Run = { id: toHex(this.#parts.random.bytes(6)), state: 'running', pairs: [], startedMs: this.#parts.time.nowMs(), finished: promise };
     this.#runs.set(run.id, run);
-    if (this.#runs.size > RUNS_KEPT) this.#runs.delete(this.#runs.keys().next().value as string);
     void this.#runAll(run, peers, request).then(resolve);
     return run;
+  }
+
+  /** The oldest that is finished is forgotten. */
+  #makeRoom(): void {
+    if (this.#runs.size < RUNS_KEPT) return;
+    const oldest = [...this.#runs.values()].find(({ state }) => state !== 'running');
+    if (oldest === undefined) throw new ArchipelError('overloaded', `${RUNS_KEPT} reconciliations are under way or wait for their turn.`);
+    this.#runs.delete(oldest.id);
   }
 
   async #runAll(run: Run, peers: readonly RegionId[], request: RunRequest): Promise<void> {

@@ -15,7 +15,9 @@ import type { Reconciler } from './reconciler.ts';
 
 /** Then it serves with what it has: a peer that hangs in the middle must not keep an island silent. */
 const RECOVERY_MS_MAX = 60_000;
-const AGAIN_MS = 100;
+/** Another comparison of the pair may be under way: soon again, then less and less often. */
+const AGAIN_FIRST_MS = 100;
+const AGAIN_MAX_MS = 5_000;
 
 export interface RecoveryParts {
   readonly reconciler: Reconciler;
@@ -33,6 +35,8 @@ export class Recovery {
   /** Peers that have not given what they hold. */
   readonly #owing = new Set<RegionId>();
   #isTaking = false;
+  #waitMs = AGAIN_FIRST_MS;
+  #notBeforeMs = 0;
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts;
@@ -68,7 +72,7 @@ export class Recovery {
   async #takeAll(isOver: () => boolean): Promise<void> {
     while (this.#inReach().length > 0 && !isOver()) {
       await this.take();
-      if (this.#inReach().length > 0 && !isOver()) await pause(this.#parts.clock, AGAIN_MS);
+      if (this.#inReach().length > 0 && !isOver()) await pause(this.#parts.clock, this.#notBeforeMs - this.#parts.clock.monotonicMs());
     }
   }
 
@@ -76,7 +80,7 @@ export class Recovery {
   async take(): Promise<void> {
     const { systemGroup, log } = this.#parts;
     const peers = this.#inReach();
-    if (this.#isTaking || peers.length === 0) return;
+    if (this.#isTaking || peers.length === 0 || this.#parts.clock.monotonicMs() < this.#notBeforeMs) return;
     this.#isTaking = true;
     try {
       let pulled = 0;
@@ -87,10 +91,16 @@ export class Recovery {
         if (taken !== undefined) this.#owing.delete(peer);
       }
       if (this.#owing.size === 0) await this.#parts.recovered();
-      log.write('info', 'region.recovered', { pulled, stillFrom: [...this.#owing] });
+      if (this.#inReach().length === 0) log.write('info', 'region.recovered', { pulled, stillFrom: [...this.#owing] });
     } finally {
       this.#isTaking = false;
+      this.#wait(this.#inReach().length > 0);
     }
+  }
+
+  #wait(again: boolean): void {
+    this.#notBeforeMs = again ? this.#parts.clock.monotonicMs() + this.#waitMs : 0;
+    this.#waitMs = again ? Math.min(AGAIN_MAX_MS, this.#waitMs * 2) : AGAIN_FIRST_MS;
   }
 
   /** How many items came; undefined when the comparison was not made. */

@@ -104,6 +104,7 @@ describe('a policy that is not here yet', () => {
       await eu.region.applier.merge(key, { values: [{ dot, value: valueOf(text) }], context: new Map([[dot.actor, dot.stamp]]), operations: NO_OPERATIONS });
       expect(catalog.conflictRule(name)).toBe('siblings');
       expect(() => catalog.require(name)).toThrow('There is no collection');
+      await expect(regions.drive(eu.region.collections.create(name, SPEC))).rejects.toMatchObject({ code: 'collection-exists' });
     }
     await eu.crash();
     await eu.start();

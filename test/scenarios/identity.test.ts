@@ -109,6 +109,31 @@ describe('a wiped folder', () => {
     await regions.expectEqual();
   });
 
+  it('a peer is in reach but will not compare -> asked less and less often, and this region serves after a minute all the same', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    await eu.crash();
+    eu.memory.wipe();
+    regions.network.cut(EU, US);
+    regions.at(AP).memory.table.onDocument = (name) => {
+      if (name.startsWith('lease/')) throw new Error('No lease today.');
+    };
+    const { ready } = await eu.boot();
+    await regions.advance(59_000);
+    expect(phase(eu)).toBe('recovering');
+    expect(regions.network.count(EU, AP, 'lease')).toBeLessThan(60);
+    await regions.advance(2_000);
+    await ready;
+    expect(phase(eu)).toBe('serving');
+    expect(eu.memory.isNew).toBe(true);
+    regions.at(AP).memory.table.onDocument = () => undefined;
+    regions.network.heal();
+    await regions.advance(10_000);
+    await regions.expectEqual();
+    expect(eu.memory.isNew).toBe(false);
+  });
+
   it('no peer in reach -> serves alone; a peer comes back, reconciliation off -> it has everything again', async () => {
     const regions = await begin();
     await fill(regions);

@@ -250,6 +250,35 @@ describe('runs of one pair', () => {
   });
 });
 
+describe('many runs', () => {
+  it('asked for without end -> refused beyond fifty that are not finished; those finish, and the schedule goes on', async () => {
+    const regions = await archipelago({ reconcileEveryMs: 60_000 });
+    const ap = regions.at(AP);
+    await regions.advance(5_000);
+    regions.network.hold(AP, EU, ['digest']);
+    const begun: Run[] = [];
+    const ask = (): void => void begun.push(ap.region.reconciler.run({ peers: [EU] }));
+    for (let i = 0; i < 50; i++) ask();
+    for (let second = 0; second < 61; second++) {
+      expect(() => {
+        for (let more = 0; more < 60; more++) ask();
+      }).toThrow('under way');
+      await regions.advance(1_000);
+    }
+    expect(ap.logged('reconcile.not-begun').length).toBe(1);
+    regions.network.heal();
+    for (let round = 0; round < 60; round++) {
+      for (const message of regions.network.held.splice(0)) await message.deliver();
+      await regions.advance(100);
+    }
+    await regions.drive(Promise.all(begun.map(({ finished }) => finished)));
+    expect(ap.region.reconciler.find(begun.at(-1)?.id ?? '')).toBe(begun.at(-1));
+    const before = ap.region.reconciler.stats.runs;
+    await regions.advance(60_000);
+    expect(ap.region.reconciler.stats.runs).toBe(before + 1);
+  });
+});
+
 describe('the schedule', () => {
   const everyMs = 60_000;
 

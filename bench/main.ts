@@ -69,7 +69,7 @@ async function measure(scenario: Scenario): Promise<void> {
     const share = neighbours.share();
     for (const id of asked) rows.set(id, { id, title: TITLES[id] as string, figures: figures[id] ?? [], attempts: attempt, neighbours: share });
     const low = [...asked].filter((id) => missed(rows.get(id) as Row));
-    const isLast = attempt === (size.quick && isDisturbed({ neighbours: share }) ? ATTEMPTS_DISTURBED_MAX : ATTEMPTS_MAX);
+    const isLast = attempt >= (size.quick && isDisturbed({ neighbours: share }) ? ATTEMPTS_DISTURBED_MAX : ATTEMPTS_MAX);
     for (const id of asked) if (!low.includes(id) || isLast) console.log(printed(rows.get(id) as Row));
     if (isLast) break;
     if (low.length > 0) console.log(`      measured again: ${low.join(', ')} (${low.map((id) => (rows.get(id) as Row).figures.map(({ value }) => value.toPrecision(3)).join(' / ')).join('; ')})`);

@@ -85,6 +85,30 @@ describe('a comparison', () => {
     expect(pairs[0]?.certificate).toBeDefined();
   });
 
+  it('all clocks were an hour ahead and are put back, nobody restarts -> runs go on, and end in certificates', async () => {
+    const regions = await archipelago();
+    for (const offsetMs of [3_600_000, 0]) {
+      for (const site of regions.sites) site.wallOffsetMs = offsetMs;
+      await regions.advance(5_000);
+    }
+    expect(regions.at(AP).table.digests?.lineMs).toBeGreaterThan(regions.clock.wallMs() + 3_000_000);
+    await regions.at(EU).put('demo', 'k', 'v');
+    await regions.converge();
+    const { state, error, pairs } = await run(regions, regions.at(AP), { peers: [EU, US] });
+    expect([state, error]).toEqual(['done', undefined]);
+    for (const { certificate } of pairs) expect(certificate).toBeDefined();
+  });
+
+  it('one clock is an hour ahead -> its questions about a time that has not come are refused', async () => {
+    const regions = await archipelago();
+    const us = regions.at(US);
+    await us.crash();
+    us.wallOffsetMs = 3_600_000;
+    await us.start();
+    expect((await run(regions, us, { peers: [EU] })).error).toContain('has not come');
+    expect(regions.at(EU).table.digests?.lineMs).toBeLessThan(regions.clock.wallMs() + 5_000);
+  });
+
   it('hasty: what differs now is moved once, young or not, and there is no certificate', async () => {
     const regions = await archipelago();
     await differ(regions, ['k']);

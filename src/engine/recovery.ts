@@ -90,11 +90,20 @@ export class Recovery {
         pulled += taken ?? 0;
         if (taken !== undefined) this.#owing.delete(peer);
       }
-      if (this.#owing.size === 0) await this.#parts.recovered();
+      if (this.#owing.size === 0) await this.#noteRecovered();
       if (this.#inReach().length === 0) log.write('info', 'region.recovered', { pulled, stillFrom: [...this.#owing] });
     } finally {
       this.#isTaking = false;
       this.#wait(this.#inReach().length > 0);
+    }
+  }
+
+  /** Not noted, it is only done once more at the next start. */
+  async #noteRecovered(): Promise<void> {
+    try {
+      await this.#parts.recovered();
+    } catch (error) {
+      this.#parts.log.write('warn', 'region.recovery-not-noted', { error: String(error) });
     }
   }
 

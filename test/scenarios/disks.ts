@@ -99,6 +99,7 @@ export class MemoryDisk implements Disk {
   incarnation = 'k1';
   /** The next start finds a folder that is not the one it wrote. */
   isNew = false;
+  onRecovered: () => void = () => undefined;
   readonly #hints = new Map<RegionId, FaultyQueue>();
   readonly #letters = new Map<RegionId, MemoryDeadLetters>();
   readonly #clock: Clock;
@@ -133,7 +134,10 @@ export class MemoryDisk implements Disk {
         this.isNew = true;
         return (this.incarnation = `k${++this.#drawn}`);
       },
-      recovered: async () => void (this.isNew = false),
+      recovered: async () => {
+        this.onRecovered();
+        this.isNew = false;
+      },
       close: async () => undefined,
       kill: async () => undefined,
     };

@@ -123,8 +123,7 @@ describe('a wiped folder', () => {
     await regions.advance(59_000);
     expect(phase(eu)).toBe('recovering');
     expect(regions.network.count(EU, AP, 'lease')).toBeLessThan(60);
-    await regions.advance(2_000);
-    await ready;
+    await regions.drive(ready);
     expect(phase(eu)).toBe('serving');
     expect(eu.memory.isNew).toBe(true);
     regions.at(AP).memory.table.onDocument = () => undefined;
@@ -168,6 +167,25 @@ describe('a wiped folder', () => {
     regions.network.heal();
     await regions.converge();
     for (const pk of keys) expect(await held(pk)).toBe(true);
+  });
+
+  it('everything is back but that cannot be noted -> it serves, and the next start takes back once more', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    await eu.crash();
+    eu.memory.wipe();
+    eu.memory.onRecovered = () => {
+      throw new Error('The disk is gone.');
+    };
+    await eu.start();
+    expect(phase(eu)).toBe('serving');
+    await regions.expectEqual();
+    eu.memory.onRecovered = () => undefined;
+    await eu.crash();
+    await eu.start();
+    expect(eu.logged('region.recovered')).toHaveLength(2);
+    expect(eu.memory.isNew).toBe(false);
   });
 
   it('stopped while it takes back -> stays stopped, and asks nobody any more', async () => {

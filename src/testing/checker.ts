@@ -9,19 +9,18 @@
 //                       one winner, the largest; a tag is matched once; copies and digests agree; queues are empty
 
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
-import type { Disk } from '../adapters/sim/disk.ts';
-import { storedItems } from '../adapters/sim/table.ts';
 import type { World } from '../adapters/sim/world.ts';
-import { keyText, utf8Text } from '../core/bytes.ts';
+import { keyText, toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { ALL_PARTITIONS, elementOf, addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
-import { deriveKey, hmacSha256 } from '../adapters/node/crypto.ts';
-import { compareDots, formatDot, type Dot } from '../core/version/dot.ts';
+import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
+import { compareDots, formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
-import { operationOf } from '../core/version/operations.ts';
+import { asOperationHash, findOperation, operationOf, type OperationHash } from '../core/version/operations.ts';
 import { headDot, liveValues, type CommitKind, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
-import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from '../core/version/version-vector.ts';
-import type { LossRow, StoredItem } from '../ports/table.ts';
+import { covers } from '../core/version/version-vector.ts';
+import type { StoredItem } from '../ports/table.ts';
+import { Account, isItem } from './account.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
 
@@ -33,22 +32,14 @@ export interface Violation {
 /** Enough to understand a failure; the rest is usually the same again. */
 const VIOLATIONS_MAX = 10;
 
-interface View {
-  readonly states: readonly State[];
-  readonly losses: readonly LossRow[];
-}
-
 export class Checker {
   readonly violations: Violation[] = [];
   readonly #cluster: SimCluster;
   readonly #history: History;
   readonly #conflict: ReadonlyMap<string, 'lww' | 'siblings'>;
+  readonly #account: Account;
   /** What each dot of each item was seen to name. */
   readonly #named = new Map<string, string>();
-  /** Dots under which a value was ever committed, by value. */
-  readonly #dots = new Map<string, Dot[]>();
-  /** The executions of each operation under `lww`: a retry is the same write, so what any of them superseded is its past. */
-  readonly #executions = new Map<string, { readonly dots: Dot[]; past: VersionVector }>();
   /** The largest dot ever committed, by item. */
   readonly #heads = new Map<string, Dot>();
   readonly #before = new Map<string, State>();
@@ -58,6 +49,7 @@ export class Checker {
     this.#cluster = cluster;
     this.#history = history;
     this.#conflict = conflict;
+    this.#account = new Account(cluster, history, conflict);
     cluster.watch = (region, item, kind) => this.#committed(region, item, kind);
   }
 
@@ -80,13 +72,13 @@ export class Checker {
     for (const { dot, value } of state.values) {
       const text = utf8Text(value.bytes) ?? '';
       this.#names(name, dot, text);
-      this.#noteDot(text, dot);
+      this.#account.noteValue(text, dot);
       this.#history.excused.delete(text); // it was under way, and is stored again
       if (!covers(state.context, dot)) this.#violated('a context covers what it holds', `${region.id} ${name} ${formatState(state)}`);
     }
     if (state.deleted !== undefined) this.#names(name, state.deleted, 'deleted');
     const head = headDot(state);
-    if (head !== undefined && state.values.length <= 1) this.#noteExecution(name, head, state);
+    if (head !== undefined && state.values.length <= 1) this.#account.noteExecution(name, head, state);
     if (head !== undefined && compareDots(head, this.#heads.get(name) ?? head) >= 0) this.#heads.set(name, head);
     this.#neverBack(region, name, key.collection, state);
     const holders = region.running?.region.catalog.holdersOf(key);
@@ -98,35 +90,6 @@ export class Checker {
     const known = this.#named.get(name);
     if (known === undefined) this.#named.set(name, what);
     else if (known !== what) this.#violated('a dot is issued once', `${name} names ${known} and ${what}`);
-  }
-
-  #noteDot(value: string, dot: Dot): void {
-    const known = this.#dots.get(value);
-    if (known === undefined) this.#dots.set(value, [dot]);
-    else if (!known.some((other) => compareDots(other, dot) === 0)) known.push(dot);
-  }
-
-  #noteExecution(item: string, head: Dot, { context, operations }: State): void {
-    const id = operationOf(operations, head);
-    if (id === undefined) return;
-    const known = this.#executions.get(`${item} ${id}`);
-    if (known === undefined) this.#executions.set(`${item} ${id}`, { dots: [head], past: context });
-    else {
-      known.past = joinVectors(known.past, context);
-      if (!known.dots.some((dot) => compareDots(dot, head) === 0)) known.dots.push(head);
-    }
-  }
-
-  /** What these contexts cover, and what the other executions of what they cover had superseded, and so on. */
-  #wholePast(item: string, contexts: readonly VersionVector[]): VersionVector {
-    const executions = [...this.#executions].flatMap(([name, execution]) => (name.startsWith(`${item} `) && execution.dots.length > 1 ? [execution] : []));
-    let past = contexts.reduce(joinVectors, EMPTY_VECTOR);
-    for (let left = executions; ; ) {
-      const reached = left.filter(({ dots }) => dots.some((dot) => covers(past, dot)));
-      if (reached.length === 0) return past;
-      past = reached.reduce((sum, execution) => joinVectors(sum, execution.past), past);
-      left = left.filter((execution) => !reached.includes(execution));
-    }
   }
 
   #neverBack(region: SimRegion, item: string, collection: string, state: State): void {
@@ -141,6 +104,15 @@ export class Checker {
     if (region.running?.region.catalog.find(collection)?.policy.conflict !== 'lww' || before.values.length > 1) return;
     const [was, is] = [headDot(before), headDot(state)];
     if (was !== undefined && (is === undefined || compareDots(is, was) < 0)) this.#violated('the order of lww never turns back', `${place} ${formatState(before)} -> ${formatState(state)}`);
+  }
+
+  /** A region that knows the operation has to answer with its first outcome, whatever the precondition says now. */
+  refused(write: ClientWrite, at: RegionId): void {
+    const region = this.#cluster.region(at);
+    const id = operationHash(write.operation);
+    for (const { key, record } of region.running?.table.everything() ?? []) {
+      if (isItem(key, write) && findOperation(record.state.operations, id) !== undefined) this.#violated('a retry is told its first outcome', `${describe(write)} got 412 at ${at}`);
+    }
   }
 
   // At moments ------------------------------------------------------------------------------------------------------------------
@@ -182,76 +154,8 @@ export class Checker {
   lost(region: SimRegion): void {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
-    const others = this.#cluster.regions.filter((other) => other !== region);
-    const left = region.machine.disk;
-    const lost: string[] = [];
-    // What was written over by a write that is lost now, and was nowhere else, is lost with it: until nothing changes.
-    for (let found = this.#unaccounted(others, left); found.length > 0; found = this.#unaccounted(others, left)) {
-      for (const { value } of found) this.#history.excused.add(value);
-      lost.push(...found.map(({ value }) => value));
-    }
+    const lost = this.#account.lost(region);
     this.#world.trace('checker', `lost with ${region.id}: ${lost.join(' ') || 'nothing'}`);
-  }
-
-  /** Writes whose answer is still under way count too: it may yet arrive. */
-  #unaccounted(regions: readonly SimRegion[], left: Disk): ClientWrite[] {
-    const stored = storedItems(left);
-    return this.#history.writes.filter((write) => {
-      if (write.outcome === 'refused' || this.#history.excused.has(write.value)) return false;
-      const view = this.#view(regions, write);
-      const own = stored.filter(({ key }) => isItem(key, write)).map(({ record }) => record.state);
-      return this.#isLostWithout(write, write.kind === 'put' ? view : { ...view, states: [...view.states, ...own] });
-    });
-  }
-
-  #isLostWithout(write: ClientWrite, view: View): boolean {
-    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.#isAccounted(write, view);
-    // A delete leaves nothing to look for but what it did not delete: somebody still holds that, and nobody has dropped it.
-    const holds = (state: State, value: string): boolean => state.values.some((each) => utf8Text(each.value.bytes) === value);
-    const hasDropped = (state: State, value: string): boolean => !holds(state, value) && (this.#dots.get(value) ?? []).some((dot) => covers(state.context, dot));
-    return write.superseded.some((value) => view.states.some((state) => holds(state, value)) && !view.states.some((state) => hasDropped(state, value)));
-  }
-
-  // The account -----------------------------------------------------------------------------------------------------------------
-
-  /** Every value that a client was promised, or shown. */
-  #promised(): ClientWrite[] {
-    const shown = new Set(this.#history.reads.flatMap(({ values }) => values));
-    return this.#history.writes.filter(({ kind, outcome, value }) => kind === 'put' && (outcome === 'acknowledged' || shown.has(value)) && !this.#history.excused.has(value));
-  }
-
-  #view(regions: readonly SimRegion[], write: ClientWrite): View {
-    const tables = regions.flatMap(({ running }) => running?.table ?? []);
-    return {
-      states: tables.flatMap((table) => [...table.everything()].filter(({ key }) => isItem(key, write)).map(({ record }) => record.state)),
-      losses: tables.flatMap((table) => [...table.everyLoss()].filter(({ key }) => isItem(key, write))),
-    };
-  }
-
-  #isAccounted(write: ClientWrite, view: View): boolean {
-    const { value, collection, expiresMs } = write;
-    if (view.states.some(({ values }) => values.some((each) => utf8Text(each.value.bytes) === value))) return true;
-    if (view.losses.some((row) => row.value !== undefined && utf8Text(row.value.bytes) === value)) return true;
-    if (expiresMs !== undefined && expiresMs <= EPOCH_MS + this.#world.nowMs) return true;
-    if (this.#isWrittenOver(write)) return true;
-    if (this.#conflict.get(collection) === 'siblings') return false;
-    const past = this.#wholePast(`${collection}/${write.pk}`, [...view.states.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);
-    return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
-  }
-
-  /**
-   * Has a write that had read this one replaced it, or, where nobody knows, may one have? One that was lost with a disk
-   * counts when it was read in time: whoever had read it had seen what it replaced.
-   */
-  #isWrittenOver({ value, collection, pk }: ClientWrite, seen = new Set<string>()): boolean {
-    if (seen.has(value)) return false;
-    seen.add(value);
-    return this.#history.writes.some((other) => {
-      if (other.collection !== collection || other.pk !== pk || !other.superseded.includes(value)) return false;
-      if (other.outcome === 'refused' || other.effect === 'superseded') return false;
-      if (other.outcome === 'unknown' && (other.kind === 'put' ? !this.#dots.has(other.value) : !other.isOver)) return false;
-      return other.kind === 'delete' || !this.#history.excused.has(other.value) || this.#isWrittenOver(other, seen);
-    });
   }
 
   // At the quiet end ------------------------------------------------------------------------------------------------------------
@@ -295,9 +199,9 @@ export class Checker {
   }
 
   #checkAccount(): void {
-    for (const write of this.#promised()) {
+    for (const write of this.#account.promised()) {
       if (write.effect === 'superseded' && write.status !== undefined && this.#conflict.get(write.collection) === 'siblings') continue;
-      if (!this.#isAccounted(write, this.#view(this.#cluster.regions, write))) this.#violated('every acknowledged write is accounted for', describe(write));
+      if (!this.#account.isAccounted(write, this.#account.view(this.#cluster.regions, write))) this.#violated('every acknowledged write is accounted for', describe(write));
     }
   }
 
@@ -305,7 +209,7 @@ export class Checker {
   #checkReturned(): void {
     const writes = this.#history.writes.filter(({ outcome, effect, value, superseded }) => outcome === 'acknowledged' && effect !== 'superseded' && superseded.length > 0 && !this.#history.excused.has(value));
     for (const write of writes) {
-      for (const state of this.#view(this.#cluster.regions, write).states) {
+      for (const state of this.#account.view(this.#cluster.regions, write).states) {
         const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#isForgottenRetry(value, state));
         if (back !== undefined) this.#violated('what was written over stays away', `${back} is back, although ${describe(write)} had replaced it: ${formatState(state)}`);
       }
@@ -314,7 +218,7 @@ export class Checker {
 
   /** Operations are remembered for eight later writes of the item: a retry that comes after those is a new write. */
   #isForgottenRetry(value: string, { operations }: State): boolean {
-    const dots = this.#dots.get(value) ?? [];
+    const dots = this.#account.dotsOf(value);
     return dots.length > 1 && dots.some((dot) => operationOf(operations, dot) === undefined);
   }
 
@@ -382,11 +286,11 @@ export class Checker {
   }
 }
 
+const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));
+
 const LATEST_WRITE_MS = 60_000;
 /** Trimming is durable with the next group, so a few stay. */
 const LOG_ROWS_MAX = 50;
-
-const isItem = (key: StoredItem['key'], { collection, pk }: ClientWrite): boolean => key.collection === collection && utf8Text(key.pk) === pk;
 
 const nameOf = (key: StoredItem['key']): string => `${key.collection}/${utf8Text(key.pk) ?? '?'}${key.sk.length > 0 ? `/${utf8Text(key.sk) ?? '?'}` : ''}`;
 

@@ -170,7 +170,7 @@ export class SimRegion {
     const running: Running = { process, region, table, hints, letters, fetch: undefined, isReady: false };
     this.running = running;
     const { ready } = await region.start();
-    running.fetch = app.fetch as Fetch;
+    running.fetch = app.fetch;
     await ready;
     running.isReady = true;
     world.trace(this.id, 'is ready');
@@ -282,7 +282,7 @@ export class SimCluster {
     const log: Log = { write: (level, event, fields) => this.world.trace('edge', `${level} ${event} ${JSON.stringify(fields ?? {})}`) };
     const clients = new Map(this.topology.regions.map(({ id }) => [id, client(id)]));
     const { app } = createEdgeApp({ topology: this.topology, clients, clock: process.clock, random: this.world.random.stream(process.name), log, hash: sha256 });
-    this.#edgeFetch = app.fetch as Fetch;
+    this.#edgeFetch = app.fetch;
   }
 
   /** A client asks a region, or the edge. Rejects when no answer comes in time; `details.unsent` when nothing arrived. */

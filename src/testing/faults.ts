@@ -50,7 +50,7 @@ export class Faults {
 
   #strike(kind: FaultKind): void {
     const region = this.#random.pick(this.#cluster.regions);
-    const done = STRIKES[kind].call(this, region);
+    const done = STRIKES[kind](this, region);
     if (done) this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
 
@@ -216,17 +216,17 @@ export class Faults {
   }
 }
 
-const STRIKES: Readonly<Record<FaultKind, (this: Faults, region: SimRegion) => boolean>> = {
-  kill: Faults.prototype.kill,
-  stop: Faults.prototype.stop,
-  freeze: Faults.prototype.freeze,
-  split: Faults.prototype.split,
-  clock: Faults.prototype.clock,
-  'disk-full': Faults.prototype.diskFull,
-  'power-cut': Faults.prototype.powerCut,
-  'old-disk': Faults.prototype.oldDisk,
-  'wiped-disk': Faults.prototype.wipedDisk,
-  edge: Faults.prototype.edge,
-  'pause-replication': Faults.prototype.pauseReplication,
-  reconcile: Faults.prototype.reconcile,
+const STRIKES: Readonly<Record<FaultKind, (faults: Faults, region: SimRegion) => boolean>> = {
+  kill: (faults, region) => faults.kill(region),
+  stop: (faults, region) => faults.stop(region),
+  freeze: (faults, region) => faults.freeze(region),
+  split: (faults, region) => faults.split(region),
+  clock: (faults, region) => faults.clock(region),
+  'disk-full': (faults, region) => faults.diskFull(region),
+  'power-cut': (faults, region) => faults.powerCut(region),
+  'old-disk': (faults, region) => faults.oldDisk(region),
+  'wiped-disk': (faults, region) => faults.wipedDisk(region),
+  edge: (faults) => faults.edge(),
+  'pause-replication': (faults, region) => faults.pauseReplication(region),
+  reconcile: (faults, region) => faults.reconcile(region),
 };

@@ -36,6 +36,8 @@ const START_MS_MAX = 60_000;
 const QUIET_MS_MAX = 150_000;
 /** Then the quiet begins early: a run is to be short, and to be one of many. */
 const WRITES_MAX = 400;
+/** A deep question may take 300 s, and one that was lost holds the pair's lease for so long. */
+const RECONCILE_MS_MAX = 330_000;
 const RPO_CHECK_EVERY_MS = 1_500;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
@@ -75,6 +77,7 @@ class Run {
     this.#checker = new Checker(this.#cluster, this.#history, new Map(this.#collections.map(({ name, conflict }) => [name, conflict])));
     this.#faults = new Faults(this.#cluster, swarm, this.#checker);
     this.#workload = new Workload(this.#cluster, this.#history, swarm.workload, this.#collections);
+    this.#workload.refused = (write, region) => this.#checker.refused(write, region);
   }
 
   async all(traceHash: () => string): Promise<RunResult> {
@@ -174,7 +177,7 @@ class Run {
       });
     };
     tryOnce();
-    await this.#reach(`${region.id} reconciles with ${peer}`, QUIET_MS_MAX, () => done);
+    await this.#reach(`${region.id} reconciles with ${peer}`, RECONCILE_MS_MAX, () => done);
   }
 
   /** Nothing is owed, nothing is under way: looked at every second, twice in a row. */

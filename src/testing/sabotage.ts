@@ -16,7 +16,7 @@ export function sabotage(control: Control): Sabotage {
     const loaded = nextLoad(url, context);
     const edits = control.edits.filter(({ file }) => url.endsWith(`/src/${file}`));
     if (edits.length === 0) return loaded;
-    let source = typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source as Uint8Array);
+    let source = typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source);
     for (const edit of edits) {
       const parts = source.split(edit.find);
       if (parts.length !== 2) throw new Error(`${control.name}: ${JSON.stringify(edit.find)} stands ${parts.length - 1} times in ${edit.file}, not once.`);

@@ -19,6 +19,7 @@ export interface WorkloadCollection {
 
 const TIMEOUT_MS = 6_000;
 const CONTEXTS_KEPT = 8;
+const OTHER_CONTEXTS = 0.01;
 
 interface KeptContext {
   readonly token: string;
@@ -87,6 +88,9 @@ export class Workload {
     const at = random.chance(this.#options.hotKey) ? 0 : random.between(0, this.#options.keys - 1);
     return { collection, pk: `k${at}` };
   }
+
+  /** Told of a 412: checkers look whether the region had taken the operation before. */
+  refused: (write: ClientWrite, region: RegionId) => void = () => undefined;
 
   nextValue(): string {
     return `v${++this.#values}`;
@@ -168,6 +172,7 @@ class Client {
     const isLww = item.collection.conflict === 'lww';
     // A blind delete of siblings removes what the region holds, which nobody outside can know: it is left to other tests.
     if (this.#random.chance(options.blind) && (isLww || kind === 'put')) return this.#write(item, kind, {});
+    if (this.#random.chance(OTHER_CONTEXTS)) return this.#tryOtherContext(item);
     const old = this.#kept.get(`${item.collection.name} ${item.pk}`);
     const context = old !== undefined && old.length > 0 && this.#random.chance(options.oldContexts) ? this.#random.pick(old) : undefined;
     if (context !== undefined) return this.#write(item, kind, { context });
@@ -176,6 +181,19 @@ class Client {
     if (isLww && read.tag !== undefined && this.#random.chance(0.7)) return this.#write(item, kind, { ifMatch: read.tag, values: read.values });
     if (read.token === undefined) return;
     return this.#write(item, kind, { context: { token: read.token, values: read.values } });
+  }
+
+  /** A context of another item must be refused, and change nothing. */
+  async #tryOtherContext({ collection, pk }: Item): Promise<void> {
+    const name = [...this.#kept.keys()].find((each) => each !== `${collection.name} ${pk}`);
+    const [context] = name === undefined ? [] : (this.#kept.get(name) ?? []);
+    if (context === undefined) return;
+    try {
+      const { status } = await this.#ask(this.#target(), { method: 'PUT', target: targetOf(collection.name, pk), headers: { 'causal-context': context.token, 'content-type': 'text/plain' }, body: utf8('never') });
+      if (status < 300) this.#workload.cluster.world.fail(new Error(`A context of ${name ?? ''} was taken for ${collection.name} ${pk}.`));
+    } catch (error) {
+      if (!isArchipelError(error)) throw error;
+    }
   }
 
   async #write({ collection, pk }: Item, kind: 'put' | 'delete', basis: { readonly context?: KeptContext; readonly ifMatch?: string; readonly values?: readonly string[] }): Promise<void> {
@@ -224,8 +242,11 @@ class Client {
         write.servedBy = servedBy(answer);
         if (answer.status >= 200 && answer.status < 300) {
           write.effect = answer.fields.get('write-outcome');
+          const token = answer.fields.get('causal-context');
+          if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value] });
           return 'acknowledged';
         }
+        if (answer.status === 412 && write.servedBy !== undefined) this.#workload.refused(write, write.servedBy);
         // Definite for this region; but an earlier attempt may have been taken elsewhere.
         if (answer.status < 500) return isMaybeDone || codeOf(answer) === 'operation-expired' ? 'unknown' : 'refused';
         if (answer.status === 504 || answer.status === 500) isMaybeDone = true;

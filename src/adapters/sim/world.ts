@@ -28,7 +28,7 @@ export class World {
   #order = 0;
   #events: Event[] = [];
   #sink: TraceSink | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
   /** Events run so far. */
   steps = 0;
 
@@ -49,7 +49,7 @@ export class World {
 
   /** The run ends with this error after the current event. */
   fail(error: unknown): void {
-    this.#failure ??= error;
+    this.#failure ??= error instanceof Error ? error : new Error(JSON.stringify(error));
   }
 
   after(delayMs: number, task: () => void): Cancel {

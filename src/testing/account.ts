@@ -1,0 +1,150 @@
+// The account: what became of every write that a client was promised, or shown. Each one is, or is in the causal past of, a
+// current value, a sibling, a ledger row, an explicit delete or an expiry; or it was lost with a disk that alone held it.
+//
+// Believes the clients' history and the copies, and the store's contexts only under last-write-wins, where nothing else can
+// tell what a blind write replaced.
+
+import type { Disk } from '../adapters/sim/disk.ts';
+import { EPOCH_MS } from '../adapters/sim/machine.ts';
+import { storedItems } from '../adapters/sim/table.ts';
+import { utf8Text } from '../core/bytes.ts';
+import { compareDots, type Dot } from '../core/version/dot.ts';
+import { operationOf } from '../core/version/operations.ts';
+import type { State } from '../core/version/record.ts';
+import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from '../core/version/version-vector.ts';
+import type { LossRow, StoredItem } from '../ports/table.ts';
+import type { SimCluster, SimRegion } from './cluster.ts';
+import type { ClientWrite, History } from './history.ts';
+
+/** What some regions hold of one item. */
+export interface View {
+  readonly states: readonly State[];
+  readonly losses: readonly LossRow[];
+}
+
+export const isItem = (key: StoredItem['key'], { collection, pk }: Pick<ClientWrite, 'collection' | 'pk'>): boolean => key.collection === collection && utf8Text(key.pk) === pk;
+
+export class Account {
+  readonly #cluster: SimCluster;
+  readonly #history: History;
+  readonly #conflict: ReadonlyMap<string, 'lww' | 'siblings'>;
+  /** Dots under which a value was ever committed, by value. */
+  readonly #dots = new Map<string, Dot[]>();
+  /** The executions of each operation under `lww`: a retry is the same write, so what any of them superseded is its past. */
+  readonly #executions = new Map<string, { readonly dots: Dot[]; past: VersionVector }>();
+
+  constructor(cluster: SimCluster, history: History, conflict: ReadonlyMap<string, 'lww' | 'siblings'>) {
+    this.#cluster = cluster;
+    this.#history = history;
+    this.#conflict = conflict;
+  }
+
+  /** A value stands under this dot somewhere. */
+  noteValue(value: string, dot: Dot): void {
+    const known = this.#dots.get(value);
+    if (known === undefined) this.#dots.set(value, [dot]);
+    else if (!known.some((other) => compareDots(other, dot) === 0)) known.push(dot);
+  }
+
+
+  noteExecution(item: string, head: Dot, { context, operations }: State): void {
+    const id = operationOf(operations, head);
+    if (id === undefined) return;
+    const known = this.#executions.get(`${item} ${id}`);
+    if (known === undefined) this.#executions.set(`${item} ${id}`, { dots: [head], past: context });
+    else {
+      known.past = joinVectors(known.past, context);
+      if (!known.dots.some((dot) => compareDots(dot, head) === 0)) known.dots.push(head);
+    }
+  }
+
+  /** What these contexts cover, and what the other executions of what they cover had superseded, and so on. */
+  #wholePast(item: string, contexts: readonly VersionVector[]): VersionVector {
+    const executions = [...this.#executions].flatMap(([name, execution]) => (name.startsWith(`${item} `) && execution.dots.length > 1 ? [execution] : []));
+    let past = contexts.reduce(joinVectors, EMPTY_VECTOR);
+    for (let left = executions; ; ) {
+      const reached = left.filter(({ dots }) => dots.some((dot) => covers(past, dot)));
+      if (reached.length === 0) return past;
+      past = reached.reduce((sum, execution) => joinVectors(sum, execution.past), past);
+      left = left.filter((execution) => !reached.includes(execution));
+    }
+  }
+
+  /** What a disk lost with its region: values that no other region accounts for are excused from now on. */
+  lost(region: SimRegion): string[] {
+    const others = this.#cluster.regions.filter((other) => other !== region);
+    const left = region.machine.disk;
+    const lost: string[] = [];
+    // What was written over by a write that is lost now, and was nowhere else, is lost with it: until nothing changes.
+    for (let found = this.#unaccounted(others, left); found.length > 0; found = this.#unaccounted(others, left)) {
+      for (const { value } of found) this.#history.excused.add(value);
+      lost.push(...found.map(({ value }) => value));
+    }
+    return lost;
+  }
+
+  /** Writes whose answer is still under way count too: it may yet arrive. */
+  #unaccounted(regions: readonly SimRegion[], left: Disk): ClientWrite[] {
+    const stored = storedItems(left);
+    return this.#history.writes.filter((write) => {
+      if (write.outcome === 'refused' || this.#history.excused.has(write.value)) return false;
+      const view = this.view(regions, write);
+      const own = stored.filter(({ key }) => isItem(key, write)).map(({ record }) => record.state);
+      return this.#isLostWithout(write, write.kind === 'put' ? view : { ...view, states: [...view.states, ...own] });
+    });
+  }
+
+  #isLostWithout(write: ClientWrite, view: View): boolean {
+    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.isAccounted(write, view);
+    // A delete leaves nothing to look for but what it did not delete: somebody still holds that, and nobody has dropped it.
+    const holds = (state: State, value: string): boolean => state.values.some((each) => utf8Text(each.value.bytes) === value);
+    const hasDropped = (state: State, value: string): boolean => !holds(state, value) && (this.#dots.get(value) ?? []).some((dot) => covers(state.context, dot));
+    return write.superseded.some((value) => view.states.some((state) => holds(state, value)) && !view.states.some((state) => hasDropped(state, value)));
+  }
+
+  // Accounting -----------------------------------------------------------------------------------------------------------------
+
+  /** Every value that a client was promised, or shown. */
+  promised(): ClientWrite[] {
+    const shown = new Set(this.#history.reads.flatMap(({ values }) => values));
+    return this.#history.writes.filter(({ kind, outcome, value }) => kind === 'put' && (outcome === 'acknowledged' || shown.has(value)) && !this.#history.excused.has(value));
+  }
+
+  view(regions: readonly SimRegion[], write: ClientWrite): View {
+    const tables = regions.flatMap(({ running }) => running?.table ?? []);
+    return {
+      states: tables.flatMap((table) => [...table.everything()].filter(({ key }) => isItem(key, write)).map(({ record }) => record.state)),
+      losses: tables.flatMap((table) => [...table.everyLoss()].filter(({ key }) => isItem(key, write))),
+    };
+  }
+
+  isAccounted(write: ClientWrite, view: View): boolean {
+    const { value, collection, expiresMs } = write;
+    if (view.states.some(({ values }) => values.some((each) => utf8Text(each.value.bytes) === value))) return true;
+    if (view.losses.some((row) => row.value !== undefined && utf8Text(row.value.bytes) === value)) return true;
+    if (expiresMs !== undefined && expiresMs <= EPOCH_MS + this.#cluster.world.nowMs) return true;
+    if (this.#isWrittenOver(write)) return true;
+    if (this.#conflict.get(collection) === 'siblings') return false;
+    const past = this.#wholePast(`${collection}/${write.pk}`, [...view.states.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);
+    return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
+  }
+
+  /**
+   * Has a write that had read this one replaced it, or, where nobody knows, may one have? One that was lost with a disk
+   * counts when it was read in time: whoever had read it had seen what it replaced.
+   */
+  #isWrittenOver({ value, collection, pk }: ClientWrite, seen = new Set<string>()): boolean {
+    if (seen.has(value)) return false;
+    seen.add(value);
+    return this.#history.writes.some((other) => {
+      if (other.collection !== collection || other.pk !== pk || !other.superseded.includes(value)) return false;
+      if (other.outcome === 'refused' || other.effect === 'superseded') return false;
+      if (other.outcome === 'unknown' && (other.kind === 'put' ? !this.#dots.has(other.value) : !other.isOver)) return false;
+      return other.kind === 'delete' || !this.#history.excused.has(other.value) || this.#isWrittenOver(other, seen);
+    });
+  }
+
+  dotsOf(value: string): readonly Dot[] {
+    return this.#dots.get(value) ?? [];
+  }
+}

@@ -123,9 +123,9 @@ export class SimTable implements Table, GroupOwner {
     const partition = partitionOf(encoded);
     this.#items.set(name, item);
     const home = `${group} ${partition}`;
-    let bucket = this.#partitions.get(home);
-    if (bucket === undefined) this.#partitions.set(home, (bucket = new Map<string, SimItem>()));
-    bucket.set(name, item);
+    let held = this.#partitions.get(home);
+    if (held === undefined) this.#partitions.set(home, (held = new Map<string, SimItem>()));
+    held.set(name, item);
     this.#tree(group).add(partition, leafOf(encoded), addSums(before, item.record.element));
     this.#counts.set(collection, (this.#counts.get(collection) ?? 0) + (isZeroSum(item.record.element) ? 0 : 1) - (isZeroSum(before) ? 0 : 1));
   }

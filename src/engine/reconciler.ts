@@ -211,18 +211,23 @@ export class Reconciler {
 
   /** However long the run takes, nobody else begins one. A lease that was taken over all the same ends it. */
   #keepRenewing(peer: RegionId, lease: Lease, lost: AbortController): Cancel {
+    let isOver = false;
     let cancel: Cancel = () => undefined;
     const next = (): void => {
+      if (isOver) return;
       cancel = this.#parts.clock.after(LEASE_MS / 3, () => {
         this.#renew(peer, lease).then(
-          (isMine) => (isMine ? next() : lost.abort()),
+          (isMine) => (isMine || isOver ? next() : lost.abort()),
           () => next(), // not in reach: it may last until it is
         );
       });
     };
     next();
     lost.signal.addEventListener('abort', () => this.#parts.log.write('warn', 'reconcile.lease-lost', { peer }));
-    return () => cancel();
+    return () => {
+      isOver = true;
+      cancel();
+    };
   }
 
   async #renew(peer: RegionId, lease: Lease): Promise<boolean> {

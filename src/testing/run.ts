@@ -36,8 +36,8 @@ const START_MS_MAX = 60_000;
 const QUIET_MS_MAX = 150_000;
 /** Then the quiet begins early: a run is to be short, and to be one of many. */
 const WRITES_MAX = 400;
-/** A deep question may take 300 s, and one that was lost holds the pair's lease for so long. */
-const RECONCILE_MS_MAX = 330_000;
+/** A lost question holds the lease of its pair until the connection is given up, and runs of a pair wait for each other. */
+const RECONCILE_MS_MAX = 150_000;
 const RPO_CHECK_EVERY_MS = 1_500;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {

@@ -16,6 +16,9 @@ export interface NetworkFaults {
   readonly twice: number;
 }
 
+/** Longer than any answer takes here; a comparison that trusts no digest may ask for minutes. */
+const DEAD_CONNECTION_MS = 30_000;
+
 export const CALM: NetworkFaults = { delayMs: 1, slowDelays: 0, slowDelayMs: 0, lostQuestions: 0, lostAnswers: 0, twice: 0 };
 
 export interface CallSetting<T> {
@@ -81,7 +84,8 @@ export class Network {
   call<T>({ from, to, timeoutMs, once = false, handle }: CallSetting<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const fail = (unsent: boolean): void => reject(new ArchipelError('peer-unreachable', `${to.id} cannot be reached.`, { unsent }));
-      const cancel = from.post(timeoutMs, () => fail(false));
+      // Nothing comes for a while on a connection: it is given up, whatever the caller would have waited.
+      const cancel = from.post(Math.min(timeoutMs, DEAD_CONNECTION_MS), () => fail(false));
       const back = (settle: () => void): void =>
         this.#carry(to, from.machine, { loss: this.faults.lostAnswers, once }, () =>
           from.post(0, () => {

@@ -5,10 +5,10 @@ import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { REQUEST_DEADLINE_MS, VALUE_BYTES_HARD_MAX } from '../core/limits.ts';
 import { Recent } from '../core/recent.ts';
-import type { Dot, RegionId } from '../core/version/dot.ts';
+import { sameDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { distinctValues, type DottedValue, type State } from '../core/version/record.ts';
 import { acceptedTags, canonicalDot, tagOf, tagOfDots } from '../core/version/tag.ts';
-import { findOperation } from '../core/version/operations.ts';
+import { findOperation, twinDots } from '../core/version/operations.ts';
 import { joinVectors } from '../core/version/version-vector.ts';
 import type { TagCondition, Write, WriteRefusal } from '../core/version/write.ts';
 import type { Collection } from '../engine/catalog.ts';
@@ -237,11 +237,15 @@ export class ItemRoutes {
     return new Reply(created ? 201 : 204, Object.assign(headers, applied(more, more.prefer.return === 'minimal' ? 'return=minimal' : undefined)), null);
   }
 
+  /**
+   * A context covers everything that the record holds, so it comes with a write's answer only when the client has seen all
+   * of that: nothing is left, or its own value alone. Not when one value is left that is another's: that is what a retry
+   * finds after somebody has written over it, and a DELETE that did not know of a sibling.
+   */
   #writeFields(key: ItemKey, write: Write, { decision, state }: WriteResult, more: { readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] }): Record<string, string> {
     const nowMs = this.#service.nowMs();
     const values = state === undefined ? [] : distinctValues(state, nowMs);
-    // A bare vector would cover siblings that this client has not seen: it comes with one value, or with none left.
-    const mayTellContext = state !== undefined && decision.type !== 'superseded' && values.length <= 1;
+    const mayTellContext = state !== undefined && decision.type !== 'superseded' && values.every(({ dot }) => isOwn(decision, state, dot));
     const tag = this.#tagAfter(write, decision, state, nowMs);
     const [only] = values;
     const fields: Record<string, string> = { 'write-outcome': decision.type === 'commit' ? decision.outcome : decision.type };
@@ -358,3 +362,7 @@ function applied({ prefer, target }: { readonly prefer: Preferences; readonly ta
   return done.length === 0 ? {} : { 'preference-applied': done.join(', ') };
 }
 
+function isOwn(decision: WriteResult['decision'], state: State, dot: Dot): boolean {
+  const own = decision.type === 'commit' ? decision.dot : decision.type === 'duplicate' ? decision.entry.dot : undefined;
+  return own !== undefined && twinDots(state.operations, own).some((twin) => sameDot(twin, dot));
+}

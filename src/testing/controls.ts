@@ -136,7 +136,7 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'bare-context-after-put',
     what: 'A PUT answers with a context that covers siblings which the client never saw: its next write drops them.',
-    edits: [{ file: 'http/items.ts', find: 'if (mayTellContext) fields', replace: 'if (mayTellContext || true) fields' }],
+    edits: [{ file: 'http/items.ts', find: "if (mayTellContext) fields['causal-context'] =", replace: "if (state !== undefined) fields['causal-context'] =" }],
     seed: 0,
   },
   {

@@ -94,6 +94,30 @@ describe('siblings: writing', () => {
   });
 });
 
+describe('siblings: a context covers only what its reader was shown', () => {
+  test('a DELETE that knew of one value leaves the other, and its answer tells no context that would cover that', async () => {
+    const deleted = await eu.delete(CART, { 'causal-context': first.field('causal-context') as string });
+    expect([deleted.status, deleted.field('causal-context')]).toEqual([204, undefined]);
+    expect((await eu.get(CART)).text).toBe('bread');
+  });
+
+  test('a retry that finds the one value of somebody else: a duplicate without a context', async () => {
+    const key = { 'idempotency-key': 'one', 'content-type': 'text/plain' };
+    const item = '/v1/c/carts/items/bob';
+    expect((await eu.put(item, 'mine', key)).field('causal-context')).toBeDefined();
+    await eu.put(item, 'theirs', { 'causal-context': (await eu.get(item)).field('causal-context') as string });
+    const again = await eu.put(item, 'mine', key);
+    expect([again.field('write-outcome'), again.field('causal-context')]).toEqual(['duplicate', undefined]);
+  });
+
+  test('a retry that finds its own value alone: its context', async () => {
+    const key = { 'idempotency-key': 'one', 'content-type': 'text/plain' };
+    await eu.put('/v1/c/carts/items/bob', 'mine', key);
+    const again = await eu.put('/v1/c/carts/items/bob', 'mine', key);
+    expect([again.field('write-outcome'), typeof again.field('causal-context')]).toEqual(['duplicate', 'string']);
+  });
+});
+
 describe('siblings: reading', () => {
   test('300 with the list as JSON: values, who wrote them and when, and a context', async () => {
     const answer = await eu.get(CART);

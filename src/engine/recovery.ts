@@ -15,6 +15,8 @@ import type { Reconciler } from './reconciler.ts';
 
 /** Then it serves with what it has: a peer that hangs in the middle must not keep an island silent. */
 const RECOVERY_MS_MAX = 60_000;
+/** While the heartbeat takes, there is nothing to do but to look again; at once would be a loop that nobody else gets through. */
+const AGAIN_MS = 50;
 /** Another comparison of the pair may be under way: soon again, then less and less often. */
 const AGAIN_FIRST_MS = 100;
 const AGAIN_MAX_MS = 5_000;
@@ -72,7 +74,7 @@ export class Recovery {
   async #takeAll(isOver: () => boolean): Promise<void> {
     while (this.#inReach().length > 0 && !isOver()) {
       await this.take();
-      if (this.#inReach().length > 0 && !isOver()) await pause(this.#parts.clock, this.#notBeforeMs - this.#parts.clock.monotonicMs());
+      if (this.#inReach().length > 0 && !isOver()) await pause(this.#parts.clock, Math.max(AGAIN_MS, this.#notBeforeMs - this.#parts.clock.monotonicMs()));
     }
   }
 

@@ -16,6 +16,9 @@ interface Event {
   task: (() => void) | undefined;
 }
 
+/** Far more than a busy instant has. */
+const STEPS_AT_ONCE_MAX = 100_000;
+
 /** Who runs now, across its promises: `forbid` asks it. */
 export const inSimulation = new AsyncLocalStorage<true>();
 
@@ -29,6 +32,8 @@ export class World {
   #events: Event[] = [];
   #sink: TraceSink | undefined;
   #failure: Error | undefined;
+  /** Events in a row at this instant. */
+  #stands = 0;
   /** Events run so far. */
   steps = 0;
 
@@ -52,8 +57,12 @@ export class World {
     this.#failure ??= error instanceof Error ? error : new Error(JSON.stringify(error));
   }
 
+  /**
+   * Runs the task so much later, to the microsecond, rounded up: a delay that is lost in the last bits of the sum would be no
+   * delay, and who waits for such a remainder would wait for ever at one instant.
+   */
   after(delayMs: number, task: () => void): Cancel {
-    const event: Event = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, task };
+    const event: Event = { atMs: delayMs > 0 ? (Math.floor((this.#nowMs + delayMs) * 1_000) + 1) / 1_000 : this.#nowMs, order: this.#order++, task };
     this.#push(event);
     return () => {
       event.task = undefined;
@@ -77,6 +86,8 @@ export class World {
           return isDone();
         }
         if (event.task === undefined) continue;
+        this.#stands = event.atMs === this.#nowMs ? this.#stands + 1 : 0;
+        if (this.#stands > STEPS_AT_ONCE_MAX) throw new Error(`Time stands still at ${this.#nowMs} ms: something waits for no time, over and over.`);
         this.#nowMs = event.atMs;
         this.steps++;
         event.task();

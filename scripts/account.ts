@@ -28,7 +28,7 @@ async function prepare(cluster: Cluster): Promise<Workload> {
 }
 
 function judge(report: Report, account: Account, workload: Workload): void {
-  report.check('no acknowledged write is missing from the account', account.missing.length === 0, `${account.acknowledged} acknowledged, ${account.unknown} unknown, ${account.ledgerRows} in ledgers`);
+  report.check('no acknowledged write is missing from the account', account.missing.length === 0, `${account.acknowledged} acknowledged, ${account.unknown} unknown, ${account.ledgerRows} in ledgers, ${account.throughRetries} superseded by a write that was done twice`);
   for (const write of account.missing.slice(0, 5)) report.note(`missing: ${JSON.stringify(write)}`);
   report.check('no dot was issued twice', account.reissued.length === 0, account.reissued[0] ?? '');
   report.check('the dumps of all regions are equal', account.dumpsEqual, account.differing ?? '');

@@ -26,6 +26,8 @@ export interface Account {
   readonly acknowledged: number;
   readonly unknown: number;
   readonly reissued: readonly string[];
+  /** Accounted for only by a write that was retried. */
+  readonly throughRetries: number;
   readonly ledgerRows: number;
   readonly dumpsEqual: boolean;
   readonly differing: string | undefined;
@@ -40,19 +42,32 @@ export async function takeAccount(cluster: Cluster, collections: { readonly lww:
   const ledger = await readLedgers(cluster, collections.lww);
   const acknowledged = writes.filter(({ outcome, kind }) => outcome === 'acknowledged' && kind === 'put');
   const overwritten = new Set(writes.filter(({ outcome }) => outcome !== 'refused').flatMap(({ collection, superseded }) => superseded.map((value) => `${collection} ${value}`)));
+  // A write that was executed in two regions is one write, and its context that of the execution which stands: what only
+  // the other one had superseded is in its past all the same, but no context tells. The clients know what they retried.
+  const retried = new Map<string, LoggedWrite[]>();
+  for (const write of writes) if (write.collection === collections.lww && write.attempts > 1 && write.outcome !== 'refused') retried.set(write.pk, [...(retried.get(write.pk) ?? []), write]);
+  const order = new Map(writes.map((write, at) => [write, at]));
+  let throughRetries = 0;
+  const isCoveredByRetry = (write: LoggedWrite): boolean => {
+    const found = (retried.get(write.pk) ?? []).some((other) => other !== write && (order.get(other) as number) > (order.get(write) as number));
+    if (found) throughRetries++;
+    return found;
+  };
   const missing = acknowledged.filter((write) => {
     const item = items.get(`${write.collection} ${write.pk}`);
     if (item?.values.has(write.value) === true || overwritten.has(`${write.collection} ${write.value}`)) return false;
     if (write.collection === collections.siblings) return true;
     const lost = ledger.get(write.pk);
     if (lost?.values.has(write.value) === true) return false;
-    return write.dot === undefined || ![item?.context, ...(lost?.contexts ?? [])].some((context) => context !== undefined && covers(context, write.dot as string));
+    if (write.dot !== undefined && [item?.context, ...(lost?.contexts ?? [])].some((context) => context !== undefined && covers(context, write.dot as string))) return false;
+    return !retried.has(write.pk) || !isCoveredByRetry(write);
   });
   return {
     missing,
     acknowledged: acknowledged.length,
     unknown: writes.filter(({ outcome }) => outcome === 'unknown').length,
     reissued: reissuedDots(acknowledged),
+    throughRetries,
     ledgerRows: [...ledger.values()].reduce((sum, { values }) => sum + values.size, 0),
     dumpsEqual: differing === undefined,
     differing,

@@ -18,6 +18,8 @@ export interface LoggedWrite {
   /** Values that the writer had read and wrote over, by the context that it sent. */
   readonly superseded: readonly string[];
   readonly blind: boolean;
+  /** More than one: it may have been executed twice, as one write. */
+  attempts: number;
 }
 
 export interface WorkloadSetting {
@@ -122,8 +124,8 @@ export class Workload {
   }
 
   /** Tries until the outcome is definite, in one region after another, always as the same operation. */
-  async #write(base: Omit<LoggedWrite, 'outcome'>, headers: Record<string, string>): Promise<void> {
-    const write: LoggedWrite = { ...base, outcome: 'unknown' };
+  async #write(base: Omit<LoggedWrite, 'outcome' | 'attempts'>, headers: Record<string, string>): Promise<void> {
+    const write: LoggedWrite = { ...base, outcome: 'unknown', attempts: 0 };
     this.writes.push(write);
     const how: Ask = {
       method: write.kind === 'put' ? 'PUT' : 'DELETE',
@@ -133,6 +135,7 @@ export class Workload {
     const endMs = performance.now() + DEADLINE_MS;
     let isMaybeDone = false;
     while (performance.now() < endMs) {
+      write.attempts++;
       try {
         const answer = await this.#ask(pick(this.urls), write.collection, write.pk, how);
         if (answer.status >= 200 && answer.status < 300) return this.#acknowledged(write, answer);
@@ -158,7 +161,7 @@ export class Workload {
   #acknowledged(write: LoggedWrite, answer: Answer): void {
     write.outcome = 'acknowledged';
     const tag = /^"([^";]+)/.exec(answer.headers['etag'] ?? '')?.[1];
-    if (tag !== undefined && tag.includes('@') && (answer.headers['write-outcome'] ?? 'stored') === 'stored') write.dot = tag;
+    if (tag !== undefined && tag.includes('@') && answer.headers['write-outcome'] !== 'superseded') write.dot = tag;
   }
 }
 

@@ -3,6 +3,7 @@
 //
 //   --quick        everything in a small size, in less than 100 s on two cores
 //   --only P1,P2   these rows
+//   --open P2,P3   these are known not to have reached their floor yet: printed, but no reason to fail
 //   --json FILE    writes {"P1":{"value","yardstick","floor","goal","met"},…}
 //
 // Ends with 1 when a floor is missed. A row that misses its floor is measured again, at most twice, and the output says
@@ -38,7 +39,7 @@ const TITLES: Readonly<Record<string, string>> = {
   P15: 'disk over payload, compacted',
 };
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, json: { type: 'string' } } });
+const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, open: { type: 'string', default: '' }, json: { type: 'string' } } });
 const wanted = new Set(values.only?.split(',') ?? Object.keys(TITLES));
 for (const id of wanted) {
   if (TITLES[id] !== undefined) continue;
@@ -59,7 +60,10 @@ console.log(`\n${[...rows.values()].filter((row) => judgeRow(row) === 'goal').le
 // and does not count. A run in full size is evidence, and counts as it is.
 const counted = failed.filter((row) => !(size.quick && isDisturbed(row)));
 if (counted.length < failed.length) console.log(`Not counted, because others used the machine: ${failed.filter((row) => !counted.includes(row)).map(({ id }) => id).join(', ')}.`);
-process.exitCode = counted.length === 0 ? 0 : 1;
+// Rows that are known not to have reached their floor yet, named by whoever calls: printed as loudly, but not news.
+const open = new Set(values.open.split(',').filter((id) => id !== ''));
+if (open.size > 0) console.log(`Open, whatever they show: ${[...open].join(', ')}.`);
+process.exitCode = counted.every(({ id }) => open.has(id)) ? 0 : 1;
 
 async function measure(scenario: Scenario): Promise<void> {
   let asked = new Set(scenario.rows.filter((id) => wanted.has(id)));

@@ -42,9 +42,9 @@ export class SimChangeLog implements ChangeLog {
     this.#sealed = this.#durable = Math.max(trimmed, ...this.#rows.keys());
   }
 
-  /** Rows kept: must not grow for ever. */
+  /** Rows that the reader has not trimmed: must not grow for ever. (Those behind go with the next group.) */
   get size(): number {
-    return this.#rows.size;
+    return this.#durable - this.#trimmed;
   }
 
   seal(logged: LogRow['entries']): readonly Cell[] {

@@ -9,6 +9,7 @@ import type { RegionId } from '../core/version/dot.ts';
 import type { Region } from '../engine/region.ts';
 import { uuidV7 } from '../ports/random.ts';
 import type { HttpEnvironment } from './call.ts';
+import { Reply } from './reply.ts';
 
 interface Head {
   readonly method: string;
@@ -66,7 +67,7 @@ export function viewerOf(headers: Headers, target: string): Place | undefined {
  * operation id, so that a write which was done there and a write which is done here merge as one.
  * @throws ArchipelError `no-region-available`, or `write-outcome-unknown` when a write may have been done
  */
-export async function passOn(region: Region, holders: readonly RegionId[], passed: Passed): Promise<Response> {
+export async function passOn(region: Region, holders: readonly RegionId[], passed: Passed): Promise<Response | Reply> {
   const headers = new Headers(endToEnd(passed.headers).map(([name, value]): [string, string] => [name, value]));
   const isWrite = passed.method !== 'GET' && passed.method !== 'HEAD';
   if (isWrite && !headers.has('idempotency-key')) headers.set('idempotency-key', uuidV7(region.parts.random, region.time.nowMs()));
@@ -82,7 +83,9 @@ export async function passOn(region: Region, holders: readonly RegionId[], passe
       if (head.status === 421) continue;
       if (isUnknown && head.status >= 400) break; // perhaps refused because the first one took it
       const empty = head.status === 204 || head.status === 304 || body.length === 0;
-      return new Response(empty ? null : (body as Uint8Array<ArrayBuffer>), { status: head.status, headers: Object.fromEntries(head.headers) });
+      const fields = Object.fromEntries(head.headers);
+      // A HEAD's answer has no body either way, and does not say that it is empty.
+      return passed.method === 'HEAD' ? new Response(null, { status: head.status, headers: fields }) : new Reply(head.status, fields, empty ? null : body);
     } catch (error) {
       if (isArchipelError(error, 'peer-unreachable')) isUnknown = isWrite;
     }

@@ -16,6 +16,7 @@ import { addConflictRoutes } from './routes/conflicts.ts';
 import { addDocumentRoutes, type DocumentParts } from './routes/documents.ts';
 import { addItemRoutes } from './routes/items.ts';
 import { addListRoutes } from './routes/lists.ts';
+import type { Reply } from './reply.ts';
 import type { RouteParts } from './routes/parts.ts';
 import { addKeyRoutes, addReconciliationRoutes, addReplicationRoutes } from './routes/store.ts';
 import { Service, type ServiceParts } from './service.ts';
@@ -58,13 +59,13 @@ export function createRegionApp(parts: RegionAppParts): RegionApp {
     return body === undefined ? new Response(null, { status, headers: fields }) : new Response(JSON.stringify(body), { status, headers: { ...fields, 'content-type': 'application/json' } });
   };
 
-  function where<A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>): Promise<A | Response> {
+  function where<A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>): Promise<A | Response | Reply> {
     if (!holders.includes(region.id)) return elsewhere(call, holders);
     region.assertServing();
     return here();
   }
 
-  async function elsewhere(call: Call, holders: readonly RegionId[]): Promise<Response> {
+  async function elsewhere(call: Call, holders: readonly RegionId[]): Promise<Response | Reply> {
     const forward = call.field('forward')?.trim();
     if (forward !== undefined && forward !== 'never') throw new ArchipelError('bad-request', 'Forward is never, or absent.');
     if (call.isForwarded || forward === 'never') throw wrongRegion(call, holders);

@@ -14,8 +14,14 @@ export class Reply {
   }
 }
 
-export const toResponse = (answer: Reply | Response): Response =>
-  answer instanceof Reply ? new Response(answer.body as Uint8Array<ArrayBuffer> | string | null, { status: answer.status, headers: answer.headers }) : answer;
+/** An answer that may have a body and has none says so: a server would else frame nothing in chunks. RFC 9110, 8.6. */
+export const isToldEmpty = ({ status, body }: Pick<Reply, 'status' | 'body'>): boolean => body === null && status !== 204 && status !== 304;
+
+export function toResponse(answer: Reply | Response): Response {
+  if (!(answer instanceof Reply)) return answer;
+  const headers = isToldEmpty(answer) ? { ...answer.headers, 'content-length': '0' } : answer.headers;
+  return new Response(answer.body as Uint8Array<ArrayBuffer> | string | null, { status: answer.status, headers });
+}
 
 export async function toReply(answer: Response): Promise<Reply> {
   const bytes = answer.body === null ? null : new Uint8Array(await answer.arrayBuffer());

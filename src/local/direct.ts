@@ -7,7 +7,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Asked } from '../http/call.ts';
 import type { DirectDoor } from '../http/direct.ts';
-import type { Reply } from '../http/reply.ts';
+import { isToldEmpty, type Reply } from '../http/reply.ts';
 
 /** Larger bodies, and requests with more fields, go in by the main door. */
 const BODY_BYTES_MAX = 256 * 1024;
@@ -46,6 +46,7 @@ class DirectRequest implements Asked {
     const { method, rawHeaders, httpVersion } = incoming;
     if (httpVersion !== '1.1' || rawHeaders.length > 2 * FIELDS_MAX || hasRepeatedField(rawHeaders)) return undefined;
     const length = fieldOf(rawHeaders, 'content-length');
+    if (!isPlainHost(fieldOf(rawHeaders, 'host'))) return undefined;
     if (fieldOf(rawHeaders, 'transfer-encoding') !== undefined || fieldOf(rawHeaders, 'expect') !== undefined) return undefined;
     if (method === 'GET') return length === undefined ? new DirectRequest(incoming, 0) : undefined;
     if (method !== 'PUT' || length === undefined || !/^[0-9]{1,9}$/.test(length)) return undefined;
@@ -69,6 +70,15 @@ class DirectRequest implements Asked {
   stream(): null {
     return null; // a body has a length here
   }
+}
+
+const HOST = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?$/;
+const PORT_MAX = 65_535;
+
+/** What else may stand there is the main door's to judge. */
+export function isPlainHost(host: string | undefined): boolean {
+  const match = host === undefined ? null : HOST.exec(host);
+  return match !== null && Number(match[1] ?? 0) <= PORT_MAX;
 }
 
 /** Fields are few and asked for by length first: cheaper than an object of all of them in small letters. */
@@ -117,10 +127,12 @@ function writeLater(outgoing: ServerResponse, reply: Reply): void {
 function writeAll(): void {
   const answers = waiting;
   waiting = [];
-  for (const [outgoing, { status, headers, body }] of answers) {
+  for (const [outgoing, reply] of answers) {
+    const { status, headers, body } = reply;
     const fields: Record<string, string | number> = headers;
     // Without the length Node would frame the body in chunks.
-    if (body !== null) fields['content-length'] = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
+    if (isToldEmpty(reply)) fields['content-length'] = 0;
+    else if (body !== null) fields['content-length'] = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     outgoing.writeHead(status, fields);
     outgoing.end(body ?? undefined);
   }

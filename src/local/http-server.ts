@@ -2,7 +2,7 @@
 
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { createServer as createNetServer, type AddressInfo, type Server as NetServer } from 'node:net';
+import { createServer as createNetServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener } from '@hono/node-server';
 import { ArchipelError } from '../core/errors.ts';
@@ -10,6 +10,7 @@ import { BATCH_BYTES_MAX, HEADER_BYTES_MAX } from '../core/limits.ts';
 import type { DirectDoor } from '../http/direct.ts';
 import { problemDocument, problemResponse } from '../http/problem.ts';
 import { takeDirectly } from './direct.ts';
+import { DirectSockets } from './direct-socket.ts';
 
 /** What every app here has in common. */
 export interface Fetches {
@@ -27,18 +28,23 @@ export interface ServerOptions {
 
 export interface RunningServer {
   readonly port: number;
+  /** Requests that were answered without Node's server, and connections that were given to it. */
+  readonly direct: { readonly answered: number; readonly handedOver: number };
   /** Takes no new requests, lets those under way finish for a moment, then closes. */
   close(): Promise<void>;
 }
 
 const CLOSE_GRACE_MS = 1_000;
+/** A connection that says nothing is closed after so long: before its first request, and between two. */
+const FIRST_MS = 10_000;
+const IDLE_MS = 65_000;
 
 /** @throws ArchipelError `bad-request` with a sentence for people when the address cannot be listened on */
 export async function serve(app: Fetches, options: ServerOptions): Promise<RunningServer> {
   const listener = getRequestListener((request, environment) => app.fetch(request, environment as { incoming: IncomingMessage }), {
     errorHandler: () => problemResponse(new ArchipelError('bad-request', 'The request line or the Host field is not valid.'), { instance: '', region: options.place }),
   });
-  const limits = { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 5_000, keepAliveTimeout: 65_000, noDelay: true, insecureHTTPParser: false };
+  const limits = { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: 30_000, headersTimeout: FIRST_MS, connectionsCheckingInterval: 5_000, keepAliveTimeout: IDLE_MS, noDelay: true, insecureHTTPParser: false };
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (options.direct !== undefined && takeDirectly(options.direct, incoming, outgoing)) return;
     const { 'content-length': length = '0', 'transfer-encoding': coding } = incoming.headers;
@@ -50,8 +56,18 @@ export async function serve(app: Fetches, options: ServerOptions): Promise<Runni
   };
   const server: Server = options.tls === undefined ? createHttpServer(limits, handle) : createHttpsServer({ ...limits, ...options.tls }, handle);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket, options.place));
+  const sockets = options.direct === undefined || options.tls !== undefined ? undefined : takeSockets(server, options.direct);
   await listen(server, options);
-  return { port: (server.address() as AddressInfo).port, close: () => close(server) };
+  return { port: (server.address() as AddressInfo).port, direct: sockets?.stats ?? { answered: 0, handedOver: 0 }, close: () => close(server, sockets) };
+}
+
+/** Each new connection comes to the direct door first. */
+function takeSockets(server: Server, door: DirectDoor): DirectSockets {
+  const [ofNode] = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  const sockets = new DirectSockets({ door, handOver: (socket) => ofNode?.call(server, socket), firstMs: FIRST_MS, idleMs: IDLE_MS });
+  server.on('connection', (socket) => sockets.take(socket));
+  return sockets;
 }
 
 /** What Node's parser lets pass. RFC 9112, 3.2: of two hosts each proxy on the way may have believed another one. */
@@ -139,13 +155,17 @@ export async function assertFree(host: string, port: number): Promise<void> {
   await new Promise<void>((resolve) => probe.close(() => resolve()));
 }
 
-function close(server: Server): Promise<void> {
+function close(server: Server, sockets: DirectSockets | undefined): Promise<void> {
   return new Promise((resolve) => {
-    const force = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+    const force = setTimeout(() => {
+      server.closeAllConnections();
+      sockets?.closeAll();
+    }, CLOSE_GRACE_MS);
     server.close(() => {
       clearTimeout(force);
       resolve();
     });
     server.closeIdleConnections();
+    sockets?.close();
   });
 }

@@ -27,7 +27,7 @@ interface Answered {
   readonly body: string;
 }
 
-const REQUESTS = 4_000;
+const REQUESTS = 5_000;
 
 async function startWorld(isDirect: boolean): Promise<World> {
   const cluster = await startCluster({ regions: [AP, EU, US], replicas: 2 });
@@ -130,9 +130,12 @@ describe('the direct door', () => {
   it(`answers ${REQUESTS} requests as the main door does`, { timeout: 60_000 }, async () => {
     const seen = { tags: [] as string[], contexts: [] as string[] };
     const statuses = new Map<number, number>();
+    let sentBefore = 0;
     const others = [await direct.region.key(['read']), await direct.region.key(['write'], { collections: ['demo'], prefixes: ['a'] })];
     await Promise.all([main.region.key(['read']), main.region.key(['write'], { collections: ['demo'], prefixes: ['a'] })]);
     for (const sent of requests(direct.region.adminKey, others, seen)) {
+      // A connection that was handed over never comes back: others are made, so that the bare socket has its share.
+      if (++sentBefore % 3 === 0) for (const { agent } of [direct, main]) agent.destroy();
       const [a, b] = await Promise.all([send(direct, sent), send(main, sent)]);
       expect(a, JSON.stringify({ ...sent, body: sent.body?.length })).toEqual(b);
       statuses.set(a.status ?? 0, (statuses.get(a.status ?? 0) ?? 0) + 1);
@@ -144,6 +147,8 @@ describe('the direct door', () => {
     }
     expect(await direct.region.stored()).toBe(await main.region.stored());
     expect(direct.taken).toBeGreaterThan(REQUESTS / 5);
+    expect(direct.server.direct.answered).toBeGreaterThan(REQUESTS / 8);
+    expect(direct.server.direct.handedOver).toBeGreaterThan(REQUESTS / 8);
     expect(main.taken).toBe(0);
     for (const status of [200, 201, 204, 300, 304, 400, 401, 403, 404, 412]) expect(statuses.get(status), `${status} was never answered`).toBeGreaterThan(0);
   });

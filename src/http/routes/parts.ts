@@ -5,6 +5,7 @@ import { PAGE_ITEMS_MAX } from '../../core/limits.ts';
 import type { RegionId } from '../../core/version/dot.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import type { Answer } from '../administration.ts';
+import type { Reply } from '../reply.ts';
 import type { Call } from '../call.ts';
 import type { Route } from '../router.ts';
 import type { Service } from '../service.ts';
@@ -14,7 +15,7 @@ export interface RouteParts {
   readonly add: (route: Route) => void;
   readonly json: (call: Call, answer: Answer) => Response;
   /** Here when this region is one of the holders, else in one that is, unless the request forbids that. */
-  readonly where: <A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>) => Promise<A | Response>;
+  readonly where: <A>(call: Call, holders: readonly RegionId[], here: () => Promise<A>) => Promise<A | Response | Reply>;
 }
 
 /** A refusal to write, whatever is written. */

@@ -1,0 +1,3 @@
+import { hostileBytes } from './hostile-bytes.ts';
+
+hostileBytes(true);

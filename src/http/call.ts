@@ -49,8 +49,8 @@ export interface Asked {
   /** The value of a field by its name in small letters. */
   field(name: string): string | undefined;
   headers(): Headers;
-  /** A body whose length was declared. */
-  bytes(): Promise<Uint8Array>;
+  /** A body whose length was declared; at once when it is there. */
+  bytes(): Promise<Uint8Array> | Uint8Array;
   /** Any other body. */
   stream(): ReadableStream<Uint8Array> | null;
 }
@@ -145,22 +145,17 @@ export class Call {
   }
 
   /** @throws ArchipelError `too-large`, `unsupported-media-type`, `bad-request` */
-  async body(most: number): Promise<Uint8Array> {
+  body(most: number): Promise<Uint8Array> | Uint8Array {
     // Bytes are kept as they come: what stands for other bytes (a coding, a part) would be taken for the value itself.
     const coding = this.field('content-encoding');
     if (coding !== undefined && coding.trim() !== 'identity') throw new ArchipelError('unsupported-media-type', 'Bodies are taken without a Content-Encoding.');
     if (this.field('content-range') !== undefined) throw new ArchipelError('bad-request', 'A part of a value cannot be written.');
     const length = this.field('content-length');
-    try {
-      if (length === undefined) return await readStream(this.asked.stream(), most);
-      if (!/^[0-9]+$/.test(length)) throw new ArchipelError('bad-request', 'Content-Length is no number.');
-      if (Number(length) > most) throw tooLarge(most);
-      const bytes = await this.asked.bytes();
-      if (bytes.length > most) throw tooLarge(most);
-      return bytes;
-    } catch (error) {
-      throw isArchipelError(error) ? error : new ArchipelError('bad-request', 'The body did not arrive whole.', {}, error);
-    }
+    if (length === undefined) return whole(readStream(this.asked.stream(), most));
+    if (!/^[0-9]+$/.test(length)) throw new ArchipelError('bad-request', 'Content-Length is no number.');
+    if (Number(length) > most) throw tooLarge(most);
+    const bytes = this.asked.bytes();
+    return bytes instanceof Uint8Array ? atMost(bytes, most) : whole(bytes.then((arrived) => atMost(arrived, most)));
   }
 
   /** @throws ArchipelError `unsupported-media-type`, `bad-request` with a pointer to each fault */
@@ -192,6 +187,16 @@ const pointerTo = (path: readonly PropertyKey[]): string => path.map((name) => `
 function faultsOf(issue: z.core.$ZodIssue): { readonly pointer: string; readonly detail: string }[] {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((name) => ({ pointer: pointerTo([...issue.path, name]), detail: 'not known here' }));
   return [{ pointer: pointerTo(issue.path), detail: issue.message }];
+}
+
+const whole = (body: Promise<Uint8Array>): Promise<Uint8Array> =>
+  body.catch((error: unknown) => {
+    throw isArchipelError(error) ? error : new ArchipelError('bad-request', 'The body did not arrive whole.', {}, error);
+  });
+
+function atMost(bytes: Uint8Array, most: number): Uint8Array {
+  if (bytes.length > most) throw tooLarge(most);
+  return bytes;
 }
 
 const tooLarge = (most: number): ArchipelError => new ArchipelError('too-large', `The body may have at most ${most} bytes.`);

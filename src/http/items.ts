@@ -42,12 +42,35 @@ export interface NamedItem {
   readonly key: ItemKey;
 }
 
-/** From `/v1/c/{collection}/<what>/{pk}[/{sk}]`, or `?pk=&sk=`. A key that is not for the item learns nothing of it. */
-export function namedItem(service: Service, call: Call): NamedItem {
-  const { pk, sk } = keyOf(call);
-  requirePk(call.principal, pk);
-  const collection = service.region.catalog.require(call.collectionName);
-  return { collection, key: service.region.catalog.key(collection, pk, sk) };
+const NAMES_MAX = 8_192;
+/** Longer ones are not worth a place in memory. */
+const TARGET_CHARACTERS_MAX = 200;
+
+/**
+ * What targets name. The same few are asked for again and again, and a key costs a hash and several decodings; who may is
+ * asked each time.
+ */
+export class NamedItems {
+  readonly #service: Service;
+  readonly #keys = new Recent<string, ItemKey>(NAMES_MAX);
+
+  constructor(service: Service) {
+    this.#service = service;
+  }
+
+  /** From `/v1/c/{collection}/<what>/{pk}[/{sk}]`, or `?pk=&sk=`. A key that is not for the item learns nothing of it. */
+  of(call: Call): NamedItem {
+    const { catalog } = this.#service.region;
+    const known = this.#keys.get(call.rawTarget);
+    const { pk, sk } = known ?? keyOf(call);
+    requirePk(call.principal, pk);
+    const collection = catalog.require(call.collectionName);
+    // The group is another one when the collection that was created is not the one that stood in the end.
+    if (known?.group === collection.group) return { collection, key: known };
+    const key = catalog.key(collection, pk, sk);
+    if (call.rawTarget.length <= TARGET_CHARACTERS_MAX) this.#keys.set(call.rawTarget, key);
+    return { collection, key };
+  }
 }
 
 export function keyOf(call: Call): { readonly pk: Uint8Array; readonly sk: Uint8Array } {
@@ -70,8 +93,6 @@ interface Shown {
 }
 
 const SHOWN_MAX = 8_192;
-/** Longer ones are not worth a place in memory. */
-const SHOWN_TARGET_CHARACTERS_MAX = 200;
 
 export class ItemRoutes {
   readonly #service: Service;
@@ -119,7 +140,7 @@ export class ItemRoutes {
     const before = this.#lately.get(call.rawTarget);
     if (before?.state === state) return before;
     const shown = { state, tag: tagOfDots([canonicalDot(state.operations, dot)], this.#service.hash), token: this.#service.tokens.mint(key, state.context) };
-    if (call.rawTarget.length <= SHOWN_TARGET_CHARACTERS_MAX) this.#lately.set(call.rawTarget, shown);
+    if (call.rawTarget.length <= TARGET_CHARACTERS_MAX) this.#lately.set(call.rawTarget, shown);
     return shown;
   }
 
@@ -155,7 +176,8 @@ export class ItemRoutes {
   async put(call: Call, item: NamedItem): Promise<Reply> {
     const contentType = checkContentType(call.field('content-type'));
     const ttl = parseTtl(call.field('item-ttl'));
-    const bytes = await call.body(VALUE_BYTES_HARD_MAX);
+    const body = call.body(VALUE_BYTES_HARD_MAX);
+    const bytes = body instanceof Uint8Array ? body : await body;
     this.#checkDigest(call, bytes);
     const value = this.#service.value(bytes, contentType, item.collection, item.key, this.#service.expiryOf(ttl, item.collection));
     return await this.#write(call, item, { value, ...this.#conditions(call, item.key), ...this.#operation(call, () => `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`) });

@@ -234,7 +234,7 @@ class DirectRequest implements Asked {
     return new Headers([...this.#values]);
   }
 
-  async bytes(): Promise<Uint8Array> {
+  bytes(): Uint8Array {
     return this.#body;
   }
 

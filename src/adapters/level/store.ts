@@ -27,6 +27,8 @@ export type Database = ClassicLevel<Uint8Array, Uint8Array>;
 /** Kept free for LevelDB's log, memtable and compaction: below it writes are refused, reads and deletes of old files go on. */
 export const DISK_RESERVE_BYTES = 24 * 1024 * 1024;
 const SPACE_CHECK_MS = 250;
+/** Before a group is tried. Asking costs as much as deciding a write: with groups in a row, not for each. */
+const SPACE_CHECK_GROUP_MS = 20;
 const SPACE_CHECK_BYTES = 1024 * 1024;
 const REOPEN_PROBE_MS = 250;
 const PROBE_BYTES = 1024 * 1024;
@@ -159,9 +161,8 @@ export class LevelStore {
     while (this.#filling !== undefined && !this.#broken) {
       const group = this.#filling;
       this.#filling = undefined;
-      // Asked again for each group: a disk that somebody else filled since is told before anything is tried.
-      this.#spaceCheckedMs = Number.NEGATIVE_INFINITY;
-      if (!group.frees && !this.#checkSpace()) {
+      // A disk that somebody else filled since is told before anything is tried.
+      if (!group.frees && !this.#checkSpace(SPACE_CHECK_GROUP_MS)) {
         this.#refuse(group);
         continue;
       }
@@ -209,9 +210,9 @@ export class LevelStore {
     this.#scheduleReopen();
   }
 
-  #checkSpace(): boolean {
+  #checkSpace(withinMs = SPACE_CHECK_MS): boolean {
     const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs - this.#spaceCheckedMs < SPACE_CHECK_MS && this.#bytesSinceCheck < SPACE_CHECK_BYTES) return this.#hasSpace;
+    if (nowMs - this.#spaceCheckedMs < withinMs && this.#bytesSinceCheck < SPACE_CHECK_BYTES) return this.#hasSpace;
     this.#spaceCheckedMs = nowMs;
     this.#bytesSinceCheck = 0;
     const { bavail, bsize } = statfsSync(this.#options.folder);

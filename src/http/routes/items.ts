@@ -5,7 +5,7 @@ import type { ErrorCode } from '../../core/errors.ts';
 import type { Call } from '../call.ts';
 import type { Reply } from '../reply.ts';
 import { ConflictRoutes } from '../conflicts.ts';
-import { ItemRoutes, namedItem, type NamedItem } from '../items.ts';
+import { ItemRoutes, NamedItems, type NamedItem } from '../items.ts';
 import type { Guard, RouteDocument } from '../router.ts';
 import { VALUE_FIELDS, WRITTEN_FIELDS } from '../answer-fields.ts';
 import * as schemas from '../schemas.ts';
@@ -68,10 +68,11 @@ const PATHS = [
 
 export function addItemRoutes({ service, add, json, where }: RouteParts): void {
   const items = new ItemRoutes(service);
+  const names = new NamedItems(service);
   const conflicts = new ConflictRoutes(service);
   const { catalog, id } = service.region;
   const ofItem = (handle: (call: Call, item: NamedItem) => Promise<Response | Reply>) => (call: Call): Promise<Response | Reply> => {
-    const item = namedItem(service, call);
+    const item = names.of(call);
     return where(call, catalog.holdersOf(item.key) ?? [id], () => handle(call, item));
   };
 

@@ -42,7 +42,7 @@ const say = (text: string): void => void process.stderr.write(text);
 
 async function oneSeed(seed: number): Promise<boolean> {
   const file = flags.trace === undefined ? undefined : createWriteStream(flags.trace);
-  const result = await runSeed(seed, file === undefined ? {} : { trace: (line) => void file.write(`${line}\n`) });
+  const result = await runSeed(seed, file === undefined ? {} : { trace: (line) => void file.write(`${line}\n`), stacks: true });
   file?.end();
   say(`seed ${seed}\n${JSON.stringify(result.swarm)}\n`);
   for (const { rule, what } of result.violations) say(`  VIOLATED: ${rule}\n    ${what}\n`);

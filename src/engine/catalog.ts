@@ -9,6 +9,7 @@ import { ITEM_BYTES_MAX, PARTITIONS } from '../core/limits.ts';
 import { groupOf, placePartitions, placementText, SYSTEM_PLACEMENT, type PartitionMap, type Placement } from '../core/placement/placement.ts';
 import { topologyVersion, type RegionEntry, type Topology, type TopologyVersion } from '../core/placement/topology.ts';
 import { compareDots, isRegionId, parseDot, type Dot, type RegionId } from '../core/version/dot.ts';
+import { Recent } from '../core/recent.ts';
 import type { State } from '../core/version/record.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { ConflictRule } from '../core/version/write.ts';
@@ -108,7 +109,7 @@ export class Catalog {
     if (known !== undefined) return known;
     const placement = this.#groups.get(group);
     if (placement === undefined) return undefined;
-    const map = placePartitions(group, placement, this.#topology, this.#hash);
+    const map = placedLately(group, placement, this.#topology, this.#hash);
     this.#maps.set(group, map);
     return map;
   }
@@ -195,6 +196,19 @@ export class Catalog {
       }
     }
   }
+}
+
+const PLACED_MAX = 64;
+const placed = new WeakMap<HashFunction, Recent<string, PartitionMap>>();
+
+/** The same regions give the same map, and a simulation starts the same few regions over and over. */
+function placedLately(group: GroupId, placement: Placement, topology: Topology, hash: HashFunction): PartitionMap {
+  let maps = placed.get(hash);
+  if (maps === undefined) placed.set(hash, (maps = new Recent(PLACED_MAX)));
+  const name = `${placementText(placement)} of ${topology.regions.map(({ id, weight, state }) => `${id} ${weight} ${state}`).join(', ')}`;
+  let map = maps.get(name);
+  if (map === undefined) maps.set(name, (map = placePartitions(group, placement, topology, hash)));
+  return map;
 }
 
 interface Version {

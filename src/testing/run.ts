@@ -16,6 +16,8 @@ import { Workload, type WorkloadCollection } from './workload.ts';
 export interface RunOptions {
   /** Called with each line of the trace. */
   readonly trace?: (line: string) => void;
+  /** Errors tell where they were made. A trace that names one differs then. */
+  readonly stacks?: boolean;
 }
 
 export interface RunResult {
@@ -43,6 +45,9 @@ const RPO_CHECK_EVERY_MS = 1_500;
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const hash = createHash('sha256');
   const permit = forbid();
+  const { stackTraceLimit } = Error;
+  // Refusals are everyday in a run, and where they were made costs more to note than to make them. Who looks for a bug asks for it.
+  if (options.stacks !== true) Error.stackTraceLimit = 0;
   try {
     const world = new World(seed, (line) => {
       hash.update(line);
@@ -50,6 +55,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
     });
     return await new Run(world).all(() => hash.digest('hex'));
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     permit();
   }
 }

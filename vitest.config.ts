@@ -6,6 +6,7 @@ export default defineConfig({
     // Two cores: more workers only fight over them. Tests that start processes say so with a longer timeout of their own.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 10_000,
+    // Against what hangs. How long a test takes says more of the machine than of the test.
+    testTimeout: 60_000,
   },
 });

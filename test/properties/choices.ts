@@ -3,8 +3,8 @@
 
 import fc from 'fast-check';
 
-// A long history takes long to shrink; after this the shortest one found so far is shown.
-fc.configureGlobal({ interruptAfterTimeLimit: 8_000, markInterruptAsFailure: true });
+// A long history takes long to shrink; after this, and before the test is given up, the shortest one found so far is shown.
+fc.configureGlobal({ interruptAfterTimeLimit: 50_000, markInterruptAsFailure: true });
 
 export class Choices {
   readonly #tape: readonly number[];

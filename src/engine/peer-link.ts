@@ -11,6 +11,9 @@ import type { Peer, PeerMethod } from '../ports/peer.ts';
 import { seal, unseal, verdictOn, type Envelope } from './envelope.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
+/** Regions that are started together are not all up at once: within this time, a peer that never answered is no news. */
+const STARTING_MS = 10_000;
+
 export interface Speaker {
   readonly region: RegionId;
   actor(): ActorId;
@@ -25,7 +28,9 @@ export class PeerLink {
   readonly #log: Log;
   readonly #breaker = new Breaker();
   readonly #listeners = new Set<() => void>();
+  readonly #sinceMs: number;
   #answeredMs = Number.NEGATIVE_INFINITY;
+  #isSaidToBeDown = false;
   #actor: ActorId | undefined;
   /** On the peer's topology: said once, when it changes. */
   #verdict: TopologyVerdict = 'same';
@@ -37,6 +42,7 @@ export class PeerLink {
     this.#speaker = speaker;
     this.#time = time;
     this.#log = log;
+    this.#sinceMs = time.monotonicMs();
   }
 
   /** The actor that the peer last spoke as. */
@@ -89,10 +95,13 @@ export class PeerLink {
   }
 
   #failed(): void {
-    const wasUp = this.isUp();
+    const nowMs = this.#time.monotonicMs();
     this.stats.unreachable++;
-    this.#breaker.fail(this.#time.monotonicMs());
-    if (wasUp && !this.isUp()) this.#log.write('warn', 'peer.down', { peer: this.id });
+    this.#breaker.fail(nowMs);
+    const isStarting = this.#answeredMs === Number.NEGATIVE_INFINITY && nowMs - this.#sinceMs < STARTING_MS;
+    if (this.isUp() || this.#isSaidToBeDown || isStarting) return;
+    this.#isSaidToBeDown = true;
+    this.#log.write('warn', 'peer.down', { peer: this.id });
   }
 
   #heard(envelope: Envelope, startMs: number): void {
@@ -104,6 +113,7 @@ export class PeerLink {
     const wasUp = this.#breaker.state(nowMs) === 'closed';
     this.#breaker.succeed(nowMs);
     if (wasUp) return;
+    this.#isSaidToBeDown = false;
     this.#log.write('info', 'peer.up', { peer: this.id });
     for (const listener of this.#listeners) listener();
   }

@@ -282,6 +282,26 @@ describe('pause', () => {
   });
 });
 
+describe('what is said of a peer', () => {
+  it('regions started together: one that is not up yet is no news; one that stays away is told once, and again when it was back', async () => {
+    const regions = await start('memory');
+    const eu = regions.at(EU);
+    const told = (): unknown[] => eu.logged('peer.down').map(({ level, fields }) => [level, fields['peer']]);
+    await eu.crash();
+    regions.network.cut(EU, US);
+    await eu.boot();
+    await regions.advance(5_000);
+    expect(told()).toEqual([]);
+    await regions.advance(60_000);
+    expect(told()).toEqual([['warn', US]]);
+    regions.network.heal();
+    await regions.advance(60_000);
+    regions.network.cut(EU, US);
+    await regions.advance(60_000);
+    expect(told()).toEqual([['warn', US], ['warn', US]]);
+  });
+});
+
 describe('waiting for others', () => {
   it('Replicate-To: answered with who holds it durably; the log carries it to the others all the same', async () => {
     const regions = await start('memory');

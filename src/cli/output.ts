@@ -44,6 +44,19 @@ export function shortened(text: string, most: number): string {
   return `${short}…`;
 }
 
+/** Paragraphs broken between words; what is indented (a list, a command to paste) stays as it is. */
+export function reflowed(text: string, columns: number): string {
+  return text.replace(/^\S.*(?:\n\S.*)*/gm, (paragraph) => {
+    const lines = [''];
+    for (const word of paragraph.split(/\s+/)) {
+      const last = lines.at(-1) as string;
+      if (last !== '' && widthOf(last) + 1 + widthOf(word) > columns) lines.push(word);
+      else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
+    }
+    return lines.join('\n');
+  });
+}
+
 /** For pasting into a shell. */
 export const shellWord = (text: string): string => (/^[A-Za-z0-9_@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 

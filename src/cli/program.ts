@@ -13,6 +13,7 @@ import { addReconcile } from './commands/reconcile.ts';
 import { addReplication } from './commands/replication.ts';
 import { addStatus } from './commands/status.ts';
 import { EXIT, EXIT_CODES_HELP, sentenceOf, tell } from './exit.ts';
+import { reflowed } from './output.ts';
 import { processTerminal, type Parent, type Terminal } from './terminal.ts';
 
 type Add = (program: Command, terminal: Terminal) => void;
@@ -45,7 +46,7 @@ export function buildProgram(terminal: Terminal): Command {
     .configureHelp(HELP)
     .addHelpCommand(new Command('help').argument('[command]').description('show a command’s options, and examples').helpGroup('Begin here:'))
     .configureOutput({
-      writeOut: (text) => void terminal.out.write(text),
+      writeOut: (text) => void terminal.out.write(reflowed(text, terminal.out.columns)),
       writeErr: (text) => void terminal.err.write(text),
       getOutHelpWidth: () => terminal.out.columns,
       getErrHelpWidth: () => terminal.err.columns,

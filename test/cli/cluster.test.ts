@@ -206,7 +206,9 @@ describe('demo', () => {
   }
 
   it('shows all that it claims', async () => {
-    const { verdict, steps } = await json<Told>('demo');
+    const { code, out, err } = await archipel(['demo', '--data', data, '--json'], new FakeTerminal({ isErrTty: true }));
+    const { verdict, steps } = JSON.parse(out) as Told;
+    expect([code, err.split('\r\x1b[2K').at(-1)]).toEqual([0, '']); // the progress that was shown is wiped away
     expect(verdict).toBe('passed');
     expect(steps).toHaveLength(8);
     expect(steps.every(({ claims }) => claims.length > 0 && claims.every(({ holds }) => holds))).toBe(true);

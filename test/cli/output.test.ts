@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest';
 import { parseJsonExactly } from '../../src/cli/json.ts';
 import { contentTypeOf, keyFields, showKey, showValue, valueFields } from '../../src/cli/keys.ts';
-import { ago, bytes, count, duration, plural, printable, Progress, shellWord, shortened, styleFor, table, widthOf } from '../../src/cli/output.ts';
+import { ago, bytes, count, duration, plural, printable, Progress, reflowed, shellWord, shortened, styleFor, table, widthOf } from '../../src/cli/output.ts';
 import { FakeChannel } from './support.ts';
 
 const PLAIN = styleFor({ colours: false });
@@ -51,6 +51,12 @@ it('the content type is said, or told by the source', () => {
   expect(contentTypeOf(undefined, { argument: true })).toBe('text/plain; charset=utf-8');
   expect(contentTypeOf(undefined, { file: 'a/cat.PNG' })).toBe('image/png');
   expect(contentTypeOf(undefined, {})).toBe('application/octet-stream');
+});
+
+it('paragraphs are broken between words to the width of the terminal; lists and commands stay as they are', () => {
+  const text = 'Usage: archipel\n\nOne two three\nfour five.\n\nExamples:\n  archipel a command that is longer than that\n';
+  expect(reflowed(text, 15)).toBe('Usage: archipel\n\nOne two three\nfour five.\n\nExamples:\n  archipel a command that is longer than that\n');
+  expect(reflowed(text, 20)).toContain('\nOne two three four\nfive.\n');
 });
 
 it('progress is for terminals only', () => {

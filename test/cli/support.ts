@@ -27,16 +27,17 @@ export class FakeChannel implements Channel {
 
 export class FakeTerminal implements Terminal {
   readonly out: FakeChannel;
-  readonly err = new FakeChannel();
+  readonly err: FakeChannel;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly #input: string | undefined;
   readonly #listeners = new Set<() => void>();
   exitCode = 0;
 
-  constructor(options: { readonly env?: Readonly<Record<string, string>>; readonly input?: string; readonly isTty?: boolean } = {}) {
+  constructor(options: { readonly env?: Readonly<Record<string, string>>; readonly input?: string; readonly isTty?: boolean; readonly isErrTty?: boolean } = {}) {
     this.env = options.env ?? {};
     this.#input = options.input;
     this.out = new FakeChannel(options.isTty);
+    this.err = new FakeChannel(options.isErrTty);
   }
 
   input(): Promise<Uint8Array | undefined> {

@@ -41,8 +41,7 @@ ${EXIT_CODES_HELP}`)
         const { collection, deep } = flags;
         const scope = { ...(collection === undefined ? {} : { collection }), ...(deep === true ? { deep } : {}) };
         if (!flags.wait) return begin(session, plan, scope);
-        const progress = session.progress();
-        const results = await reconcileAll(session, plan, scope, progress).finally(() => progress.clear());
+        const results = await reconcileAll(session, plan, scope);
         await (session.isJson ? session.json({ agreed: results.every(isAgreed), runs: results }) : showResults(session, results));
         return results.some(({ run }) => run.state === 'failed') ? EXIT.failed : results.every(isAgreed) ? EXIT.done : EXIT.no;
       }),
@@ -81,7 +80,12 @@ async function begin(session: Session, plan: readonly Plan[], scope: Scope): Pro
 }
 
 /** One region after the other: runs of one pair do not overlap anyhow. */
-export async function reconcileAll(session: Session, plan: readonly Plan[], scope: Scope, progress: Progress, signal?: AbortSignal): Promise<readonly Result[]> {
+export function reconcileAll(session: Session, plan: readonly Plan[], scope: Scope, signal?: AbortSignal): Promise<readonly Result[]> {
+  const progress = session.progress();
+  return reconcileEach(session, plan, scope, progress, signal).finally(() => progress.clear());
+}
+
+async function reconcileEach(session: Session, plan: readonly Plan[], scope: Scope, progress: Progress, signal: AbortSignal | undefined): Promise<readonly Result[]> {
   const results: Result[] = [];
   const pairs = plan.reduce((sum, { peers }) => sum + (peers?.length ?? 1), 0);
   let done = 0;

@@ -21,7 +21,8 @@ export function addReplication(program: Command, terminal: Terminal): void {
       .option('--one-side', 'only at the first region: enough to hold back both directions, or to ask for it while the other is down');
     withConnection(command, { region: false })
       .addHelpText('after', `
-Writes go on in every region; what waits is counted in status (unreplicated) and sent after resume.
+Writes go on in every region; what waits is counted in status (unreplicated) and sent after resume. Only what is sent by itself is held
+back: a reconciliation, and a write that asks for it (--replicate-to), still go through.
 
 Examples:
   archipel replication ${verb} ap-northeast-2 eu-central-1

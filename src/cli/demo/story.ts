@@ -256,7 +256,7 @@ export class Story {
   #proof(): Promise<void> {
     return this.#stage.step('Proved equal', 'Every pair of regions compares one digest over all that both hold. Where the digests are equal, nothing else is sent, and both keep a certificate.', async () => {
       const { all } = this.#cast;
-      const results = await reconcileAll(this.#session, everyPair(all.map(({ id }) => id)), {}, this.#session.progress(), this.#stage.signal);
+      const results = await reconcileAll(this.#session, everyPair(all.map(({ id }) => id)), {}, this.#stage.signal);
       const [first] = results as [Result];
       const asked = await this.#session.at(first.region);
       await this.#stage.ask(asked, (client) => client.reconciliation(first.run.id));

@@ -4,7 +4,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePorts, root } from '../../scripts/lib/cluster.ts';
+import { freePorts, root, sleep } from '../../scripts/lib/cluster.ts';
 import type { Job, JobResult, LagJob, LoadJob } from './jobs.ts';
 
 export class Generator {
@@ -86,6 +86,20 @@ export class Neighbours {
     const [from, to] = [this.#from, usage()];
     if (from === undefined || to === undefined || to.all === from.all) return undefined;
     return Math.max(0, (to.used - from.used - (to.ours - from.ours)) / (to.all - from.all));
+  }
+}
+
+/** Above this the figures tell more of the neighbours than of us. */
+export const NEIGHBOURS_MAX = 0.15;
+
+const LOOK_MS = 1_000;
+
+/** Until others leave this machine alone for a second, or the time is up. */
+export async function quietMachine(timeoutMs: number): Promise<void> {
+  for (const endMs = performance.now() + timeoutMs; performance.now() < endMs; ) {
+    const neighbours = new Neighbours();
+    await sleep(LOOK_MS);
+    if ((neighbours.share() ?? 0) <= NEIGHBOURS_MAX) return;
   }
 }
 

@@ -1,5 +1,7 @@
 // What a row of the table is, how it is judged, and how it is printed and written.
 
+import { NEIGHBOURS_MAX } from './processes.ts';
+
 export interface Figure {
   readonly name: string;
   readonly value: number;
@@ -37,12 +39,31 @@ const RANK: readonly Met[] = ['none', 'floor', 'goal', 'measured'];
 /** As its worst figure. */
 export const judgeRow = ({ figures }: Pick<Row, 'figures'>): Met => figures.map(judge).reduce<Met>((worst, met) => (RANK.indexOf(met) < RANK.indexOf(worst) ? met : worst), 'measured');
 
-/** Above this the figures tell more of the neighbours than of us. */
-const NEIGHBOURS_MAX = 0.15;
-
-export const isDisturbed = ({ neighbours }: Pick<Row, 'neighbours'>): boolean => (neighbours ?? 0) > NEIGHBOURS_MAX;
+const isDisturbed = ({ neighbours }: Pick<Row, 'neighbours'>): boolean => (neighbours ?? 0) > NEIGHBOURS_MAX;
 
 export const missed = (row: Pick<Row, 'figures'>): boolean => judgeRow(row) === 'none';
+
+/**
+ * Need a row be measured no more? A first attempt at its floor settles it; after a miss it is what most attempts show. The
+ * last one then agrees with most, so its figures are those to print.
+ */
+export function isDecided(reached: readonly boolean[], attemptsMax: number): boolean {
+  const good = reached.filter(Boolean).length;
+  return reached[0] === true || Math.max(good, reached.length - good) > attemptsMax / 2;
+}
+
+export interface Verdict {
+  readonly below: readonly Row[];
+  /** Those below their floor that nobody has named as open. */
+  readonly failing: readonly Row[];
+  /** Named as open, and at their floor all the same. */
+  readonly reached: readonly Row[];
+}
+
+export function verdictOn(rows: readonly Row[], open: ReadonlySet<string>): Verdict {
+  const below = rows.filter(missed);
+  return { below, failing: below.filter(({ id }) => !open.has(id)), reached: rows.filter((row) => open.has(row.id) && !missed(row)) };
+}
 
 const number = (value: number | undefined): string => (value === undefined ? '-' : Number.isNaN(value) ? '?' : Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3))));
 

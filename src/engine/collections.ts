@@ -26,7 +26,8 @@ import type { PeerLink } from './peer-link.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 export type PolicySpec = Pick<Policy, 'conflict' | 'regions' | 'replicas' | 'ttlSeconds' | 'maxValueBytes' | 'requireContext'>;
-export type PolicyPatch = Partial<Pick<Policy, 'conflict' | 'ttlSeconds' | 'maxValueBytes' | 'requireContext'>>;
+/** `null` takes a setting away. */
+export type PolicyPatch = Partial<Pick<Policy, 'conflict' | 'requireContext'>> & { readonly ttlSeconds?: number | null; readonly maxValueBytes?: number | null };
 
 export interface CollectionsParts {
   readonly region: RegionId;
@@ -127,7 +128,7 @@ export class Collections {
     this.#parts.catalog.require(name);
     await this.#update(name, (state) => {
       const before = effectivePolicy(state);
-      return before === undefined ? undefined : { policy: { ...before, ...patch, createdBy: creationOf(state, before) }, supersedes: true };
+      return before === undefined ? undefined : { policy: { ...patched(before, patch), createdBy: creationOf(state, before) }, supersedes: true };
     });
     await this.#spread(name);
     return this.#known(name);
@@ -186,6 +187,11 @@ export class Collections {
       after = page.cursor;
     }
   }
+}
+
+function patched(before: Policy, patch: PolicyPatch): Policy {
+  const { ttlSeconds, maxValueBytes, ...rest } = { ...before, ...patch };
+  return { ...rest, ...(typeof ttlSeconds === 'number' ? { ttlSeconds } : {}), ...(typeof maxValueBytes === 'number' ? { maxValueBytes } : {}) };
 }
 
 const exists = (name: string): ArchipelError => new ArchipelError('collection-exists', `There is a collection ${name} with another policy.`);

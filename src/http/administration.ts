@@ -53,6 +53,7 @@ export class Administration {
     const regions = this.#service.region.catalog.topology.regions.map(({ id }) => id);
     const foreign = body.regions === 'all' ? undefined : body.regions.find((region) => !regions.includes(region));
     if (foreign !== undefined) throw fault('/regions', `${foreign} is not a region of this cluster`);
+    if (body.regions !== 'all' && (body.replicas ?? 1) > new Set(body.regions).size) throw fault('/replicas', `more than the ${body.regions.length} regions named`);
     if (body.maxValueBytes !== undefined && body.conflict !== 'lww') throw fault('/maxValueBytes', 'only values of lww collections may be larger');
     const { conflict, ttlSeconds, maxValueBytes, requireContext } = body;
     return {
@@ -84,7 +85,7 @@ export class Administration {
     const isMoved = (regions !== undefined && placementText({ regions, replicas: 1 }) !== placementText({ regions: policy.regions, replicas: 1 })) || (replicas !== undefined && replicas !== policy.replicas);
     if (isMoved) throw new ArchipelError('policy-change-refused', 'Where a collection is placed is fixed when it is created.');
     if (conflict === 'siblings' && policy.conflict === 'lww') throw new ArchipelError('policy-change-refused', 'A collection of lww cannot become one of siblings: what it dropped would not come back.');
-    if (maxValueBytes !== undefined && (conflict ?? policy.conflict) !== 'lww') throw fault('/maxValueBytes', 'only values of lww collections may be larger');
+    if (typeof maxValueBytes === 'number' && (conflict ?? policy.conflict) !== 'lww') throw fault('/maxValueBytes', 'only values of lww collections may be larger');
     const patch = {
       ...(conflict === undefined ? {} : { conflict }),
       ...(ttlSeconds === undefined ? {} : { ttlSeconds }),

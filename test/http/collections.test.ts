@@ -41,6 +41,7 @@ describe('collections: creating', () => {
       ['{"replicas":0}', ['/replicas']],
       ['{"replicas":1.5}', ['/replicas']],
       ['{"replicas":1e999}', ['/replicas']],
+      [`{"regions":["${EU}"],"replicas":2}`, ['/replicas']],
       ['{"ttlSeconds":0}', ['/ttlSeconds']],
       [`{"maxValueBytes":${VALUE_BYTES_HARD_MAX + 1}}`, ['/maxValueBytes']],
       ['{"conflict":"siblings","maxValueBytes":20000}', ['/maxValueBytes']],
@@ -100,6 +101,15 @@ describe('collections: changing', () => {
     expect((await eu.put('/v1/c/demo/items/a', new Uint8Array(19_000))).field('sunset')).toBe(new Date(eu.clock.wallMs() + 60_000).toUTCString());
     expect((await eu.put('/v1/c/demo/items/a', 'x')).code).toBe('context-required');
     expect((await eu.patch('/v1/c/demo', { maxValueBytes: 10 }, json)).json()).toMatchObject({ ttlSeconds: 60, maxValueBytes: 10 });
+  });
+
+  test('null takes the time to live, or the limit, away again', async () => {
+    const before = (await eu.get('/v1/c/demo')).json();
+    await eu.patch('/v1/c/demo', { ttlSeconds: 60, maxValueBytes: 20_000 });
+    const changed = await eu.patch('/v1/c/demo', { ttlSeconds: null, maxValueBytes: null });
+    expect([changed.status, changed.json()]).toEqual([200, before]);
+    expect((await eu.put('/v1/c/demo/items/a', 'x')).field('sunset')).toBeUndefined();
+    expect((await eu.patch('/v1/c/carts', { maxValueBytes: null })).status).toBe(200);
   });
 
   test('anything else is 409; naming what it is already is no change', async () => {

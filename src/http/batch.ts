@@ -51,7 +51,7 @@ function requestOf(collection: string, operation: BatchOperation, outer: Headers
   setField(headers, 'if-none-match', tagText(operation.ifNoneMatch));
   setField(headers, 'causal-context', operation.context);
   setField(headers, 'item-ttl', operation.ttlSeconds === undefined ? undefined : String(operation.ttlSeconds));
-  setField(headers, 'prefer', 'siblings=all');
+  setField(headers, 'prefer', operation.op === 'get' ? 'siblings=all' : 'return=minimal');
   const body = operation.op === 'put' ? bodyOf(operation, headers) : undefined;
   const target = `/v1/c/${encodeURIComponent(collection)}/items?pk=${keyText(operation.pk)}${operation.sk === undefined ? '' : `&sk=${keyText(operation.sk)}`}`;
   const method = { get: 'GET', put: 'PUT', delete: 'DELETE' }[operation.op];

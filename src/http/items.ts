@@ -246,7 +246,7 @@ export class ItemRoutes {
     more: { readonly prefer: Preferences; readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] },
   ): Reply {
     const { decision, state } = result;
-    if (decision.type === 'refused') throw this.#refused(decision.code, item.key, state);
+    if (decision.type === 'refused') throw decision.code === 'too-many-siblings' && state !== undefined ? this.#tooMany(call, item.key, state, more.prefer) : this.#refused(decision.code, item.key, state);
     const headers = this.#service.headers(call, state, this.#writeFields(item.key, write, result, more));
     const wanted = more.target === undefined ? 0 : more.target.type === 'count' ? more.target.count : more.target.regions.length;
     if (more.replicated.length < wanted) return new Reply(202, { ...headers, ...applied(more, undefined) }, null);
@@ -287,9 +287,18 @@ export class ItemRoutes {
   #refused(code: WriteRefusal, key: ItemKey, state: State | undefined): ArchipelError {
     const context = state === undefined ? {} : { 'causal-context': this.#service.tokens.mint(key, state.context) };
     const tag = state === undefined ? undefined : tagOf(state, this.#service.nowMs(), this.#service.hash);
-    // The context of several siblings is told only where the client is to merge them, having read them.
+    // The context of several siblings is told only together with them.
     const headers = { 'served-by': this.#service.servedBy(state), ...(tag === undefined ? {} : { etag: quoted(tag) }), ...(code === 'not-found' ? context : {}) };
     return new ArchipelError(code, REFUSALS[code], { headers });
+  }
+
+  /** Comes with what there is to merge, and the context that covers just that; not for a key that may not read, nor for one of a batch. */
+  #tooMany(call: Call, key: ItemKey, state: State, prefer: Preferences): ArchipelError {
+    const refused = this.#refused('too-many-siblings', key, state);
+    if (prefer.return === 'minimal' || !call.principal.scopes.has('read')) return refused;
+    const context = this.#service.tokens.mint(key, state.context);
+    const headers = { ...(refused.details['headers'] as Record<string, string>), 'causal-context': context };
+    return new ArchipelError(refused.code, refused.message, { headers, members: siblingsJson(distinctValues(state, this.#service.nowMs()), state, context) });
   }
 
   // Patching ----------------------------------------------------------------------------------------------------------------
@@ -365,7 +374,7 @@ const REFUSALS: Readonly<Record<WriteRefusal, string>> = {
   'precondition-failed': 'The item is not as the precondition says.',
   'context-required': 'Send the Causal-Context of the version that you read.',
   'not-found': 'There is no such item here.',
-  'too-many-siblings': 'The item holds as many siblings as are allowed: read it, merge them, and write with the Causal-Context.',
+  'too-many-siblings': 'The item holds as many siblings as are allowed: merge them, and write with the Causal-Context that they come with.',
 };
 
 /** The path of an item; where its key cannot travel in a path, the other form. */

@@ -70,7 +70,10 @@ export function problemReply(error: ArchipelError, place: ProblemPlace, headers:
     ...(status === 401 ? { 'www-authenticate': error.code === 'unauthenticated' ? 'Bearer realm="archipel"' : 'Archipel-Signature' } : {}),
     ...headers,
   };
-  return new Reply(status, fields, JSON.stringify(problemDocument(error, place)));
+  return new Reply(status, fields, withMembers(JSON.stringify(problemDocument(error, place)), error.details['members']));
 }
+
+/** More members (RFC 9457, 3.2), given as the text of an object: values of items are embedded as they were written. */
+const withMembers = (document: string, members: unknown): string => (typeof members === 'string' ? `${document.slice(0, -1)},${members.slice(1)}` : document);
 
 export const problemResponse = (...about: Parameters<typeof problemReply>): Response => toResponse(problemReply(...about));

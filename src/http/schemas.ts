@@ -35,8 +35,8 @@ export const policyPatch = z
     conflict: z.enum(['lww', 'siblings']).optional().openapi({ description: 'From siblings to lww; what that drops goes to the loss ledger.' }),
     regions: z.union([z.literal('all'), z.array(regionId).min(1).max(32)]).optional().openapi({ description: 'Fixed at creation: anything but what it is gets 409.' }),
     replicas: z.int().min(1).max(32).optional().openapi({ description: 'Fixed at creation: anything but what it is gets 409.' }),
-    ttlSeconds: z.int().min(1).max(315_360_000).optional(),
-    maxValueBytes: z.int().min(1).max(VALUE_BYTES_HARD_MAX).optional(),
+    ttlSeconds: z.int().min(1).max(315_360_000).nullable().optional().openapi({ description: 'null: items do not expire by themselves any more.' }),
+    maxValueBytes: z.int().min(1).max(VALUE_BYTES_HARD_MAX).nullable().optional().openapi({ description: 'null: what it is by default.' }),
     requireContext: z.boolean().optional(),
   })
   .openapi('PolicyPatch', { example: { ttlSeconds: 3_600 } });
@@ -110,6 +110,8 @@ export const problem = z
     retryable: z.boolean(),
     region: z.string().optional(),
     errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+    siblings: z.array(listedValue).optional().openapi({ description: 'Of too-many-siblings: what there is to merge.' }),
+    context: z.string().optional().openapi({ description: 'With the siblings: the Causal-Context that covers them.' }),
   })
   .openapi('Problem', { example: { type: '/docs/problems/collection-not-found', title: 'There is no such collection', status: 404, detail: 'There is no collection carts.', instance: '5f2c9d0e7a41b386', retryable: false, region: 'eu-central-1' } });
 

@@ -65,7 +65,8 @@ describe('problems: pages', () => {
     expect([...page.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)).toEqual(['When', 'What to do', 'Example']);
     const example = /```http\n([\s\S]*?)\n\n([\s\S]*?)\n```/.exec(page);
     const [head = '', body = ''] = example?.slice(1) ?? [];
-    const document = JSON.parse(body) as ProblemDocument;
+    const { siblings, context, ...document } = JSON.parse(body) as ProblemDocument & { readonly siblings?: unknown; readonly context?: unknown };
+    expect([siblings, context].map((member) => member !== undefined)).toEqual(code === 'too-many-siblings' ? [true, true] : [false, false]);
     expect(document).toEqual({ ...problemDocument(new ArchipelError(code, document.detail, document.errors === undefined ? {} : { errors: document.errors }), { instance: document.instance, region: 'eu-central-1' }) });
     expect(head).toContain(`HTTP/1.1 ${status} `);
     const answered = problemResponse(new ArchipelError(code, ''), { instance: '' }).headers;

@@ -80,10 +80,26 @@ describe('siblings: writing', () => {
   test('one more than 16 is 409 and changes nothing; resolving goes on', async () => {
     for (let at = 2; at < SIBLINGS_SOFT_MAX; at++) expect((await eu.put(CART, String(at))).field('write-outcome')).toBe('sibling');
     const before = await eu.stored();
-    expect(await eu.put(CART, 'one too many')).toMatchObject({ status: 409, code: 'too-many-siblings' });
+    const refused = await eu.put(CART, 'one too many');
+    expect(refused).toMatchObject({ status: 409, code: 'too-many-siblings' });
     expect(await eu.stored()).toBe(before);
-    const context = (await eu.get(CART)).field('causal-context') as string;
+    const { siblings, context } = refused.json<Listed>();
+    expect({ siblings, context }).toEqual((await eu.get(CART)).json());
+    expect(siblings).toHaveLength(SIBLINGS_SOFT_MAX);
+    expect(refused.field('causal-context')).toBe(context);
     expect((await eu.put(CART, 'merged', { 'causal-context': context })).field('write-outcome')).toBe('stored');
+  });
+
+  test('what there is to merge is told to nobody who may not read, nor who asked for little', async () => {
+    for (let at = 2; at < SIBLINGS_SOFT_MAX; at++) await eu.put(CART, String(at));
+    const { key } = (await eu.post('/v1/keys', { scopes: ['write'] })).json<{ key: string }>();
+    for (const headers of [{ authorization: `Bearer ${key}` }, { prefer: 'return=minimal' }]) {
+      const refused = await eu.put(CART, 'one too many', headers);
+      expect([refused.status, refused.field('causal-context'), refused.json<Partial<Listed>>().siblings]).toEqual([409, undefined, undefined]);
+    }
+    const { results } = (await eu.post('/v1/c/carts/batch', { operations: [{ op: 'put', pk: 'alice', value: 1 }] })).json<{ results: Record<string, unknown>[] }>();
+    expect(results).toMatchObject([{ status: 409, problem: { status: 409 } }]);
+    expect(JSON.stringify(results)).not.toContain('siblings":');
   });
 
   test('expired siblings are not shown', async () => {

@@ -69,7 +69,7 @@ describe('README', () => {
     expect({ wrong, isEnough: named.size > 8 }).toEqual({ wrong: [], isEnough: true });
   });
 
-  it('the tour works when it is pasted', { timeout: 120 * SECONDS }, async () => {
+  it('the tour works when it is pasted', { timeout: 600 * SECONDS }, async () => {
     const tour = readme.slice(readme.indexOf('\n## Five minutes'), readme.indexOf('\n## Running it'));
     const folder = mkdtempSync(join(tmpdir(), 'archipel-tour-'));
     const port = await freePorts(4);

@@ -127,7 +127,7 @@ describe('the direct door', () => {
     }
   });
 
-  it(`answers ${REQUESTS} requests as the main door does`, { timeout: 60_000 }, async () => {
+  it(`answers ${REQUESTS} requests as the main door does`, { timeout: 300_000 }, async () => {
     const seen = { tags: [] as string[], contexts: [] as string[] };
     const statuses = new Map<number, number>();
     let sentBefore = 0;

@@ -175,7 +175,7 @@ async function rootsEqual(regions: ReadonlyMap<string, Client>): Promise<boolean
 async function ranges(client: Client): Promise<void> {
   const korea = await client.range(COLLECTION, 'KR', { prefix: 'Se', limit: 100 });
   say(`\n  Korean cities that begin with "Se" (${korea.items.length}):`);
-  say(`  ${korea.items.map(({ sk }) => nameOf(sk)).join(', ')}`);
+  say(`  ${korea.items.length === 0 ? 'none of them is in this part' : korea.items.map(({ sk }) => nameOf(sk)).join(', ')}`);
   const brazil = await client.range(COLLECTION, 'BR', { order: 'desc', limit: 10 });
   say('  the last ten of Brazil:');
   say(`  ${brazil.items.map(({ sk }) => nameOf(sk)).join(', ')}`);

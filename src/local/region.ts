@@ -12,7 +12,7 @@ import { HttpPeer, Nonces } from '../adapters/node/http-peer.ts';
 import { ContextTokens } from '../auth/context-tokens.ts';
 import { KeyRing } from '../auth/keys.ts';
 import { Signer, Verifier } from '../auth/signature.ts';
-import { utf8, utf8Text } from '../core/bytes.ts';
+import { toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { PARTITIONS } from '../core/limits.ts';
 import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
@@ -23,7 +23,7 @@ import { addPeerRoutes } from '../http/peer-routes.ts';
 import { createRegionApp } from '../http/region-app.ts';
 import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
-import { ensureFolder, installedDocs, readText } from './files.ts';
+import { ensureFolder, installedDocs, readOrMake, readText } from './files.ts';
 import { assertFree, serve, type RunningServer } from './http-server.ts';
 
 export interface RegionOptions {
@@ -33,7 +33,8 @@ export interface RegionOptions {
   readonly data: string;
   readonly topology: Topology;
   readonly peers: ReadonlyMap<RegionId, string>;
-  readonly secret: string;
+  /** Shared by all regions. A region alone makes its own: what it seals (contexts, cursors) is not for others to forge either. */
+  readonly secret: string | undefined;
   readonly adminKey: string | undefined;
   readonly noAuth: boolean;
   readonly defaultReplicas: number;
@@ -58,7 +59,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   const folder = join(options.data, 'db');
   ensureFolder(folder);
   const store = await LevelStore.open({ folder, durability, clock, log });
-  const secret = utf8(options.secret);
+  const secret = utf8(options.secret ?? readOrMake(join(options.data, 'secret'), () => toHex(nodeRandom.bytes(32))).content);
   const digestHash = hmacSha256(deriveKey(secret, 'digest'));
   const table = await LevelTable.open(store, digestHash);
   const identity = await identify(options.data, table, nodeRandom, durability);

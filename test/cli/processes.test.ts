@@ -1,6 +1,6 @@
 // `up` and `region` as processes: what they refuse, how they end.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -72,6 +72,9 @@ it('one region alone: says where it answers, keeps its folder to itself, ends at
   expect((await archipel(['collection', 'create', 'c', '--url', url])).code).toBe(0);
   expect((await archipel(['put', 'c', 'k', 'v', '--url', url])).code).toBe(0);
 
+  const secret = readFileSync(join(data, 'secret'), 'utf8');
+  expect([secret.length, statSync(join(data, 'secret')).mode & 0o777]).toEqual([65, 0o600]);
+
   expect(await startLone(data).ended).toEqual({ code: 1, out: '', err: `Another process has ${data}/db open.\n` });
   expect(await startLone(join(folder, 'other'), Number(new URL(url).port)).ended).toEqual({ code: 1, out: '', err: `${new URL(url).host} is in use.\n` });
   expect(existsSync(join(folder, 'other'))).toBe(false);
@@ -79,6 +82,7 @@ it('one region alone: says where it answers, keeps its folder to itself, ends at
   first.process.kill('SIGTERM');
   expect((await first.ended).code).toBe(0);
   expect((await archipel(['get', 'c', 'k', '--url', await urlOf(startLone(data))])).out).toBe('v');
+  expect(readFileSync(join(data, 'secret'), 'utf8')).toBe(secret);
 }, 30 * SECONDS);
 
 it('a process whose parent is gone ends itself', async () => {

@@ -103,7 +103,7 @@ async function up(flags: UpFlags, terminal: Terminal): Promise<void> {
     tls: tlsFiles(flags),
     restart: flags.restart,
     reconcileEvery: flags.reconcileEvery,
-    links: new Map(flags.link.map(parseLink)),
+    links: new Map(flags.link.map((text) => parseLink(text, regions))),
     clockOffsetFolder: flags.clockOffsetDir === undefined ? undefined : resolve(flags.clockOffsetDir),
     verbose: flags.verbose === true,
     log: new JsonLog({ cluster: true }, flags.verbose === true ? 'info' : 'warn'),
@@ -126,10 +126,12 @@ async function up(flags: UpFlags, terminal: Terminal): Promise<void> {
   await terminal.out.write(flags.json === true ? `${JSON.stringify(cluster.file)}\n` : banner(cluster.file, cluster.isFirstStart, flags, terminal));
 }
 
-function parseLink(text: string): readonly [string, string] {
+function parseLink(text: string, regions: readonly RegionId[]): readonly [string, string] {
   const match = /^([a-z0-9-]+)>([a-z0-9-]+)=(https?:\/\/\S+)$/.exec(text);
   if (match === null) throw new ArchipelError('bad-request', `--link is from>to=url, not ${JSON.stringify(text)}.`);
-  return [`${match[1]}>${match[2]}`, match[3] as string];
+  const [, from, to, url] = match as unknown as [string, RegionId, RegionId, string];
+  if (from === to || !regions.includes(from) || !regions.includes(to)) throw new ArchipelError('bad-request', `--link is between two of the regions, not "${from}>${to}".`);
+  return [`${from}>${to}`, url];
 }
 
 function banner(file: ClusterFile, isFirstStart: boolean, flags: UpFlags, terminal: Terminal): string {
@@ -193,7 +195,7 @@ export function addRegion(program: Command, terminal: Terminal): void {
     .requiredOption('--data <dir>', 'where it keeps its data')
     .option('--peer <region=url>', 'another region and how this one reaches it; may be repeated', collect, [])
     .option('--topology <file>', 'the topology document (default: this region and its peers)')
-    .option('--secret-file <file>', 'the secret that all regions of the cluster share')
+    .option('--secret-file <file>', 'the secret that all regions of the cluster share (default, without peers: one of its own)')
     .option('--admin-key-file <file>', 'the admin key')
     .option('--no-auth', 'take requests without a key (loopback only)')
     .option('--replicas <n>', 'regions that hold each partition of a new collection (default: all, up to 3)')
@@ -238,7 +240,7 @@ async function runRegion(flags: RegionFlags, terminal: Terminal): Promise<void> 
     data: resolve(flags.data),
     topology,
     peers,
-    secret: flags.secretFile === undefined ? 'alone' : readSecret(flags.secretFile),
+    secret: flags.secretFile === undefined ? undefined : readSecret(flags.secretFile),
     adminKey: flags.adminKeyFile === undefined ? undefined : readKey(flags.adminKeyFile),
     noAuth: !flags.auth,
     defaultReplicas: flags.replicas === undefined ? Math.min(3, topology.regions.length) : parseWhole('--replicas', flags.replicas, 1, 32),
@@ -265,9 +267,11 @@ function readKey(file: string): string {
   }
 }
 
+const SECRET_CHARACTERS_MIN = 16;
+
 function readSecret(file: string): string {
   const secret = readText(file);
-  if (secret === '') throw new ArchipelError('bad-request', `The file ${file} is empty: the secret that all regions share belongs there.`);
+  if (secret.length < SECRET_CHARACTERS_MIN) throw new ArchipelError('bad-request', `The file ${file} holds no secret that regions could share: it has to have ${SECRET_CHARACTERS_MIN} characters at least.`);
   return secret;
 }
 

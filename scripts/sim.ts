@@ -1,11 +1,12 @@
 // `npm run sim`: the cluster in a seed. One seed with its trace, or many.
 
-import { createWriteStream } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { isFailure, sweep, type Outcome } from '../src/testing/pool.ts';
-import { runSeed } from '../src/testing/run.ts';
 import { CONTROLS } from '../src/testing/controls.ts';
+import { isFailure, sweep, Thread, type Outcome } from '../src/testing/pool.ts';
+import { CALMS, parseNumbers, type Cut } from '../src/testing/script.ts';
+import { replayCommand, ruleOf, smaller } from '../src/testing/smaller.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -17,17 +18,32 @@ const { values: flags } = parseArgs({
     trace: { type: 'string' },
     control: { type: 'string' },
     controls: { type: 'boolean' },
+    regions: { type: 'string' },
+    faults: { type: 'string' },
+    clients: { type: 'string' },
+    operations: { type: 'string' },
+    calm: { type: 'string' },
+    'no-shrink': { type: 'boolean' },
+    'shrink-seconds': { type: 'string' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 });
 
 const HELP = `npm run sim -- --seed N [--trace FILE]     one seed
+             [--regions R] [--faults LIST] [--clients LIST] [--operations LIST] [--calm ${CALMS.join(',')}]
+                                            less of it: no more regions, of the rest only what the lists (1-3,7) name
 npm run sim -- --seeds N [--from N]        so many, one after the other
 npm run sim -- --minutes N                 fresh ones for so long
              [--jobs N] [--json]
 npm run sim -- --control NAME | --controls  with a known bug put in: it must be caught
+npm run sim -- --control NAME --seed N      one seed with it
+A seed that fails is made smaller for at most 60 s: [--shrink-seconds N] [--no-shrink]
 `;
+
+const SHRINK_SECONDS = 60;
+/** A longer trace is printed by its end. */
+const LINES_MAX = 200;
 
 /** A control that so many seeds do not catch is not caught. */
 const CONTROL_SEEDS_MAX = 400;
@@ -40,15 +56,54 @@ const number = (name: string, text: string | undefined, otherwise: number): numb
 
 const say = (text: string): void => void process.stderr.write(text);
 
-async function oneSeed(seed: number): Promise<boolean> {
-  const file = flags.trace === undefined ? undefined : createWriteStream(flags.trace);
-  const result = await runSeed(seed, file === undefined ? {} : { trace: (line) => void file.write(`${line}\n`), stacks: true });
-  file?.end();
-  say(`seed ${seed}\n${JSON.stringify(result.swarm)}\n`);
-  for (const { rule, what } of result.violations) say(`  VIOLATED: ${rule}\n    ${what}\n`);
-  say(`  ${result.operations} operations, ${result.requests} requests, faults ${JSON.stringify(result.faults)}, ${(result.virtualMs / 1_000).toFixed(1)} s of virtual time, trace ${result.traceHash.slice(0, 16)}\n`);
-  if (flags.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
-  return result.violations.length === 0;
+/** Undefined when nothing is left out. */
+function cutOf(): Cut | undefined {
+  const { regions, faults, clients, operations, calm } = flags;
+  if ([regions, faults, clients, operations, calm].every((flag) => flag === undefined)) return undefined;
+  const calms = CALMS.filter((each) => calm?.split(',').includes(each));
+  return {
+    ...(regions === undefined ? {} : { regions: number('regions', regions, 0) }),
+    ...(faults === undefined ? {} : { faults: parseNumbers(faults) }),
+    ...(clients === undefined ? {} : { clients: parseNumbers(clients) }),
+    ...(operations === undefined ? {} : { operations: parseNumbers(operations) }),
+    calm: calms,
+  };
+}
+
+async function oneSeed(seed: number, control: string | undefined): Promise<boolean> {
+  const cut = cutOf();
+  const thread = new Thread(control);
+  const { outcome, trace } = await thread.ask({ seed, cut, isTraced: flags.trace !== undefined });
+  await thread.end();
+  if (flags.trace !== undefined) writeFileSync(flags.trace, trace.map((line) => `${line}\n`).join(''));
+  say(`seed ${seed}\n`);
+  if (isFailure(outcome)) say(`  FAILED: ${outcome.error}\n`);
+  else {
+    say(`${JSON.stringify(outcome.swarm)}\n`);
+    for (const { rule, what } of outcome.violations) say(`  VIOLATED: ${rule}\n    ${what}\n`);
+    say(`  ${outcome.operations} operations, ${outcome.requests} requests, faults ${JSON.stringify(outcome.faults)}, ${(outcome.virtualMs / 1_000).toFixed(1)} s of virtual time, trace ${outcome.traceHash.slice(0, 16)}\n`);
+  }
+  if (flags.json === true) process.stdout.write(`${JSON.stringify(outcome)}\n`);
+  const rule = ruleOf(outcome);
+  if (rule !== undefined && cut === undefined) await makeSmaller(seed, rule, control);
+  return rule === undefined;
+}
+
+/** Prints the smallest run that still fails by the rule, and how to run it again. */
+async function makeSmaller(seed: number, rule: string, control?: string): Promise<void> {
+  if (flags['no-shrink'] === true) return;
+  const seconds = number('shrink-seconds', flags['shrink-seconds'], SHRINK_SECONDS);
+  const untilMs = performance.now() + seconds * 1_000;
+  say(`\nmaking seed ${seed} smaller, for at most ${seconds} s\n`);
+  const found = await smaller({ seed, rule, control, isLate: () => performance.now() > untilMs });
+  if (found === undefined) return say('  no smaller run fails in the same way\n');
+  const { cut, outcome, trace, runs } = found;
+  const shown = trace.filter((line) => !/^ *[\d.]+ \S+ +debug /.test(line));
+  if (shown.length > LINES_MAX) say(`  … ${shown.length - LINES_MAX} lines before these\n`);
+  for (const line of shown.slice(-LINES_MAX)) say(`${line}\n`);
+  say(`\nafter ${runs} runs: ${cut.regions ?? '?'} regions, ${cut.faults?.length ?? '?'} faults, ${cut.operations?.length ?? '?'} operations left\n`);
+  if (!isFailure(outcome)) say(`  VIOLATED: ${outcome.violations[0]?.rule}\n    ${outcome.violations[0]?.what.slice(0, 600)}\n`);
+  say(`  ${replayCommand(seed, cut, control)}\n`);
 }
 
 function report(outcome: Outcome): void {
@@ -58,7 +113,7 @@ function report(outcome: Outcome): void {
     if (first === undefined) return;
     say(`\nseed ${outcome.seed} VIOLATED: ${first.rule}\n  ${first.what.slice(0, 600)}\n`);
   }
-  say(`  npm run sim -- --seed ${outcome.seed} --trace trace.txt\n`);
+  say(`  ${replayCommand(outcome.seed)} --trace trace.txt\n`);
 }
 
 function* from(first: number, count: number, untilMs: number): Generator<number> {
@@ -70,19 +125,25 @@ async function many(seeds: Iterable<number>, jobs: number): Promise<boolean> {
   let done = 0;
   let operations = 0;
   let violations = 0;
+  let first: Outcome | undefined;
   await sweep({
     seeds,
     jobs,
     onResult: (outcome) => {
       done++;
       report(outcome);
-      if (isFailure(outcome) || outcome.violations.length > 0) violations++;
+      if (ruleOf(outcome) !== undefined) {
+        violations++;
+        first ??= outcome;
+      }
       if (!isFailure(outcome)) operations += outcome.operations;
       if (process.stderr.isTTY && done % 10 === 0) say(`\r${done} seeds, ${violations} violations `);
       return true;
     },
   });
   const seconds = (performance.now() - startedMs) / 1_000;
+  const rule = first === undefined ? undefined : ruleOf(first);
+  if (first !== undefined && rule !== undefined) await makeSmaller(first.seed, rule);
   say(`\n${done} seeds in ${seconds.toFixed(1)} s on ${jobs} threads: ${violations} violations, ${operations} operations, ${Math.round(operations / seconds)} a second\n`);
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ seeds: done, violations, operationsPerSecond: Math.round(operations / seconds), marksMissing: [] })}\n`);
   return violations === 0;
@@ -119,7 +180,7 @@ async function main(): Promise<boolean> {
   const fresh = Math.floor(Math.random() * 2 ** 40);
   const first = number('from', flags.from, fresh);
   if (flags.help === true) say(HELP);
-  else if (flags.seed !== undefined) return oneSeed(number('seed', flags.seed, 0));
+  else if (flags.seed !== undefined) return oneSeed(number('seed', flags.seed, 0), flags.control);
   else if (flags.control !== undefined) return controls([flags.control], first, jobs);
   else if (flags.controls === true) return controls(CONTROLS.map(({ name }) => name), first, jobs);
   else if (flags.minutes !== undefined) return many(from(first, Number.MAX_SAFE_INTEGER, Date.now() + number('minutes', flags.minutes, 0) * 60_000), jobs);

@@ -60,7 +60,10 @@ export class Checker {
   #violated(rule: string, what: string): void {
     this.#world.trace('checker', `VIOLATION ${rule}: ${what}`);
     if (this.violations.length < VIOLATIONS_MAX) this.violations.push({ rule, what });
+    this.onViolation();
   }
+
+  onViolation: () => void = () => undefined;
 
   // With every commit ---------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { World } from '../adapters/sim/world.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { Checker } from './checker.ts';
+import type { FaultStep } from './script.ts';
 import type { FaultKind, Swarm } from './swarm.ts';
 
 const RESTART_MS = [50, 500, 3_000, 12_000] as const;
@@ -14,12 +15,15 @@ const CLOCK_STEPS_MS = [100, 400, 2_000, 30_000, 3_600_000] as const;
 export class Faults {
   readonly #cluster: SimCluster;
   readonly #swarm: Swarm;
-  readonly #random: SeededRandom;
+  #random: SeededRandom;
   readonly #checker: Checker;
   #isOver = false;
   /** Regions whose disk lost something: reconciliation, not replication, gives it back. */
   readonly damaged = new Set<SimRegion>();
   readonly counts = new Map<FaultKind, number>();
+
+  /** Told of each before it strikes. */
+  note: (step: Omit<FaultStep, 'atMs'>) => void = () => undefined;
 
   constructor(cluster: SimCluster, swarm: Swarm, checker: Checker) {
     this.#cluster = cluster;
@@ -50,6 +54,23 @@ export class Faults {
 
   #strike(kind: FaultKind): void {
     const region = this.#random.pick(this.#cluster.regions);
+    this.note({ kind, region: region.id, random: this.#random.state });
+    this.#strikeAt(kind, region);
+  }
+
+  /** These and no others. */
+  replay(steps: readonly FaultStep[]): void {
+    for (const { atMs, kind, region: id, random } of steps) {
+      this.#world.after(atMs, () => {
+        const region = this.#cluster.regions.find((each) => each.id === id);
+        if (this.#isOver || region === undefined) return;
+        this.#random = this.#random.at(random);
+        this.#strikeAt(kind as FaultKind, region);
+      });
+    }
+  }
+
+  #strikeAt(kind: FaultKind, region: SimRegion): void {
     const done = STRIKES[kind](this, region);
     if (done) this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }

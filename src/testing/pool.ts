@@ -2,10 +2,27 @@
 
 import { Worker } from 'node:worker_threads';
 import type { RunResult } from './run.ts';
+import type { Cut } from './script.ts';
+import type { Sizes } from './shrink.ts';
 
 export interface Failure {
   readonly seed: number;
   readonly error: string;
+}
+
+/** One run, when it is more than its seed. */
+export interface SeedRequest {
+  readonly seed: number;
+  readonly cut?: Cut | undefined;
+  /** The answer brings the lines of the trace. */
+  readonly isTraced?: boolean;
+}
+
+export interface SeedAnswer {
+  readonly outcome: Outcome;
+  readonly trace: readonly string[];
+  /** Of the whole run, where a cut was asked for. */
+  readonly sizes?: Sizes | undefined;
 }
 
 export type Outcome = RunResult | Failure;
@@ -39,30 +56,34 @@ export async function sweep({ seeds, jobs, control, onResult }: SweepOptions): P
   );
 }
 
-class Thread {
+export class Thread {
   readonly #worker: Worker;
   #seed = 0;
-  #settle: (outcome: Outcome) => void = () => undefined;
+  #settle: (answer: SeedAnswer) => void = () => undefined;
   #death: string | undefined;
 
   constructor(control: string | undefined) {
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { control } });
-    this.#worker.on('message', (outcome: Outcome) => this.#settle(outcome));
+    this.#worker.on('message', (answer: SeedAnswer) => this.#settle(answer));
     this.#worker.on('error', (error) => this.#died(error instanceof Error ? (error.stack ?? error.message) : String(error)));
     this.#worker.on('exit', (code) => this.#died(`The thread ended with ${code}.`));
   }
 
   #died(error: string): void {
     this.#death ??= error;
-    this.#settle({ seed: this.#seed, error: this.#death });
+    this.#settle({ outcome: { seed: this.#seed, error: this.#death }, trace: [] });
   }
 
-  run(seed: number): Promise<Outcome> {
-    this.#seed = seed;
+  async run(seed: number): Promise<Outcome> {
+    return (await this.ask({ seed })).outcome;
+  }
+
+  ask(request: SeedRequest): Promise<SeedAnswer> {
+    this.#seed = request.seed;
     return new Promise((resolve) => {
       this.#settle = resolve;
-      if (this.#death !== undefined) resolve({ seed, error: this.#death });
-      else this.#worker.postMessage(seed);
+      if (this.#death !== undefined) resolve({ outcome: { seed: request.seed, error: this.#death }, trace: [] });
+      else this.#worker.postMessage(request);
     });
   }
 

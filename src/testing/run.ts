@@ -10,10 +10,13 @@ import { Checker, type Violation } from './checker.ts';
 import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
+import { activeMsOf, cutScript, cutSwarm, newScript, type Cut, type Script } from './script.ts';
 import { drawSwarm, type Swarm } from './swarm.ts';
 import { Workload, type WorkloadCollection } from './workload.ts';
 
 export interface RunOptions {
+  /** What is kept of it (script.ts); undefined: the run as it is. */
+  readonly cut?: Cut | undefined;
   /** Called with each line of the trace. */
   readonly trace?: (line: string) => void;
   /** Errors tell where they were made. A trace that names one differs then. */
@@ -43,6 +46,32 @@ const RECONCILE_MS_MAX = 150_000;
 const RPO_CHECK_EVERY_MS = 1_500;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
+  const { cut } = options;
+  return cut === undefined ? once(seed, options, newScript()) : once(seed, options, newScript(), { cut, steps: cutScript(await scriptOf(seed, options), cut) });
+}
+
+const scripts = new Map<number, Script>();
+
+/** What the whole run of the seed did, as far as it came; the last one is kept. */
+export async function scriptOf(seed: number, options: RunOptions = {}): Promise<Script> {
+  const known = scripts.get(seed);
+  if (known !== undefined) return known;
+  const script = newScript();
+  await once(seed, { ...options, trace: () => undefined }, script).catch(() => undefined);
+  scripts.clear();
+  scripts.set(seed, script);
+  return script;
+}
+
+/** A part of a run ends with its first violation: the last line of its trace. */
+class Enough extends Error {}
+
+interface Replay {
+  readonly cut: Cut;
+  readonly steps: Script;
+}
+
+async function once(seed: number, options: RunOptions, script: Script, replay?: Replay): Promise<RunResult> {
   const hash = createHash('sha256');
   const permit = forbid();
   const { stackTraceLimit } = Error;
@@ -53,7 +82,7 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<R
       hash.update(line);
       options.trace?.(line);
     });
-    return await new Run(world).all(() => hash.digest('hex'));
+    return await new Run(world, script, replay).all(() => hash.digest('hex'));
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     permit();
@@ -69,11 +98,16 @@ class Run {
   readonly #faults: Faults;
   readonly #workload: Workload;
   readonly #collections: readonly WorkloadCollection[];
+  readonly #script: Script;
+  readonly #replay: Replay | undefined;
 
-  constructor(world: World) {
+  constructor(world: World, script: Script, replay: Replay | undefined) {
     this.#world = world;
-    this.#swarm = drawSwarm(world.random.stream('swarm'));
+    this.#script = script;
+    this.#replay = replay;
+    this.#swarm = cutSwarm(drawSwarm(world.random.stream('swarm')), replay?.cut ?? {});
     const swarm = this.#swarm;
+    script.regions = swarm.regions;
     this.#cluster = new SimCluster(world, swarm);
     const narrow = swarm.workload.narrow && swarm.regions > 2 ? { replicas: 2 } : {};
     this.#collections = [
@@ -89,9 +123,14 @@ class Run {
   async all(traceHash: () => string): Promise<RunResult> {
     const world = this.#world;
     world.trace('seed', `${world.seed} ${JSON.stringify(this.#swarm)}`);
-    await this.#begin();
-    await this.#break();
-    await this.#quiet();
+    if (this.#replay !== undefined) this.#checker.onViolation = () => world.fail(new Enough());
+    try {
+      await this.#begin();
+      await this.#break();
+      await this.#quiet();
+    } catch (error) {
+      if (!(error instanceof Enough)) throw error;
+    }
     return {
       seed: world.seed,
       swarm: this.#swarm,
@@ -134,10 +173,10 @@ class Run {
   }
 
   async #break(): Promise<void> {
-    const endMs = this.#world.nowMs + this.#swarm.activeMs;
+    const startMs = this.#world.nowMs;
+    const endMs = startMs + (this.#replay === undefined ? this.#swarm.activeMs : activeMsOf(this.#replay.steps));
     this.#checker.clocksWereWrong = this.#swarm.faults.includes('clock');
-    this.#workload.start();
-    this.#faults.start();
+    this.#startAll(startMs);
     const watch = (): void => {
       this.#world.after(RPO_CHECK_EVERY_MS, () => {
         if (this.#world.nowMs >= endMs) return;
@@ -147,8 +186,21 @@ class Run {
     };
     watch();
     await this.#world.run(endMs, () => this.#history.writes.length >= WRITES_MAX);
+    this.#script.activeMs = this.#world.nowMs - startMs;
     this.#workload.stop();
     this.#faults.healAll();
+  }
+
+  #startAll(startMs: number): void {
+    if (this.#replay !== undefined) {
+      this.#workload.replay(this.#replay.steps.operations);
+      this.#faults.replay(this.#replay.steps.faults);
+      return;
+    }
+    this.#workload.note = (step) => this.#script.operations.push({ atMs: this.#world.nowMs - startMs, ...step });
+    this.#faults.note = (step) => this.#script.faults.push({ atMs: this.#world.nowMs - startMs, ...step });
+    this.#workload.start();
+    this.#faults.start();
   }
 
   async #quiet(): Promise<void> {

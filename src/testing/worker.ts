@@ -3,6 +3,8 @@
 import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { controlNamed } from './controls.ts';
+import type { Outcome, SeedAnswer, SeedRequest } from './pool.ts';
+import type { RunOptions } from './run.ts';
 import { sabotage } from './sabotage.ts';
 
 const { control } = workerData as { control: string | undefined };
@@ -10,12 +12,16 @@ const put = control === undefined ? undefined : sabotage(controlNamed(control));
 if (put !== undefined) registerHooks(put.hooks);
 
 // After the hooks: what it imports may be changed by them.
-const { runSeed } = await import('./run.ts');
+const { runSeed, scriptOf } = await import('./run.ts');
 put?.assertDone();
 
-parentPort?.on('message', (seed: number) => {
-  runSeed(seed).then(
-    (result) => parentPort?.postMessage(result),
-    (error: unknown) => parentPort?.postMessage({ seed, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
-  );
-});
+async function answer({ seed, cut, isTraced = false }: SeedRequest): Promise<SeedAnswer> {
+  const trace: string[] = [];
+  const options: RunOptions = { cut, ...(isTraced ? { trace: (line: string) => void trace.push(line) } : {}) };
+  const outcome = await runSeed(seed, options).catch((error: unknown): Outcome => ({ seed, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
+  if (cut === undefined) return { outcome, trace };
+  const { regions, faults, operations } = await scriptOf(seed, options);
+  return { outcome, trace, sizes: { regions, faults: faults.length, clients: operations.map(({ client }) => client) } };
+}
+
+parentPort?.on('message', (request: SeedRequest) => void answer(request).then((answered) => parentPort?.postMessage(answered)));

@@ -9,6 +9,7 @@ import { isRegionId, type RegionId } from '../core/version/dot.ts';
 import { uuidV7 } from '../ports/random.ts';
 import { PLACES, type Exchange, type HttpQuestion, type SimCluster } from './cluster.ts';
 import type { ClientWrite, History, Outcome } from './history.ts';
+import type { OperationStep } from './script.ts';
 import type { WorkloadOptions } from './swarm.ts';
 
 export interface WorkloadCollection {
@@ -47,16 +48,26 @@ export class Workload {
     this.#collections = collections;
   }
 
+  /** Told of each operation before it begins. */
+  note: (step: Omit<OperationStep, 'atMs'>) => void = () => undefined;
+
   start(): void {
-    for (let at = 1; at <= this.#options.clients; at++) {
-      const machine = new Machine(`client-${at}`, this.#cluster.world);
-      const client = new Client(this, machine.boot(), this.#cluster.world.random.stream(machine.id));
-      this.#running++;
-      client.run().then(
-        () => this.#running--,
-        (error: unknown) => this.#cluster.world.fail(error),
-      );
-    }
+    for (let at = 1; at <= this.#options.clients; at++) this.#run(at, (client) => client.run());
+  }
+
+  /** These operations and no others. */
+  replay(steps: readonly OperationStep[]): void {
+    const clients = new Set(steps.map(({ client }) => client));
+    for (const at of clients) this.#run(at, (client) => client.replay(steps.filter((step) => step.client === at)));
+  }
+
+  #run(at: number, run: (client: Client) => Promise<void>): void {
+    const machine = new Machine(`client-${at}`, this.#cluster.world);
+    this.#running++;
+    run(new Client(this, machine.boot(), at)).then(
+      () => this.#running--,
+      (error: unknown) => this.#cluster.world.fail(error),
+    );
   }
 
   stop(): void {
@@ -100,15 +111,17 @@ export class Workload {
 class Client {
   readonly #workload: Workload;
   readonly #process: Process;
-  readonly #random: SeededRandom;
+  readonly #number: number;
+  #random: SeededRandom;
   readonly #kept = new Map<string, KeptContext[]>();
   #home: RegionId;
 
-  constructor(workload: Workload, process: Process, random: SeededRandom) {
+  constructor(workload: Workload, process: Process, number: number) {
     this.#workload = workload;
     this.#process = process;
-    this.#random = random;
-    this.#home = random.pick(workload.cluster.topology.regions).id;
+    this.#number = number;
+    this.#random = workload.cluster.world.random.stream(process.machine.id);
+    this.#home = this.#random.pick(workload.cluster.topology.regions).id;
   }
 
   get #nowMs(): number {
@@ -120,10 +133,31 @@ class Client {
     while (!this.#workload.isStopping) {
       await this.#process.wait(this.#random.around(options.thinkMs));
       if (this.#random.chance(0.05)) this.#home = this.#random.pick(this.#workload.cluster.topology.regions).id;
-      const item = this.#workload.item(this.#random);
-      if (this.#random.chance(options.reads)) await this.#read(item);
-      else await this.#change(item);
+      this.#workload.note({ client: this.#number, home: this.#home, random: this.#random.state });
+      await this.#step();
     }
+  }
+
+  async replay(steps: readonly OperationStep[]): Promise<void> {
+    const startMs = this.#nowMs;
+    const { regions } = this.#workload.cluster.topology;
+    for (const { atMs, home, random } of steps) {
+      await this.#process.wait(Math.max(0, startMs + atMs - this.#nowMs));
+      if (this.#workload.isStopping) return;
+      this.#home = regions.some(({ id }) => id === home) ? home : (regions[0]?.id ?? home);
+      this.#random = this.#random.at(random);
+      await this.#step();
+    }
+  }
+
+  async #step(): Promise<void> {
+    const item = this.#workload.item(this.#random);
+    if (this.#random.chance(this.#workload.options.reads)) await this.#read(item);
+    else await this.#change(item);
+  }
+
+  #trace(what: string): void {
+    this.#process.world.trace(this.#process.machine.id, what);
   }
 
   // Asking --------------------------------------------------------------------------------------------------------------------
@@ -148,6 +182,7 @@ class Client {
       const values = valuesOf(answer);
       const tag = answer.fields.get('etag');
       const token = answer.fields.get('causal-context');
+      this.#trace(`read ${collection.name}/${pk}: ${values.map((value) => JSON.stringify(value)).join(', ') || 'nothing'}, served by ${servedBy(answer) ?? '?'}`);
       this.#workload.history.reads.push({ client: this.#process.name, collection: collection.name, pk, values, tag, servedBy: servedBy(answer), startedMs, endedMs: this.#nowMs });
       if (token !== undefined) this.#keep(`${collection.name} ${pk}`, { token, values });
       return { values, tag, token };
@@ -225,7 +260,11 @@ class Client {
     if (basis.ifMatch !== undefined) headers['if-match'] = basis.ifMatch;
     if (ttlSeconds !== undefined) headers['item-ttl'] = String(ttlSeconds);
     const question: HttpQuestion = { method: kind === 'put' ? 'PUT' : 'DELETE', target: targetOf(collection.name, pk), headers, ...(kind === 'put' ? { body: utf8(write.value) } : {}) };
+    const over = write.superseded.length === 0 ? '' : ` over ${write.superseded.map((value) => JSON.stringify(value)).join(', ')}`;
+    const name = `${kind}s ${collection.name}/${pk} ${kind === 'put' ? JSON.stringify(write.value) : `(${write.value})`}`;
+    this.#trace(`${name}${write.isBlind ? ' blindly' : ''}${over}${ttlSeconds === undefined ? '' : ` for ${ttlSeconds} s`}`);
     const outcome = await this.#untilDefinite(write, question, options.retries);
+    this.#trace(`${name}: ${outcome}${write.status === undefined ? '' : `, ${write.status}`}${write.effect === undefined ? '' : ` ${write.effect}`}${write.servedBy === undefined ? '' : `, served by ${write.servedBy}`}`);
     write.outcome = outcome;
     write.endedMs = this.#nowMs;
     write.isOver = true;

@@ -3,6 +3,9 @@
 
 import type { Random } from '../../ports/random.ts';
 
+/** Where a stream stands. */
+export type RandomState = readonly [a: number, b: number, c: number, counter: number];
+
 export class SeededRandom implements Random {
   #a: number;
   #b: number;
@@ -32,6 +35,17 @@ export class SeededRandom implements Random {
     this.#c = (this.#c << 21) | (this.#c >>> 11);
     this.#c = (this.#c + sum) | 0;
     return sum >>> 0;
+  }
+
+  get state(): RandomState {
+    return [this.#a, this.#b, this.#c, this.#counter];
+  }
+
+  /** A stream of the same seed that goes on where another stood. */
+  at(state: RandomState): SeededRandom {
+    const other = new SeededRandom(this.#seed);
+    [other.#a, other.#b, other.#c, other.#counter] = state;
+    return other;
   }
 
   /** An independent stream of the same seed. */

@@ -1,0 +1,40 @@
+// From a seed that failed to the smallest run that still fails by the same rule, within a time; and its trace.
+
+import { isFailure, Thread, type Outcome } from './pool.ts';
+import { formatCut, type Cut } from './script.ts';
+import { shrink } from './shrink.ts';
+
+/** By which rule a run failed; undefined when it did not. */
+export function ruleOf(outcome: Outcome): string | undefined {
+  return isFailure(outcome) ? (outcome.error.split('\n')[0] ?? '').replaceAll(/\d+/g, 'N') : outcome.violations[0]?.rule;
+}
+
+export const replayCommand = (seed: number, cut?: Cut, control?: string): string =>
+  ['npm run sim -- --seed', seed, ...(control === undefined ? [] : ['--control', control]), ...(cut === undefined ? [] : [formatCut(cut)])].join(' ');
+
+export interface Smaller {
+  readonly cut: Cut;
+  readonly outcome: Outcome;
+  readonly trace: readonly string[];
+  readonly runs: number;
+}
+
+/** Undefined when no smaller run was found that fails so. */
+export async function smaller({ seed, rule, control, isLate }: { readonly seed: number; readonly rule: string; readonly control?: string | undefined; readonly isLate: () => boolean }): Promise<Smaller | undefined> {
+  const thread = new Thread(control);
+  let runs = 0;
+  try {
+    const { sizes } = await thread.ask({ seed, cut: {} });
+    if (sizes === undefined) return undefined;
+    const fails = async (cut: Cut): Promise<boolean> => {
+      runs++;
+      return ruleOf((await thread.ask({ seed, cut })).outcome) === rule;
+    };
+    const cut = await shrink({ sizes, fails, isLate });
+    if (cut === undefined) return undefined;
+    const { outcome, trace } = await thread.ask({ seed, cut, isTraced: true });
+    return { cut, outcome, trace, runs };
+  } finally {
+    await thread.end();
+  }
+}

@@ -295,7 +295,7 @@ const LATEST_WRITE_MS = 60_000;
 /** Trimming is durable with the next group, so a few stay. */
 const LOG_ROWS_MAX = 50;
 
-const nameOf = (key: StoredItem['key']): string => `${key.collection}/${utf8Text(key.pk) ?? '?'}${key.sk.length > 0 ? `/${utf8Text(key.sk) ?? '?'}` : ''}`;
+export const nameOf = (key: StoredItem['key']): string => `${key.collection}/${utf8Text(key.pk) ?? '?'}${key.sk.length > 0 ? `/${utf8Text(key.sk) ?? '?'}` : ''}`;
 
 const describe = ({ client, kind, collection, pk, value, outcome, effect, servedBy, ifMatch, superseded, startedMs, endedMs, operation }: ClientWrite): string =>
   `${kind} ${collection}/${pk} ${value} by ${client} (${startedMs.toFixed(0)}..${endedMs.toFixed(0)} ms, ${outcome} ${effect ?? ''} at ${servedBy ?? '?'}${ifMatch === undefined ? '' : `, If-Match ${ifMatch}`}${superseded.length === 0 ? '' : `, over ${superseded.join(' ')}`}, ${operation.slice(0, 13)})`;

@@ -16,7 +16,7 @@ export class Faults {
   readonly #cluster: SimCluster;
   readonly #swarm: Swarm;
   #random: SeededRandom;
-  readonly #checker: Checker;
+  readonly #checker: Pick<Checker, 'lost'>;
   #isOver = false;
   /** Regions whose disk lost something: reconciliation, not replication, gives it back. */
   readonly damaged = new Set<SimRegion>();
@@ -25,7 +25,7 @@ export class Faults {
   /** Told of each before it strikes. */
   note: (step: Omit<FaultStep, 'atMs'>) => void = () => undefined;
 
-  constructor(cluster: SimCluster, swarm: Swarm, checker: Checker) {
+  constructor(cluster: SimCluster, swarm: Swarm, checker: Pick<Checker, 'lost'>) {
     this.#cluster = cluster;
     this.#swarm = swarm;
     this.#checker = checker;

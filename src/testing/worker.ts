@@ -17,7 +17,7 @@ put?.assertDone();
 
 async function answer({ seed, cut, isTraced = false }: SeedRequest): Promise<SeedAnswer> {
   const trace: string[] = [];
-  const options: RunOptions = { cut, ...(isTraced ? { trace: (line: string) => void trace.push(line) } : {}) };
+  const options: RunOptions = { cut, ...(isTraced ? { trace: (line: string) => void trace.push(line), stacks: true } : {}) };
   const outcome = await runSeed(seed, options).catch((error: unknown): Outcome => ({ seed, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
   if (cut === undefined) return { outcome, trace };
   const { regions, faults, operations } = await scriptOf(seed, options);

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { CONTROLS } from '../src/testing/controls.ts';
 import { isFailure, sweep, Thread, type Outcome } from '../src/testing/pool.ts';
-import { CALMS, parseNumbers, type Cut } from '../src/testing/script.ts';
+import { CALMS, parseNumbers, type Excerpt } from '../src/testing/script.ts';
 import { replayCommand, ruleOf, smaller } from '../src/testing/smaller.ts';
 
 const { values: flags } = parseArgs({
@@ -57,7 +57,7 @@ const number = (name: string, text: string | undefined, otherwise: number): numb
 const say = (text: string): void => void process.stderr.write(text);
 
 /** Undefined when nothing is left out. */
-function cutOf(): Cut | undefined {
+function excerptAsked(): Excerpt | undefined {
   const { regions, faults, clients, operations, calm } = flags;
   if ([regions, faults, clients, operations, calm].every((flag) => flag === undefined)) return undefined;
   const calms = CALMS.filter((each) => calm?.split(',').includes(each));
@@ -71,9 +71,9 @@ function cutOf(): Cut | undefined {
 }
 
 async function oneSeed(seed: number, control: string | undefined): Promise<boolean> {
-  const cut = cutOf();
+  const excerpt = excerptAsked();
   const thread = new Thread(control);
-  const { outcome, trace } = await thread.ask({ seed, cut, isTraced: flags.trace !== undefined });
+  const { outcome, trace } = await thread.ask({ seed, excerpt, isTraced: flags.trace !== undefined });
   await thread.end();
   if (flags.trace !== undefined) writeFileSync(flags.trace, trace.map((line) => `${line}\n`).join(''));
   say(`seed ${seed}\n`);
@@ -85,7 +85,7 @@ async function oneSeed(seed: number, control: string | undefined): Promise<boole
   }
   if (flags.json === true) process.stdout.write(`${JSON.stringify(outcome)}\n`);
   const rule = ruleOf(outcome);
-  if (rule !== undefined && cut === undefined) await makeSmaller(seed, rule, control);
+  if (rule !== undefined && excerpt === undefined) await makeSmaller(seed, rule, control);
   return rule === undefined;
 }
 
@@ -97,13 +97,13 @@ async function makeSmaller(seed: number, rule: string, control?: string): Promis
   say(`\nmaking seed ${seed} smaller, for at most ${seconds} s\n`);
   const found = await smaller({ seed, rule, control, isLate: () => performance.now() > untilMs });
   if (found === undefined) return say('  no smaller run fails in the same way\n');
-  const { cut, outcome, trace, runs } = found;
+  const { excerpt, outcome, trace, runs } = found;
   const shown = trace.filter((line) => !/^ *[\d.]+ \S+ +debug /.test(line));
   if (shown.length > LINES_MAX) say(`  … ${shown.length - LINES_MAX} lines before these\n`);
   for (const line of shown.slice(-LINES_MAX)) say(`${line}\n`);
-  say(`\nafter ${runs} runs: ${cut.regions ?? '?'} regions, ${cut.faults?.length ?? '?'} faults, ${cut.operations?.length ?? '?'} operations left\n`);
+  say(`\nafter ${runs} runs: ${excerpt.regions ?? '?'} regions, ${excerpt.faults?.length ?? '?'} faults, ${excerpt.operations?.length ?? '?'} operations left\n`);
   if (!isFailure(outcome)) say(`  VIOLATED: ${outcome.violations[0]?.rule}\n    ${outcome.violations[0]?.what.slice(0, 600)}\n`);
-  say(`  ${replayCommand(seed, cut, control)}\n`);
+  say(`  ${replayCommand(seed, excerpt, control)}\n`);
 }
 
 function report(outcome: Outcome): void {

@@ -2,7 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { RunResult } from './run.ts';
-import type { Cut } from './script.ts';
+import type { Excerpt } from './script.ts';
 import type { Sizes } from './shrink.ts';
 
 export interface Failure {
@@ -13,7 +13,7 @@ export interface Failure {
 /** One run, when it is more than its seed. */
 export interface SeedRequest {
   readonly seed: number;
-  readonly cut?: Cut | undefined;
+  readonly excerpt?: Excerpt | undefined;
   /** The answer brings the lines of the trace. */
   readonly isTraced?: boolean;
 }
@@ -21,7 +21,7 @@ export interface SeedRequest {
 export interface SeedAnswer {
   readonly outcome: Outcome;
   readonly trace: readonly string[];
-  /** Of the whole run, where a cut was asked for. */
+  /** Of the whole run, where an excerpt was asked for. */
   readonly sizes?: Sizes | undefined;
 }
 

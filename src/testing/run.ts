@@ -10,13 +10,13 @@ import { Checker, type Violation } from './checker.ts';
 import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
-import { activeMsOf, cutScript, cutSwarm, newScript, type Cut, type Script } from './script.ts';
+import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
 import { drawSwarm, type Swarm } from './swarm.ts';
 import { Workload, type WorkloadCollection } from './workload.ts';
 
 export interface RunOptions {
   /** What is kept of it (script.ts); undefined: the run as it is. */
-  readonly cut?: Cut | undefined;
+  readonly excerpt?: Excerpt | undefined;
   /** Called with each line of the trace. */
   readonly trace?: (line: string) => void;
   /** Errors tell where they were made. A trace that names one differs then. */
@@ -46,8 +46,8 @@ const RECONCILE_MS_MAX = 150_000;
 const RPO_CHECK_EVERY_MS = 1_500;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
-  const { cut } = options;
-  return cut === undefined ? once(seed, options, newScript()) : once(seed, options, newScript(), { cut, steps: cutScript(await scriptOf(seed, options), cut) });
+  const { excerpt } = options;
+  return excerpt === undefined ? once(seed, options, newScript()) : once(seed, options, newScript(), { excerpt, steps: excerptOf(await scriptOf(seed, options), excerpt) });
 }
 
 const scripts = new Map<number, Script>();
@@ -67,7 +67,7 @@ export async function scriptOf(seed: number, options: RunOptions = {}): Promise<
 class Enough extends Error {}
 
 interface Replay {
-  readonly cut: Cut;
+  readonly excerpt: Excerpt;
   readonly steps: Script;
 }
 
@@ -105,7 +105,7 @@ class Run {
     this.#world = world;
     this.#script = script;
     this.#replay = replay;
-    this.#swarm = cutSwarm(drawSwarm(world.random.stream('swarm')), replay?.cut ?? {});
+    this.#swarm = calmerSwarm(drawSwarm(world.random.stream('swarm')), replay?.excerpt ?? {});
     const swarm = this.#swarm;
     script.regions = swarm.regions;
     this.#cluster = new SimCluster(world, swarm);

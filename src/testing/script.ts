@@ -1,7 +1,7 @@
-// What a run did, step by step, and which of it is to be done again: a seed together with a *cut* is a smaller run. Each
+// What a run did, step by step, and which of it is to be done again: a seed together with an *excerpt* is a smaller run. Each
 // fault and each operation of a client is noted with its time and with the state of the randomness that it began with, so
 // that leaving one out does not change what the others are. (What the network does to a message still depends on how many
-// were sent before it: a cut is a new run that resembles the old one, and has to be tried.)
+// were sent before it: an excerpt is a new run that resembles the old one, and has to be tried.)
 
 import type { RandomState } from '../adapters/sim/random.ts';
 import type { RegionId } from '../core/version/dot.ts';
@@ -35,7 +35,7 @@ export const CALMS = ['loss', 'copies', 'delays', 'drift', 'syncs', 'reads', 'sc
 export type Calm = (typeof CALMS)[number];
 
 /** What is kept of a run. Steps are numbered from 1, in the order in which they began. Undefined: all. */
-export interface Cut {
+export interface Excerpt {
   readonly regions?: number;
   readonly faults?: readonly number[];
   readonly clients?: readonly number[];
@@ -47,11 +47,11 @@ export const newScript = (): Script => ({ regions: 0, faults: [], operations: []
 
 const isKept = (kept: readonly number[] | undefined, number: number): boolean => kept === undefined || kept.includes(number);
 
-export function cutScript(script: Script, cut: Cut): Script {
+export function excerptOf(script: Script, excerpt: Excerpt): Script {
   return {
     ...script,
-    faults: script.faults.filter((_, at) => isKept(cut.faults, at + 1)),
-    operations: script.operations.filter(({ client }, at) => isKept(cut.operations, at + 1) && isKept(cut.clients, client)),
+    faults: script.faults.filter((_, at) => isKept(excerpt.faults, at + 1)),
+    operations: script.operations.filter(({ client }, at) => isKept(excerpt.operations, at + 1) && isKept(excerpt.clients, client)),
   };
 }
 
@@ -73,9 +73,9 @@ const CALMED: Readonly<Record<Calm, (swarm: Swarm) => Partial<Swarm>>> = {
   schedule: () => ({ reconcileEveryMs: undefined }),
 };
 
-export function cutSwarm(swarm: Swarm, cut: Cut): Swarm {
-  const fewer = { ...swarm, regions: Math.min(swarm.regions, Math.max(REGIONS_MIN, cut.regions ?? swarm.regions)) };
-  return (cut.calm ?? []).reduce<Swarm>((calmer, each) => ({ ...calmer, ...CALMED[each](calmer) }), fewer);
+export function calmerSwarm(swarm: Swarm, excerpt: Excerpt): Swarm {
+  const fewer = { ...swarm, regions: Math.min(swarm.regions, Math.max(REGIONS_MIN, excerpt.regions ?? swarm.regions)) };
+  return (excerpt.calm ?? []).reduce<Swarm>((calmer, each) => ({ ...calmer, ...CALMED[each](calmer) }), fewer);
 }
 
 export const REGIONS_MIN = 2;
@@ -104,7 +104,7 @@ export function parseNumbers(text: string): number[] {
 }
 
 /** The flags of `npm run sim` that describe it. */
-export function formatCut({ regions, faults, clients, operations, calm = [] }: Cut): string {
+export function formatExcerpt({ regions, faults, clients, operations, calm = [] }: Excerpt): string {
   const flags = [
     ...(regions === undefined ? [] : [`--regions ${regions}`]),
     ...(faults === undefined ? [] : [`--faults ${formatNumbers(faults)}`]),

@@ -1,8 +1,8 @@
 // Makes a failing run smaller: fewer regions, faults, clients and operations, a calmer network, as long as the same rule
 // still fails. Delta debugging (Zeller and Hildebrandt 2002): halves are left out first, then smaller and smaller parts.
-// A cut shifts what the network does, so a bug that needs a rare moment may vanish with any cut; then less is left out.
+// An excerpt shifts what the network does, so a bug that needs a rare moment may vanish with any excerpt; then less is left out.
 
-import { CALMS, REGIONS_MIN, type Cut } from './script.ts';
+import { CALMS, REGIONS_MIN, type Excerpt } from './script.ts';
 
 export interface Sizes {
   readonly regions: number;
@@ -14,24 +14,24 @@ export interface Sizes {
 export interface ShrinkSetting {
   readonly sizes: Sizes;
   /** Does the run that is left still fail, and by the same rule? */
-  readonly fails: (cut: Cut) => Promise<boolean>;
+  readonly fails: (excerpt: Excerpt) => Promise<boolean>;
   /** Time is up: what was found by then is the answer. */
   readonly isLate: () => boolean;
 }
 
-type WholeCut = Required<Omit<Cut, 'clients'>>;
+type WholeExcerpt = Required<Omit<Excerpt, 'clients'>>;
 
 const numbersTo = (count: number): number[] => Array.from({ length: count }, (_, at) => at + 1);
 
 /** Undefined when nothing smaller fails. */
-export async function shrink({ sizes, fails, isLate }: ShrinkSetting): Promise<Cut | undefined> {
-  let current: WholeCut = { regions: sizes.regions, faults: numbersTo(sizes.faults), operations: numbersTo(sizes.clients.length), calm: [] };
+export async function shrink({ sizes, fails, isLate }: ShrinkSetting): Promise<Excerpt | undefined> {
+  let current: WholeExcerpt = { regions: sizes.regions, faults: numbersTo(sizes.faults), operations: numbersTo(sizes.clients.length), calm: [] };
   let isFound = false;
-  const take = async (change: Partial<WholeCut>): Promise<boolean> => {
+  const take = async (change: Partial<WholeExcerpt>): Promise<boolean> => {
     if (isLate()) return false;
-    const cut = { ...current, ...change };
-    if (!(await fails(cut))) return false;
-    current = cut;
+    const excerpt = { ...current, ...change };
+    if (!(await fails(excerpt))) return false;
+    current = excerpt;
     return (isFound = true);
   };
   for (let before = -1; before !== sizeOf(current) && !isLate(); ) {
@@ -51,7 +51,7 @@ export async function shrink({ sizes, fails, isLate }: ShrinkSetting): Promise<C
   return isFound ? current : undefined;
 }
 
-const sizeOf = ({ regions, faults, operations, calm }: WholeCut): number => regions + faults.length + operations.length - calm.length;
+const sizeOf = ({ regions, faults, operations, calm }: WholeExcerpt): number => regions + faults.length + operations.length - calm.length;
 
 /** Leaves out parts of a list, from halves to single ones, as long as the others do. */
 async function withoutParts(current: () => readonly number[], take: (left: readonly number[]) => Promise<boolean>): Promise<void> {

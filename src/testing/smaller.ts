@@ -1,7 +1,7 @@
 // From a seed that failed to the smallest run that still fails by the same rule, within a time; and its trace.
 
 import { isFailure, Thread, type Outcome } from './pool.ts';
-import { formatCut, type Cut } from './script.ts';
+import { formatExcerpt, type Excerpt } from './script.ts';
 import { shrink } from './shrink.ts';
 
 /** By which rule a run failed; undefined when it did not. */
@@ -9,11 +9,11 @@ export function ruleOf(outcome: Outcome): string | undefined {
   return isFailure(outcome) ? (outcome.error.split('\n')[0] ?? '').replaceAll(/\d+/g, 'N') : outcome.violations[0]?.rule;
 }
 
-export const replayCommand = (seed: number, cut?: Cut, control?: string): string =>
-  ['npm run sim -- --seed', seed, ...(control === undefined ? [] : ['--control', control]), ...(cut === undefined ? [] : [formatCut(cut)])].join(' ');
+export const replayCommand = (seed: number, excerpt?: Excerpt, control?: string): string =>
+  ['npm run sim -- --seed', seed, ...(control === undefined ? [] : ['--control', control]), ...(excerpt === undefined ? [] : [formatExcerpt(excerpt)])].join(' ');
 
 export interface Smaller {
-  readonly cut: Cut;
+  readonly excerpt: Excerpt;
   readonly outcome: Outcome;
   readonly trace: readonly string[];
   readonly runs: number;
@@ -24,16 +24,16 @@ export async function smaller({ seed, rule, control, isLate }: { readonly seed: 
   const thread = new Thread(control);
   let runs = 0;
   try {
-    const { sizes } = await thread.ask({ seed, cut: {} });
+    const { sizes } = await thread.ask({ seed, excerpt: {} });
     if (sizes === undefined) return undefined;
-    const fails = async (cut: Cut): Promise<boolean> => {
+    const fails = async (excerpt: Excerpt): Promise<boolean> => {
       runs++;
-      return ruleOf((await thread.ask({ seed, cut })).outcome) === rule;
+      return ruleOf((await thread.ask({ seed, excerpt })).outcome) === rule;
     };
-    const cut = await shrink({ sizes, fails, isLate });
-    if (cut === undefined) return undefined;
-    const { outcome, trace } = await thread.ask({ seed, cut, isTraced: true });
-    return { cut, outcome, trace, runs };
+    const excerpt = await shrink({ sizes, fails, isLate });
+    if (excerpt === undefined) return undefined;
+    const { outcome, trace } = await thread.ask({ seed, excerpt, isTraced: true });
+    return { excerpt, outcome, trace, runs };
   } finally {
     await thread.end();
   }

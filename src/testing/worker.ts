@@ -15,11 +15,11 @@ if (put !== undefined) registerHooks(put.hooks);
 const { runSeed, scriptOf } = await import('./run.ts');
 put?.assertDone();
 
-async function answer({ seed, cut, isTraced = false }: SeedRequest): Promise<SeedAnswer> {
+async function answer({ seed, excerpt, isTraced = false }: SeedRequest): Promise<SeedAnswer> {
   const trace: string[] = [];
-  const options: RunOptions = { cut, ...(isTraced ? { trace: (line: string) => void trace.push(line), stacks: true } : {}) };
+  const options: RunOptions = { excerpt, ...(isTraced ? { trace: (line: string) => void trace.push(line), stacks: true } : {}) };
   const outcome = await runSeed(seed, options).catch((error: unknown): Outcome => ({ seed, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
-  if (cut === undefined) return { outcome, trace };
+  if (excerpt === undefined) return { outcome, trace };
   const { regions, faults, operations } = await scriptOf(seed, options);
   return { outcome, trace, sizes: { regions, faults: faults.length, clients: operations.map(({ client }) => client) } };
 }

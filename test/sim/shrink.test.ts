@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { isFailure, Thread } from '../../src/testing/pool.ts';
 import { runSeed } from '../../src/testing/run.ts';
-import { formatCut, formatNumbers, parseNumbers } from '../../src/testing/script.ts';
+import { formatExcerpt, formatNumbers, parseNumbers } from '../../src/testing/script.ts';
 import { shrink } from '../../src/testing/shrink.ts';
 import { replayCommand, ruleOf, smaller } from '../../src/testing/smaller.ts';
 
@@ -17,9 +17,9 @@ describe('simulation: a smaller run', () => {
     const found = await smaller({ seed, rule, control: CONTROL, isLate: () => ++runs > RUNS_MAX });
     if (found === undefined) throw new Error(`Nothing smaller than seed ${seed} fails by ${rule}.`);
     expect(ruleOf(found.outcome)).toBe(rule);
-    expect(found.cut.operations?.length).toBeLessThan(operations / 4);
+    expect(found.excerpt.operations?.length).toBeLessThan(operations / 4);
     expect(found.trace.at(-1)).toContain(`VIOLATION ${rule}`);
-    expect(replayCommand(seed, found.cut, CONTROL)).toMatch(/^npm run sim -- --seed \d+ --control merge-not-commutative --regions \d --faults \S+ --operations \S+ --calm \S+$/);
+    expect(replayCommand(seed, found.excerpt, CONTROL)).toMatch(/^npm run sim -- --seed \d+ --control merge-not-commutative --regions \d --faults \S+ --operations \S+ --calm \S+$/);
   });
 
   async function firstCaught(): Promise<{ readonly seed: number; readonly rule: string; readonly operations: number }> {
@@ -36,8 +36,8 @@ describe('simulation: a smaller run', () => {
   }
 
   it('the same part of a seed gives the same trace', { timeout: 120_000 }, async () => {
-    const cut = { regions: 2, faults: [1], operations: [1, 2, 3, 5, 8] };
-    const [first, second] = [await runSeed(1, { cut }), await runSeed(1, { cut })];
+    const excerpt = { regions: 2, faults: [1], operations: [1, 2, 3, 5, 8] };
+    const [first, second] = [await runSeed(1, { excerpt }), await runSeed(1, { excerpt })];
     expect(second.traceHash).toBe(first.traceHash);
     expect(first.swarm.regions).toBe(2);
     expect(first.operations).toBeLessThan((await runSeed(1)).operations);
@@ -45,13 +45,13 @@ describe('simulation: a smaller run', () => {
 
   it('all that is not needed is left out, from anywhere', async () => {
     const needed = [7, 42, 43];
-    const cut = await shrink({
+    const excerpt = await shrink({
       sizes: { regions: 5, faults: 30, clients: Array.from({ length: 100 }, (_, at) => at % 4) },
       fails: async ({ operations = [], faults = [], regions = 0 }) => needed.every((number) => operations.includes(number)) && faults.includes(9) && regions >= 3,
       isLate: () => false,
     });
-    expect(cut).toMatchObject({ operations: needed, faults: [9], regions: 3 });
-    expect(formatCut(cut ?? {})).toContain('--regions 3 --faults 9 --operations 7,42-43 --calm');
+    expect(excerpt).toMatchObject({ operations: needed, faults: [9], regions: 3 });
+    expect(formatExcerpt(excerpt ?? {})).toContain('--regions 3 --faults 9 --operations 7,42-43 --calm');
   });
 
   it('when time is up at once, nothing is claimed', async () => {

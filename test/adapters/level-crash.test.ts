@@ -8,19 +8,19 @@ import { crashCopies } from '../../scripts/lib/crash/copies.ts';
 const COPIES_MAX = 20;
 
 describe('level: a copy of a live folder at a random moment', () => {
-  it('a power cut: everything acknowledged is there, nothing is torn', { timeout: 120_000 }, async () => {
+  it('a power cut: everything acknowledged is there, nothing is torn', { timeout: 300_000 }, async () => {
     const result = await crashCopies({ copies: 14, durability: 'sync', seed: 1 });
     expect(result.wrong).toEqual([]);
     expect(result.cuts, 'copies that lost what was not synced').toBeGreaterThan(0);
     expect(result.withTables, 'copies with tables beside the logs').toBeGreaterThan(0);
   });
 
-  it('kill -9 in relaxed durability: the same', { timeout: 120_000 }, async () => {
+  it('kill -9 in relaxed durability: the same', { timeout: 300_000 }, async () => {
     expect(await crashCopies({ copies: 6, durability: 'relaxed', seed: 2 })).toMatchObject({ copies: 6, wrong: [] });
   });
 
   for (const { name, edit } of CRASH_CONTROLS) {
-    it(`a known bug is seen: ${name}`, { timeout: 120_000 }, async () => {
+    it(`a known bug is seen: ${name}`, { timeout: 300_000 }, async () => {
       const { wrong } = await crashCopies({ copies: COPIES_MAX, durability: 'sync', seed: 3, edits: [edit] });
       expect(wrong).not.toEqual([]);
     });

@@ -8,11 +8,11 @@ import { checkCart } from '../../examples/testing-your-app/check.ts';
 const SEEDS = 20;
 
 describe('examples: testing your app', () => {
-  it(`a cart that merges by union: ${SEEDS} seeds find the line that is back`, { timeout: 120_000 }, async () => {
+  it(`a cart that merges by union: ${SEEDS} seeds find the line that is back`, { timeout: 300_000 }, async () => {
     await expect(forSeeds(SEEDS, (seed) => checkCart(seed, mergeByUnion))).rejects.toThrow(/^seed \d+: the cart as \S+ shows it/);
   });
 
-  it('a cart that remembers what was taken out: none of them does', { timeout: 120_000 }, async () => {
+  it('a cart that remembers what was taken out: none of them does', { timeout: 300_000 }, async () => {
     await forSeeds(SEEDS, (seed) => checkCart(seed, mergeWithRemovals));
   });
 });

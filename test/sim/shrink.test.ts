@@ -35,7 +35,7 @@ describe('simulation: a smaller run', () => {
     }
   }
 
-  it('the same part of a seed gives the same trace', { timeout: 120_000 }, async () => {
+  it('the same part of a seed gives the same trace', { timeout: 300_000 }, async () => {
     const excerpt = { regions: 2, faults: [1], operations: [1, 2, 3, 5, 8] };
     const [first, second] = [await runSeed(1, { excerpt }), await runSeed(1, { excerpt })];
     expect(second.traceHash).toBe(first.traceHash);

@@ -3,7 +3,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { forSeeds, NotDeterministicError, withCluster, type TestCluster } from 'archipel/testing';
 
-const TIMEOUT = { timeout: 120_000 };
+const TIMEOUT = { timeout: 300_000 };
 const ITEM = { collection: 'demo', pk: 'greeting' };
 const demo = { collections: { demo: { conflict: 'lww' } } } as const;
 

@@ -46,7 +46,6 @@ export class Account {
     else if (!known.some((other) => compareDots(other, dot) === 0)) known.push(dot);
   }
 
-
   noteExecution(item: string, head: Dot, { context, operations }: State): void {
     const id = operationOf(operations, head);
     if (id === undefined) return;
@@ -95,11 +94,13 @@ export class Account {
   }
 
   #isLostWithout(write: ClientWrite, view: View): boolean {
-    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.isAccounted(write, view);
-    // A delete leaves nothing to look for but what it did not delete: somebody still holds that, and nobody has dropped it.
+    // That it has expired accounts for a value, but not for what it had replaced: an older value that is still under way comes
+    // back when nobody knows any more that it was written over.
+    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.#isKept(write, view);
+    // A delete leaves nothing to look for but what it deleted: nobody has dropped that, and whoever holds it, or is sent it, keeps it.
     const holds = (state: State, value: string): boolean => state.values.some((each) => utf8Text(each.value.bytes) === value);
     const hasDropped = (state: State, value: string): boolean => !holds(state, value) && (this.#dots.get(value) ?? []).some((dot) => covers(state.context, dot));
-    return write.superseded.some((value) => view.states.some((state) => holds(state, value)) && !view.states.some((state) => hasDropped(state, value)));
+    return write.superseded.some((value) => !view.states.some((state) => hasDropped(state, value)));
   }
 
   // Accounting -----------------------------------------------------------------------------------------------------------------
@@ -119,10 +120,15 @@ export class Account {
   }
 
   isAccounted(write: ClientWrite, view: View): boolean {
-    const { value, collection, expiresMs } = write;
+    const { expiresMs } = write;
+    return (expiresMs !== undefined && expiresMs <= EPOCH_MS + this.#cluster.world.nowMs) || this.#isKept(write, view);
+  }
+
+  /** It stands, or is in the ledger, or in the past of what does. */
+  #isKept(write: ClientWrite, view: View): boolean {
+    const { value, collection } = write;
     if (view.states.some(({ values }) => values.some((each) => utf8Text(each.value.bytes) === value))) return true;
     if (view.losses.some((row) => row.value !== undefined && utf8Text(row.value.bytes) === value)) return true;
-    if (expiresMs !== undefined && expiresMs <= EPOCH_MS + this.#cluster.world.nowMs) return true;
     if (this.#isWrittenOver(write)) return true;
     if (this.#conflict.get(collection) === 'siblings') return false;
     const past = this.#wholePast(`${collection}/${write.pk}`, [...view.states.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);

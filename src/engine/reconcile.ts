@@ -185,7 +185,7 @@ export class Comparison {
     const { table, time, hash, keyedHash } = this.#parts;
     const digests = table.digests;
     if (digests === undefined) throw new ArchipelError('internal', 'This table keeps no digests.');
-    let atMs = await digests.sweep(time.nowMs()); // 1
+    let atMs = await digests.sweep(time.readersMs()); // 1: the line never goes back, so a clock that is in doubt must not move it
     const deepView = deep ? new DeepView(table, atMs, hash, keyedHash) : undefined;
     const view = deepView ?? new KeptView(table, digests);
     let mine = await this.#root(view);

@@ -32,9 +32,14 @@ export class Timekeeper {
     return { wallMs: this.#clock.wallMs(), monotonicMs: this.#clock.monotonicMs() };
   }
 
-  /** Physical time: never goes back while the process lives. Expiry is judged by it. */
+  /** Physical time: never goes back while the process lives. */
   nowMs(): number {
     return this.#guard.read(this.#reading());
+  }
+
+  /** What readers are shown is judged by it: as `nowMs`, but while this clock is in doubt no later than the peers' time. */
+  readersMs(): number {
+    return this.#guard.readersMs(this.#reading());
   }
 
   monotonicMs(): number {

@@ -51,7 +51,7 @@ export class Service {
   }
 
   nowMs(): number {
-    return this.region.time.nowMs();
+    return this.region.time.readersMs();
   }
 
   monotonicMs(): number {

@@ -121,7 +121,8 @@ export class Account {
 
   isAccounted(write: ClientWrite, view: View): boolean {
     const { expiresMs } = write;
-    return (expiresMs !== undefined && expiresMs <= EPOCH_MS + this.#cluster.world.nowMs) || this.#isKept(write, view);
+    const { world, latestTrustedMs } = this.#cluster;
+    return (expiresMs !== undefined && expiresMs <= Math.max(EPOCH_MS + world.nowMs, latestTrustedMs)) || this.#isKept(write, view);
   }
 
   /** It stands, or is in the ledger, or in the past of what does. */

@@ -385,3 +385,38 @@ describe('clock guard: whose stamps to accept while in doubt', () => {
     expect(machine.guard.trustedPeerMs(machine.now)).toBe(machine.trueMs);
   });
 });
+
+describe('clock guard: what expiry is judged by for readers', () => {
+  const readers = (machine: Machine): number => machine.guard.readersMs(machine.now) - machine.trueMs;
+
+  it('my own time while it is not in doubt, and where nobody was heard', () => {
+    expect(readers(safe().hear(EU, HOUR))).toBe(0);
+    expect(readers(new Machine(HOUR).finishStart())).toBe(HOUR);
+  });
+
+  it('the time of those that contradict, however long ago they said so', () => {
+    const ahead = new Machine(HOUR).hear(EU, 0).hear(AP, 0).finishStart();
+    expect(ahead.status()).toBe('unsafe');
+    expect(readers(ahead)).toBe(0);
+    expect(readers(ahead.pass(WITNESS_MS * 100))).toBe(0);
+  });
+
+  it('never later than my own: which of two is wrong nobody can tell', () => {
+    const right = new Machine().hear(EU, HOUR).finishStart();
+    expect(right.status()).toBe('unsafe');
+    expect(readers(right)).toBe(0);
+    expect(readers(new Machine().hear(EU, HOUR))).toBe(0);
+  });
+
+  it('not that of one whose clock is in doubt itself; a whole number', () => {
+    expect(readers(new Machine(HOUR).hear(EU, 0).finishStart().hear(EU, 0, 'unsafe'))).toBe(HOUR);
+    const odd = new Machine(HOUR).hear(EU, 0, 'safe', 21).hear(AP, 0, 'safe', 21).finishStart().pass(0.3);
+    expect(Number.isInteger(odd.guard.readersMs(odd.now))).toBe(true);
+  });
+
+  it('my own again when it is put right', () => {
+    const machine = new Machine(HOUR).hear(EU, 0).hear(AP, 0).finishStart().step(-HOUR).hear(EU, 0);
+    expect(machine.status()).toBe('safe');
+    expect(readers(machine)).toBe(0);
+  });
+});

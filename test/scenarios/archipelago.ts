@@ -192,7 +192,7 @@ export class Site {
   /** What a reader sees: the live values, in dot order. */
   async get(collection: string, pk: string): Promise<string[]> {
     const state = await this.state(collection, pk);
-    return state === undefined ? [] : distinctValues(state, this.region.time.nowMs()).map(({ value }) => utf8Text(value.bytes) ?? '');
+    return state === undefined ? [] : distinctValues(state, this.region.time.readersMs()).map(({ value }) => utf8Text(value.bytes) ?? '');
   }
 
   async line(collection: string, pk: string): Promise<string> {

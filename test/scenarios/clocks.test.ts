@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { stampMs } from '../../src/core/version/stamp.ts';
-import { AP, archipelago, EU, US, type Archipelago, type Site } from './archipelago.ts';
+import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -110,5 +110,25 @@ describe('stamps of others', () => {
     expect(await eu.get('demo', 'k')).toEqual(['from the future']);
     expect((await us.rpo(EU)).items).toBe(0);
     expect(Math.abs(await stampOf(eu, regions))).toBeLessThan(500);
+  });
+});
+
+describe('expiry', () => {
+  it('a region started alone, an hour ahead; its peers contradict -> it shows what is still alive, and does not expire it early', async () => {
+    const regions = await archipelago();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    await us.crash();
+    us.wallOffsetMs = HOUR_MS;
+    regions.network.cut(US, EU);
+    regions.network.cut(US, AP);
+    await us.start();
+    regions.network.heal();
+    await regions.advance(3_000);
+    await eu.write('carts', 'k', { value: valueOf('for ten minutes', regions.clock.wallMs() + 600_000) });
+    await regions.converge();
+    expect(await canWrite(us)).toBe(false);
+    expect(await us.get('carts', 'k')).toEqual(['for ten minutes']);
+    await regions.advance(600_000);
+    expect(await us.get('carts', 'k')).toEqual([]);
   });
 });

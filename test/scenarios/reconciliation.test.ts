@@ -2,7 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { LEASE_MS } from '../../src/core/limits.ts';
+import { ZERO_SUM } from '../../src/core/merkle/digest.ts';
 import { makeStamp } from '../../src/core/version/stamp.ts';
+import { encodeQuestion } from '../../src/engine/digest-protocol.ts';
 import type { Run, RunRequest } from '../../src/engine/reconciler.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
 
@@ -99,13 +101,21 @@ describe('a comparison', () => {
     for (const { certificate } of pairs) expect(certificate).toBeDefined();
   });
 
-  it('one clock is an hour ahead -> its questions about a time that has not come are refused', async () => {
+  it('one clock is an hour ahead, and contradicted -> it compares by the time of its peers, and moves nobody\'s line ahead', async () => {
     const regions = await archipelago();
     const us = regions.at(US);
     await us.crash();
     us.wallOffsetMs = 3_600_000;
     await us.start();
-    expect((await run(regions, us, { peers: [EU] })).error).toContain('has not come');
+    expect((await run(regions, us, { peers: [EU] })).state).toBe('done');
+    for (const site of [us, regions.at(EU)]) expect(site.table.digests?.lineMs).toBeLessThan(regions.clock.wallMs() + 5_000);
+  });
+
+  it('a question about a time that has not come -> refused, and the line stays', async () => {
+    const regions = await archipelago();
+    const atMs = regions.clock.wallMs() + 3_600_000;
+    const asked = regions.at(US).region.links.get(EU)?.ask('digest', encodeQuestion({ type: 'root', deep: false, atMs, groups: [], mine: ZERO_SUM }));
+    await expect(regions.drive(asked as Promise<Uint8Array>)).rejects.toMatchObject({ code: 'peer-refused', details: { reason: 'clock-unsafe' } });
     expect(regions.at(EU).table.digests?.lineMs).toBeLessThan(regions.clock.wallMs() + 5_000);
   });
 

@@ -9,6 +9,7 @@ const SEEDS: readonly { readonly seed: number; readonly showed: string }[] = [
     seed: 462_579_030,
     showed: 'the account forgot that an expired write, lost with its disk, took along the knowledge of what it had replaced; the older value was still under way to a frozen region',
   },
+  { seed: 820_000_174, showed: 'a region whose clock was contradicted, 30 s ahead, hid a value that was alive, and handed out a context that covered it' },
 ];
 
 describe('seeds that showed a defect once', () => {

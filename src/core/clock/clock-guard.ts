@@ -127,7 +127,24 @@ export class ClockGuard {
    */
   trustedPeerMs(now: ClockReading): number | undefined {
     if (this.#state === 'safe' && !this.#hasStepped(now)) return undefined;
-    const times = this.#trusted(now).map((witness) => now.wallMs + this.#offsetNow(witness, now)).sort((a, b) => b - a);
+    return this.#largestButOne(this.#trusted(now), now);
+  }
+
+  /**
+   * What expiry is judged by for readers. A clock that was contradicted may lie hours ahead, and would hide what is still
+   * alive, and hand out contexts that cover it unseen. So nothing expires, while there is doubt, that has not expired by the
+   * time of the peers as well, as they told it last, however long ago: too late does less harm than too early.
+   */
+  readersMs(now: ClockReading): number {
+    const ownMs = this.read(now);
+    if (this.#state === 'safe') return ownMs;
+    const witnesses = [...this.#witnesses.values()].filter(({ status }) => status !== 'unsafe');
+    const theirMs = this.#largestButOne(witnesses, now);
+    return theirMs === undefined ? ownMs : Math.min(ownMs, Math.floor(theirMs));
+  }
+
+  #largestButOne(witnesses: readonly Witness[], now: ClockReading): number | undefined {
+    const times = witnesses.map((witness) => now.wallMs + this.#offsetNow(witness, now)).sort((a, b) => b - a);
     return times[1] ?? times[0];
   }
 

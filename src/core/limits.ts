@@ -25,8 +25,11 @@ export const SIBLINGS_HARD_MAX = 32;
 export const OPERATIONS_MAX = 8;
 export const IDEMPOTENCY_KEY_BYTES_MAX = 255;
 
-/** Version vectors: one entry per actor that ever wrote the item. Never pruned unless a policy asks for it (hazard: pruneVector). */
+/** One byte counts the actors that a record names. */
 export const ACTORS_PER_RECORD_MAX = 255;
+/** Version vectors: one entry per actor that wrote the item. Beyond so many the oldest are forgotten (`boundVector`), which leaves
+ * room below ACTORS_PER_RECORD_MAX for 32 siblings, a delete and 8 operations of other actors: 241. */
+export const VECTOR_ACTORS_MAX = 200;
 
 /** How far a received stamp may lie ahead of our own clock, and wall and monotonic time apart. CockroachDB's default. */
 export const CLOCK_DRIFT_MS_MAX = 500;

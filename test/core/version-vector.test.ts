@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { VECTOR_ACTORS_MAX } from '../../src/core/limits.ts';
 import { makeActor, asRegionId } from '../../src/core/version/dot.ts';
 import {
-  compareVectors, covers, descends, dominates, EMPTY_VECTOR, formatVector, joinVectors, largestStamp, pruneVector, vectorEntries, withDot, type VersionVector,
+  boundVector, compareVectors, covers, descends, dominates, EMPTY_VECTOR, formatVector, joinVectors, largestStamp, pruneVector, vectorEntries, withDot, type VersionVector,
 } from '../../src/core/version/version-vector.ts';
 import { mergeSiblings } from '../../src/core/version/siblings.ts';
 import { makeStamp } from '../../src/core/version/stamp.ts';
-import { A, B, C, dot, several, texts, vector } from '../contract/make.ts';
+import { A, B, C, dot, EU, several, texts, vector } from '../contract/make.ts';
 
 describe('version vectors: relations', () => {
   const table: [string, VersionVector, VersionVector, string][] = [
@@ -84,6 +85,16 @@ describe('pruning', () => {
 
   it('of equal stamps keeps the larger actor, everywhere the same', () => {
     expect(pruneVector(vector(dot(C, 1), dot(A, 1), dot(B, 1)), 1)).toEqual(vector(dot(C, 1)));
+  });
+
+  it('the bound: nothing is forgotten at VECTOR_ACTORS_MAX, the oldest beyond, and what is held stays covered', () => {
+    const lives = (count: number): VersionVector => vector(...Array.from({ length: count }, (_, at) => dot(makeActor(EU, `l${at}`), at + 1)));
+    const full = lives(VECTOR_ACTORS_MAX);
+    expect(boundVector(full)).toBe(full);
+    const more = lives(VECTOR_ACTORS_MAX + 5);
+    const oldest = dot(makeActor(EU, 'l0'), 1);
+    expect([boundVector(more).size, covers(boundVector(more), oldest)]).toEqual([VECTOR_ACTORS_MAX, false]);
+    expect([boundVector(more, [oldest]).size, covers(boundVector(more, [oldest]), oldest)]).toEqual([VECTOR_ACTORS_MAX + 1, true]);
   });
 
   // Riak's default keeps 50; basho/riak_kv issue 1864 is two clusters that pruned on some paths only.

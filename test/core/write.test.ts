@@ -1,15 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { sha256 } from '../../src/adapters/node/crypto.ts';
-import { OPERATIONS_MAX, SIBLINGS_HARD_MAX, SIBLINGS_SOFT_MAX } from '../../src/core/limits.ts';
+import { ACTORS_PER_RECORD_MAX, OPERATIONS_MAX, SIBLINGS_HARD_MAX, SIBLINGS_SOFT_MAX } from '../../src/core/limits.ts';
 import { decodeState, encodeState } from '../../src/core/version/codec.ts';
-import { formatDot } from '../../src/core/version/dot.ts';
+import { formatDot, makeActor, type ActorId } from '../../src/core/version/dot.ts';
 import { NO_OPERATIONS, withOperation, type Operation, type Operations } from '../../src/core/version/operations.ts';
 import type { State } from '../../src/core/version/record.ts';
 import { asStamp, makeStamp, STAMP_ZERO } from '../../src/core/version/stamp.ts';
+import { formatState } from '../../src/core/version/format.ts';
+import { mergeLww } from '../../src/core/version/lww.ts';
+import { mergeSiblings } from '../../src/core/version/siblings.ts';
 import { tagOf } from '../../src/core/version/tag.ts';
 import { decideWrite, type ConflictRule, type Write, type WriteDecision, type WriteSetting } from '../../src/core/version/write.ts';
 import { Replicas } from '../properties/replicas.ts';
-import { A, B, C, deleted, dot, losers, operation, several, texts, value, vector, written } from '../contract/make.ts';
+import { A, AP, B, C, deleted, dot, EU, losers, operation, several, texts, value, vector, written } from '../contract/make.ts';
 
 const NOW = 1_000_000;
 const setting = (conflict: ConflictRule, more: Partial<WriteSetting> = {}): WriteSetting => ({
@@ -311,5 +314,35 @@ describe('siblings: what a write does', () => {
     const { state } = committed(decide('siblings', stored, put('new')));
     expect(state.values.length).toBe(SIBLINGS_HARD_MAX);
     expect(texts(state).filter((text) => /live|new/.test(text))).toEqual(['live 0', 'live 1', 'live 2', 'new']);
+  });
+});
+
+describe('a region that starts as somebody new hundreds of times, and writes one item in each life', () => {
+  const lives = (stored: State | undefined, name: (at: number) => ActorId, first: number, write: (at: number, state: State | undefined) => Write, conflict: ConflictRule): State => {
+    let state = stored;
+    for (let at = first; at < first + 300; at++) {
+      state = committed(decide(conflict, state, write(at, state), { actor: name(at), stamp: asStamp(BigInt(at)) })).state;
+      encodeState(state); // an invariant stops what could not be read again
+    }
+    return state as State;
+  };
+  const context = (state: State | undefined) => (state === undefined ? {} : { context: state.context });
+
+  it.each(BOTH)('%s: the item can be written on, by it and by others, and the merge of both kept', (conflict) => {
+    const here = lives(undefined, (at) => makeActor(AP, `h${at}`), 1, (at, state) => put(`h${at}`, { operation: { id: operation(`h${at}`) }, ...context(state) }), conflict);
+    const there = lives(undefined, (at) => makeActor(EU, `t${at}`), 1, (at, state) => put(`t${at}`, { operation: { id: operation(`t${at}`) }, ...context(state) }), conflict);
+    const issue = () => dot(A, 1_000);
+    const [one, other] = conflict === 'lww' ? [mergeLww(here, there, issue).state, mergeLww(there, here, issue).state] : [mergeSiblings(here, there).state, mergeSiblings(there, here).state];
+    expect(formatState(one)).toBe(formatState(other));
+    expect(texts(one)).toEqual(conflict === 'lww' ? ['t300'] : ['h300', 't300']);
+    expect(decodeState(encodeState(one)).context.size).toBeLessThan(ACTORS_PER_RECORD_MAX);
+  });
+
+  it('siblings: a value that nobody has written over stays covered, however old it is', () => {
+    const first = committed(decide('siblings', undefined, put('the oldest'), { actor: A, stamp: asStamp(1n) })).state;
+    const state = lives(first, (at) => makeActor(AP, `h${at}`), 2, (at) => put(`h${at}`, at === 2 ? {} : { context: vector(dot(makeActor(AP, `h${at - 1}`), at - 1)) }), 'siblings');
+    expect(texts(state)).toEqual(['the oldest', 'h301']);
+    expect(texts(mergeSiblings(state, first).state)).toEqual(['the oldest', 'h301']);
+    expect(texts(mergeSiblings({ ...state, values: state.values.slice(1) }, first).state)).toEqual(['h301']);
   });
 });

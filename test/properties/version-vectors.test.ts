@@ -115,6 +115,18 @@ describe('version vectors', () => {
     );
   });
 
+  it('pruned on every path to one size, vectors forget the same in whatever order they are joined', () => {
+    fc.assert(
+      fc.property(smallVector, smallVector, smallVector, fc.integer({ min: 1, max: 4 }), (a, b, c, most) => {
+        const join = (one: VersionVector, other: VersionVector): VersionVector => pruneVector(joinVectors(one, other), most);
+        const whole = vectorEntries(pruneVector(joinVectors(joinVectors(a, b), c), most));
+        expect(vectorEntries(join(join(a, b), c))).toEqual(whole);
+        expect(vectorEntries(join(pruneVector(c, most), join(b, a)))).toEqual(whole);
+      }),
+      RUNS,
+    );
+  });
+
   it('pruning forgets and never invents; with room for all it changes nothing', () => {
     fc.assert(
       fc.property(smallVector, fc.integer({ min: 1, max: 6 }), actor, (a, most, who) => {

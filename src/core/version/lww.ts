@@ -15,7 +15,7 @@
 import { compareDots, sameDot, type Dot } from './dot.ts';
 import { findOperation, joinOperations, operationOf, type Operations } from './operations.ts';
 import { headDot, type DottedValue, type State } from './record.ts';
-import { covers, EMPTY_VECTOR, joinVectors, withDot } from './version-vector.ts';
+import { boundVector, covers, EMPTY_VECTOR, joinVectors, withDot } from './version-vector.ts';
 
 /** Why a merge dropped something. */
 export type LossRule = 'lww' | 'sibling-cap' | 'late-operation' | 'late' | 'policy-changed';
@@ -53,7 +53,7 @@ export function mergeLww(stored: State, incoming: State, issue: IssueDot): Merge
   const arrived = headDot(theirs);
 
   if (arrived === undefined || head === undefined) return { state: withoutWrite(mine, theirs, operations), losses, kind };
-  if (sameDot(head, arrived)) return { state: { ...mine, context: joinVectors(mine.context, theirs.context), operations }, losses, kind };
+  if (sameDot(head, arrived)) return { state: { ...mine, context: boundVector(joinVectors(mine.context, theirs.context), [head]), operations }, losses, kind };
 
   const larger = compareDots(arrived, head) > 0;
   if (isSupersededRetry(mine, head, theirs, arrived)) {
@@ -68,9 +68,9 @@ export function mergeLww(stored: State, incoming: State, issue: IssueDot): Merge
 
 /** At most one side holds a write; the other is nothing, or a tombstone from when the collection kept siblings. */
 function withoutWrite(a: State, b: State, operations: Operations): State {
-  const context = joinVectors(a.context, b.context);
   const [holder, other] = headDot(a) === undefined ? [b, a] : [a, b];
   const head = headDot(holder);
+  const context = boundVector(joinVectors(a.context, b.context), head === undefined ? [] : [head]);
   if (head !== undefined && !covers(other.context, head)) return { ...holder, context, operations };
   return { values: [], context, operations };
 }
@@ -88,7 +88,7 @@ function isSupersededRetry(stored: State, head: Dot, incoming: State, arrived: D
 }
 
 function writeAgain(stored: State, incoming: State, operations: Operations, dot: Dot): State {
-  const context = withDot(joinVectors(stored.context, incoming.context), dot);
+  const context = boundVector(withDot(joinVectors(stored.context, incoming.context), dot));
   const [value] = stored.values;
   return value === undefined ? { values: [], deleted: dot, context, operations } : { values: [{ dot, value: value.value }], context, operations };
 }

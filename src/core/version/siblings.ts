@@ -23,7 +23,7 @@ import { compareDots, sameDot, type Dot } from './dot.ts';
 import type { Loss, Merged } from './lww.ts';
 import { joinOperations, operationOf, twinDots, type Operations } from './operations.ts';
 import type { DottedValue, State } from './record.ts';
-import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from './version-vector.ts';
+import { boundVector, covers, EMPTY_VECTOR, joinVectors, type VersionVector } from './version-vector.ts';
 
 export function mergeSiblings(stored: State, incoming: State): Merged {
   const operations = joinOperations(stored.operations, incoming.operations);
@@ -32,8 +32,9 @@ export function mergeSiblings(stored: State, incoming: State): Merged {
   for (const value of incoming.values) {
     if (!survivors.some((mine) => sameDot(mine.dot, value.dot)) && survives(value)) survivors.push(value);
   }
-  const context = joinVectors(stored.context, incoming.context);
   const deleted = laterDelete(stored.deleted, incoming.deleted);
+  const held = [...survivors.map(({ dot }) => dot), ...(deleted === undefined ? [] : [deleted])];
+  const context = boundVector(joinVectors(stored.context, incoming.context), held);
   const state: State = { values: survivors.sort((a, b) => compareDots(a.dot, b.dot)), context, operations, ...(deleted === undefined ? {} : { deleted }) };
   return capped(state);
 }

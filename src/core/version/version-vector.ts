@@ -4,6 +4,7 @@
 // knows the outcome of, all earlier ones on that item. A vector is therefore only ever taken from a state that was read
 // whole, joined with such vectors, and extended by a new dot. See Preguiça et al., "Dotted Version Vectors", 2012.
 
+import { VECTOR_ACTORS_MAX } from '../limits.ts';
 import { compareDots, formatDot, type ActorId, type Dot } from './dot.ts';
 import { maxStamp, STAMP_ZERO, type Stamp } from './stamp.ts';
 
@@ -58,10 +59,10 @@ export function vectorEntries(vector: VersionVector): Dot[] {
 export const formatVector = (vector: VersionVector): string => `{${vectorEntries(vector).map(formatDot).join(', ')}}`;
 
 /**
- * Keeps the `most` entries with the largest stamps. Off unless asked for, and hazardous: a vector that forgot an actor no
- * longer covers that actor's old writes, so one of them that arrives late, or is still held elsewhere, comes back as a
- * false sibling (under last-write-wins as a false loser). Never prune on some paths only: two replicas that pruned
- * differently disagree until the item is written again. With one entry per region and incarnation there is no need.
+ * Keeps the `most` entries with the largest stamps. Hazardous: a vector that forgot an actor no longer covers that actor's old
+ * writes, so one of them that arrives late, or is still held elsewhere, comes back as a false sibling (under last-write-wins
+ * as a false loser). Keeping the largest of a union is associative, commutative and idempotent, so replicas that prune on
+ * every path to the same size forget the same; pruned on some paths only, they disagree until the item is written again.
  */
 export function pruneVector(vector: VersionVector, most: number): VersionVector {
   if (!Number.isInteger(most) || most < 1) throw new TypeError('A vector is pruned to at least one entry.');
@@ -69,3 +70,11 @@ export function pruneVector(vector: VersionVector, most: number): VersionVector 
   const newest = vectorEntries(vector).sort((a, b) => compareDots(b, a));
   return new Map(newest.slice(0, most).map(({ actor, stamp }) => [actor, stamp]));
 }
+
+/**
+ * What a state may carry: with one entry per region and incarnation, only hundreds of starts as somebody new, each followed by
+ * a write of the same item, reach the bound. An item that cannot be written any more is worse than an old value that comes
+ * back. What the state holds stays covered, however old it is.
+ */
+export const boundVector = (vector: VersionVector, held: readonly Dot[] = []): VersionVector =>
+  vector.size <= VECTOR_ACTORS_MAX ? vector : held.reduce(withDot, pruneVector(vector, VECTOR_ACTORS_MAX));

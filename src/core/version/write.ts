@@ -20,7 +20,7 @@ import { distinctValues, EMPTY_STATE, floorOf, headDot, isExpired, liveValues, t
 import { coversTwin } from './siblings.ts';
 import { acceptedTags, type HashFunction } from './tag.ts';
 import { maxStamp, raiseAbove, type Stamp } from './stamp.ts';
-import { EMPTY_VECTOR, joinVectors, largestStamp, withDot, type VersionVector } from './version-vector.ts';
+import { boundVector, EMPTY_VECTOR, joinVectors, largestStamp, withDot, type VersionVector } from './version-vector.ts';
 
 export type ConflictRule = 'lww' | 'siblings';
 
@@ -118,7 +118,7 @@ function writeLww(state: State, write: Write, setting: WriteSetting, dot: Dot): 
     replaced !== undefined && write.context !== undefined && !isExpired(replaced.value, setting.nowMs) && !coversTwin(write.context, replaced.dot, state.operations);
   const next: State = {
     values: write.value === undefined ? [] : [{ dot, value: write.value }],
-    context: withDot(joinVectors(state.context, write.context ?? EMPTY_VECTOR), dot),
+    context: boundVector(withDot(joinVectors(state.context, write.context ?? EMPTY_VECTOR), dot)),
     operations: withOperation(state.operations, write.operation, dot),
     ...(write.value === undefined ? { deleted: dot } : {}),
   };
@@ -134,7 +134,7 @@ function writeSibling(state: State, write: Write, setting: WriteSetting, dot: Do
   const values = write.value === undefined ? kept : withoutSurplus([...kept, { dot, value: write.value }], setting.nowMs);
   const next: State = {
     values,
-    context: withDot(joinVectors(state.context, context ?? EMPTY_VECTOR), dot),
+    context: boundVector(withDot(joinVectors(state.context, context ?? EMPTY_VECTOR), dot), values.map((value) => value.dot)),
     operations: withOperation(state.operations, write.operation, dot),
   };
   const shown = distinctValues(next, setting.nowMs).length;

@@ -57,6 +57,8 @@ export interface Hello {
 /** One of: give it back, let it last on, is it the newest; else: may I have it? */
 export interface LeaseQuestion {
   readonly job: string;
+  /** Of this asking: sent again, it is the same. (A region of an earlier release does not say.) */
+  readonly asked?: string;
   readonly lastsMs?: number;
   readonly release?: Lease;
   readonly renew?: number;
@@ -202,12 +204,12 @@ export class PeerDoor {
     return utf8(JSON.stringify((await this.#leaseAnswer(envelope.from, question)) ?? null));
   }
 
-  async #leaseAnswer(from: RegionId, { job, lastsMs = LEASE_MS, release, renew, check }: LeaseQuestion): Promise<Lease | boolean | undefined> {
+  async #leaseAnswer(from: RegionId, { job, asked, lastsMs = LEASE_MS, release, renew, check }: LeaseQuestion): Promise<Lease | boolean | undefined> {
     const { table, time } = this.#parts;
     if (release !== undefined) return void (await releaseLease(table, job, release));
     if (renew !== undefined) return renewLease(table, job, renew, time.nowMs(), lastsMs);
     if (check !== undefined) return isCurrent(table, job, check);
-    return acquireLease(table, job, from, time.nowMs(), lastsMs);
+    return acquireLease(table, job, { holder: from, asked, nowMs: time.nowMs(), lastsMs });
   }
 
   async #certificate(body: Uint8Array): Promise<Uint8Array> {

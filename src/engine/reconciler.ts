@@ -243,10 +243,11 @@ export class Reconciler {
   }
 
   async #lease(peer: RegionId): Promise<Lease | undefined> {
-    const { region, table, time } = this.#parts;
+    const { region, table, time, random } = this.#parts;
     const job = jobOf(region, peer);
-    if (this.#isMine(peer)) return acquireLease(table, job, region, time.nowMs(), LEASE_MS);
-    return this.#askLease(peer, { job }) as Promise<Lease | undefined>;
+    const asked = toHex(random.bytes(8));
+    if (this.#isMine(peer)) return acquireLease(table, job, { holder: region, asked, nowMs: time.nowMs(), lastsMs: LEASE_MS });
+    return this.#askLease(peer, { job, asked }) as Promise<Lease | undefined>;
   }
 
   async #holds(peer: RegionId, lease: Lease): Promise<boolean> {

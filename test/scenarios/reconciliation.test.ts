@@ -237,6 +237,42 @@ describe('runs of one pair', () => {
     expect((await run(regions, eu, { peers: [AP] })).state).toBe('done');
   });
 
+  it('the question for the lease arrives twice -> one lease, and the run ends in a certificate', async () => {
+    const regions = await archipelago();
+    regions.network.hold(EU, AP, ['lease', 'digest']);
+    const asking = regions.at(EU).region.reconciler.run({ peers: [AP] });
+    await regions.advance(100);
+    const asked = regions.network.held.shift();
+    await asked?.deliver();
+    await regions.advance(100);
+    await asked?.deliver();
+    regions.network.heal();
+    for (const message of regions.network.held.splice(0)) await message.deliver();
+    await regions.drive(asking.finished);
+    expect(asking.pairs[0]?.certificate).toBeDefined();
+  });
+
+  it('questions for the lease and to keep it arrive again when the run is over -> the lease stays free', async () => {
+    const regions = await archipelago();
+    regions.network.hold(EU, AP, ['lease']);
+    const asking = regions.at(EU).region.reconciler.run({ peers: [AP], deep: true });
+    await regions.advance(100);
+    const [asked] = regions.network.held.splice(0);
+    regions.network.hold(EU, AP, ['lease', 'digest']);
+    await asked?.deliver();
+    await regions.advance(LEASE_MS / 2);
+    const [digest, renewal] = regions.network.held.splice(0);
+    expect([digest?.method, renewal?.method]).toEqual(['digest', 'lease']);
+    regions.network.heal();
+    await renewal?.deliver();
+    await digest?.deliver();
+    await regions.drive(asking.finished);
+    expect(asking.pairs[0]?.certificate).toBeDefined();
+    await asked?.deliver();
+    await renewal?.deliver();
+    expect((await run(regions, regions.at(AP), { peers: [EU] })).state).toBe('done');
+  });
+
   it('a lease taken over in the middle -> the old run ends without a certificate', async () => {
     const regions = await archipelago();
     const [ap, eu] = [regions.at(AP), regions.at(EU)];

@@ -102,6 +102,8 @@ export class Router {
   readonly app: App;
   readonly #parts: RouterParts;
   readonly routes: Route[] = [];
+  /** So many of them stand in the registry. */
+  #described = 0;
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -114,7 +116,6 @@ export class Router {
 
   add(route: Route): void {
     this.routes.push(route);
-    this.#describe(route);
     this.app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => this.#run(route, askedOf(context)).then(toResponse));
   }
 
@@ -202,7 +203,10 @@ export class Router {
     });
   }
 
+  /** Made from the routes when it is asked for: a region in a function, or in a simulation, is never asked. */
   document(): unknown {
+    for (const route of this.routes.slice(this.#described)) this.#describe(route);
+    this.#described = this.routes.length;
     return this.app.getOpenAPI31Document({
       openapi: '3.1.0',
       info: { title: 'Archipel', version: '0.1.0', description: ABOUT, license: { name: 'Apache-2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' } },

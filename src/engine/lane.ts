@@ -57,6 +57,8 @@ export interface LaneParts {
   readonly log: Log;
 }
 
+type HintedMessage = readonly { readonly delivery: Delivery; readonly record: SentRecord }[];
+
 interface Unacknowledged {
   position: number;
   readonly sinceMs: number;
@@ -312,11 +314,7 @@ export class Lane {
     if (this.#forwarding || !this.#isOpen()) return;
     this.#forwarding = true;
     try {
-      while (this.#isOpen() && (await this.#parts.hints.depth()) > 0) {
-        const deliveries = await this.#parts.hints.receive(FORWARD_KEYS);
-        if (deliveries.length === 0) break;
-        if (!(await this.#forwardAll(deliveries))) break;
-      }
+      await this.#forwardWhileOpen();
       if ((await this.#parts.hints.depth()) === 0) this.#hintsSinceMs = undefined;
     } catch (error) {
       this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
@@ -326,8 +324,34 @@ export class Lane {
     }
   }
 
-  /** False when the peer went away again. */
-  async #forwardAll(deliveries: readonly Delivery[]): Promise<boolean> {
+  /** Messages follow each other without a pause: the next keys are read while the last ones are on their way. */
+  async #forwardWhileOpen(): Promise<void> {
+    const inFlight = new Set<Promise<void>>();
+    let isUp = true;
+    const forward = (message: HintedMessage): void => {
+      const sent: Promise<void> = this.#forwardMessage(message).then((arrived) => {
+        isUp &&= arrived;
+        inFlight.delete(sent);
+      });
+      inFlight.add(sent);
+    };
+    try {
+      while (isUp && this.#isOpen() && (await this.#parts.hints.depth()) > 0) {
+        const deliveries = await this.#parts.hints.receive(FORWARD_KEYS); // not those that are on their way
+        if (deliveries.length === 0) break;
+        for (const message of await this.#messagesOf(deliveries)) {
+          while (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight);
+          if (isUp) forward(message);
+          else await this.#giveBack(message);
+        }
+      }
+    } finally {
+      await Promise.all(inFlight);
+    }
+  }
+
+  /** The current records of these keys, packed; what cannot be sent now is put back, what nobody needs is done. */
+  async #messagesOf(deliveries: readonly Delivery[]): Promise<readonly HintedMessage[]> {
     const messages: { delivery: Delivery; record: SentRecord }[][] = [];
     let bytes = Number.POSITIVE_INFINITY;
     const gone: string[] = [];
@@ -343,14 +367,8 @@ export class Lane {
         messages.at(-1)?.push({ delivery, record });
       }
     }
-    await this.#parts.hints.acknowledge(gone);
-    let isUp = true;
-    while (messages.length > 0) {
-      const wave = messages.splice(0, IN_FLIGHT_MAX);
-      const arrived = await Promise.all(wave.map((message) => (isUp ? this.#forwardMessage(message) : this.#giveBack(message))));
-      isUp &&= arrived.every(Boolean);
-    }
-    return isUp;
+    if (gone.length > 0) await this.#parts.hints.acknowledge(gone);
+    return messages;
   }
 
   /** Invariant 4. `later`: the group's placement is not known here yet. `unreadable`: that one waits, the others do not. */
@@ -365,7 +383,8 @@ export class Lane {
     return record === undefined ? undefined : { key: encoded, state: encodeState(record.state) };
   }
 
-  async #forwardMessage(message: readonly { readonly delivery: Delivery; readonly record: SentRecord }[]): Promise<boolean> {
+  /** False when the peer went away again. */
+  async #forwardMessage(message: HintedMessage): Promise<boolean> {
     try {
       const receipts = await this.#push(message.map(({ record }) => record));
       const done = message.filter((_, at) => isFinal(receipts[at] ?? 'failed'));

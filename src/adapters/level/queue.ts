@@ -37,6 +37,9 @@ export class LevelQueue implements Queue {
   #version = 1;
   /** Where the next receive goes on: deleted rows at the head would be skipped one by one otherwise. */
   #cursor: Uint8Array | undefined;
+  /** A scan reads the rows as they were when it began: what has gone since, by receipt, it must not deliver again. */
+  readonly #goneSince = new Set<string>();
+  #scans = 0;
 
   private constructor(store: LevelStore, clock: Clock, name: string) {
     this.#store = store;
@@ -124,6 +127,15 @@ export class LevelQueue implements Queue {
   }
 
   async #scan(limit: number, nowMs: number, after: Uint8Array | undefined): Promise<Delivery[]> {
+    this.#scans++;
+    try {
+      return await this.#found(limit, nowMs, after);
+    } finally {
+      if (--this.#scans === 0) this.#goneSince.clear();
+    }
+  }
+
+  async #found(limit: number, nowMs: number, after: Uint8Array | undefined): Promise<Delivery[]> {
     const prefix = rows.queue(this.#name);
     const bounds = after === undefined ? { gte: prefix } : { gt: after };
     const found: Delivery[] = [];
@@ -131,12 +143,14 @@ export class LevelQueue implements Queue {
       const key = row.subarray(prefix.length);
       const name = toHex(key);
       const version = versionOf(value);
+      const receipt = `${version}:${name}`;
+      if (this.#goneSince.has(receipt)) continue;
       const waiting = this.#touched.get(name) ?? { version, received: 0, hiddenUntilMs: 0, state: 'waiting', before: undefined };
       if (waiting.hiddenUntilMs > nowMs || waiting.version !== version || waiting.state === 'leaving') continue; // hidden, or replaced by one that is not durable yet
       waiting.received++;
       waiting.hiddenUntilMs = nowMs + VISIBILITY_MS;
       this.#touched.set(name, waiting);
-      found.push({ body: bodyOf(value), key, receipt: `${version}:${name}`, received: waiting.received });
+      found.push({ body: bodyOf(value), key, receipt, received: waiting.received });
       this.#cursor = row;
       if (found.length === limit) break;
     }
@@ -172,6 +186,7 @@ export class LevelQueue implements Queue {
     if (this.#touched.get(name) !== waiting) return;
     this.#touched.delete(name);
     this.#depth--;
+    if (this.#scans > 0) this.#goneSince.add(`${waiting.version}:${name}`);
   }
 
   async retryLater(receipt: string, delayMs: number): Promise<void> {

@@ -15,9 +15,8 @@
 
 import { textKey } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
-import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
 import { HINTS_PER_PEER_MAX, INBOX_BYTES_MAX, INBOX_RECORDS_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
-import { encodeState } from '../core/version/codec.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Delivery, Queue } from '../ports/queue.ts';
@@ -25,9 +24,9 @@ import type { Table } from '../ports/table.ts';
 import { Behind } from './behind.ts';
 import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
+import { hintedRecord, packed, type Hinted } from './hinted.ts';
 import { Histogram } from './histogram.ts';
 import type { PeerLink } from './peer-link.ts';
-import { readRecord } from './soundness.ts';
 
 /** Messages in flight to one peer: enough to hide a round trip, few enough that a slow peer is noticed. */
 const IN_FLIGHT_MAX = 3;
@@ -56,8 +55,6 @@ export interface LaneParts {
   readonly clock: Clock;
   readonly log: Log;
 }
-
-type HintedMessage = readonly { readonly delivery: Delivery; readonly record: SentRecord }[];
 
 interface Unacknowledged {
   position: number;
@@ -328,7 +325,7 @@ export class Lane {
   async #forwardWhileOpen(): Promise<void> {
     const inFlight = new Set<Promise<void>>();
     let isUp = true;
-    const forward = (message: HintedMessage): void => {
+    const forward = (message: readonly Hinted[]): void => {
       const sent: Promise<void> = this.#forwardMessage(message).then((arrived) => {
         isUp &&= arrived;
         inFlight.delete(sent);
@@ -350,41 +347,24 @@ export class Lane {
     }
   }
 
-  /** The current records of these keys, packed; what cannot be sent now is put back, what nobody needs is done. */
-  async #messagesOf(deliveries: readonly Delivery[]): Promise<readonly HintedMessage[]> {
-    const messages: { delivery: Delivery; record: SentRecord }[][] = [];
-    let bytes = Number.POSITIVE_INFINITY;
+  /** Invariant 4. What cannot be sent now is put back, what nobody needs is done. */
+  async #messagesOf(deliveries: readonly Delivery[]): Promise<readonly (readonly Hinted[])[]> {
+    const { catalog, hints, link, table } = this.#parts;
+    const found: Hinted[] = [];
     const gone: string[] = [];
     for (const delivery of deliveries) {
-      const record = await this.#current(delivery.body);
-      if (record === 'later') await this.#parts.hints.retryLater(delivery.receipt, RETRY_FIRST_MS);
+      const record = await hintedRecord({ catalog, table, peer: link.id }, delivery.body);
+      if (record === 'later') await hints.retryLater(delivery.receipt, RETRY_FIRST_MS);
       else if (record === 'unreadable') await this.#retryRefused(delivery);
       else if (record === undefined) gone.push(delivery.receipt);
-      else {
-        bytes += sentBytes(record);
-        if (bytes > MESSAGE_BYTES_PACKED) messages.push([]);
-        if (bytes > MESSAGE_BYTES_PACKED) bytes = sentBytes(record);
-        messages.at(-1)?.push({ delivery, record });
-      }
+      else found.push({ delivery, record });
     }
-    if (gone.length > 0) await this.#parts.hints.acknowledge(gone);
-    return messages;
-  }
-
-  /** Invariant 4. `later`: the group's placement is not known here yet. `unreadable`: that one waits, the others do not. */
-  async #current(encoded: Uint8Array): Promise<SentRecord | 'later' | 'unreadable' | undefined> {
-    const key = decodeKey(encoded);
-    if (key === undefined) return undefined;
-    const holders = this.#parts.catalog.holdersOf(key);
-    if (holders === undefined) return 'later';
-    if (!holders.includes(this.#parts.link.id)) return undefined;
-    const record = await readRecord(this.#parts.table, key);
-    if (record === 'unreadable') return record;
-    return record === undefined ? undefined : { key: encoded, state: encodeState(record.state) };
+    if (gone.length > 0) await hints.acknowledge(gone);
+    return packed(found);
   }
 
   /** False when the peer went away again. */
-  async #forwardMessage(message: HintedMessage): Promise<boolean> {
+  async #forwardMessage(message: readonly Hinted[]): Promise<boolean> {
     try {
       const receipts = await this.#push(message.map(({ record }) => record));
       const done = message.filter((_, at) => isFinal(receipts[at] ?? 'failed'));

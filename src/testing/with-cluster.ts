@@ -87,13 +87,15 @@ async function reach(world: World, what: string, withinMs: number, isDone: () =>
   if (!(await world.run(world.nowMs + withinMs, isDone))) throw new Error(`Seed ${world.seed}: not within ${withinMs} ms of virtual time: ${what}.`);
 }
 
-/** What the seed draws for a swarm, as far as it was asked for. */
+/** Each part by name, so that what a swarm may have besides is not on by itself here. */
 function swarmOf(world: World, { regions = 3, faults = ['delays'] }: WithClusterOptions): Swarm {
   const random = world.random.stream('test cluster');
   const has = (fault: TestFault): boolean => faults.includes(fault);
+  const { activeMs, workload } = drawSwarm(world.random.stream('swarm'));
   return {
-    ...drawSwarm(world.random.stream('swarm')),
     regions,
+    activeMs,
+    workload,
     network: {
       delayMs: has('delays') ? random.pick([1, 5, 20, 80]) : 1,
       slowDelays: has('delays') ? random.pick([0, 0.05, 0.2]) : 0,

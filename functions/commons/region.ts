@@ -39,6 +39,10 @@ export interface RegionOnLambda {
 
 const TOPOLOGY = 'topology';
 const HELLO_MS = 1_000;
+/** Reaped lines are read again after this long; an invocation lasts less than the rest of LINE_SETTLES_MS. */
+const LINES_FRESH_MS = 10_000;
+/** Then no environment holds an older line. */
+const LINE_SETTLES_MS = 30_000;
 
 /** `ring`: for the functions that answer clients. */
 export async function openRegion(ring?: Promise<KeyRing>): Promise<RegionOnLambda> {
@@ -69,12 +73,19 @@ export async function openRegion(ring?: Promise<KeyRing>): Promise<RegionOnLambd
     hash: sha256,
     digestHash: noDigests,
     reconcileEveryMs: undefined,
+    lineSettlesMs: LINE_SETTLES_MS,
   });
   const mirror = new Mirror({ catalog: region.catalog, keys, table, clock });
   region.open();
+  await region.lines.load();
+  let linesMs = clock.monotonicMs();
   const invoke = async <T>(work: () => Promise<T>): Promise<T> => {
     clock.thaw();
     try {
+      if (clock.monotonicMs() - linesMs >= LINES_FRESH_MS) {
+        await region.lines.load();
+        linesMs = clock.monotonicMs();
+      }
       if (region.time.status() === 'unsafe') await Promise.all([...region.links.values()].map((link) => hello(region, link)));
       return await work();
     } finally {

@@ -65,6 +65,14 @@ export const HINTS_PER_PEER_MAX = 1_000_000;
 export const DEAD_LETTERS_PER_PEER_MAX = 10_000;
 
 export const TOMBSTONE_GRACE_MS = 3_600_000;
+/** Removals of single dots that a record keeps. Each is of a message that came after its key was reaped; most records never see one. */
+export const REMOVED_DOTS_MAX = 32;
+/** Tombstones proposed in one round, and their bytes in one question. */
+export const REAP_TOMBSTONES_MAX = 256;
+/** Between rounds; less with a shorter grace. */
+export const REAP_EVERY_MS = 10_000;
+/** Records that are asked for to decide one late state: its issuers, and issuers of what these answered. */
+export const LATE_QUESTIONS_MAX = 16;
 export const REGION_HORIZON_MS = 7 * 86_400_000;
 
 export const RECONCILE_EVERY_MS = 60_000;

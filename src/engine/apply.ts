@@ -7,15 +7,19 @@
 //   4. A partition that this region does not hold is refused: placement is asked wherever data would come to rest.
 //   5. Everything else is merged; the losers go to the ledger in the same commit, or, when nothing else changes, in a
 //      row of their own before the message is acknowledged.
+//   6. A state with values from before its key was reaped, perhaps, is not merged before they are decided on: late.ts. What
+//      was found out holds only while nothing was reaped in the partition meanwhile. Out of reach: it stays with its sender.
 
 import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
 import { decodeState, MalformedError, NewerFormatError } from '../core/version/codec.ts';
 import { mergeLww, type Merged } from '../core/version/lww.ts';
-import { floorOf, headDot, largestStampOf, sameState, type Record, type State } from '../core/version/record.ts';
+import { floorOf, headDot, largestStampOf, sameState, type CommitKind, type DottedValue, type Record, type State } from '../core/version/record.ts';
+import { isReapedAlready, lateValues, removalOf, settleLate, type LateJudgement, type Settled } from '../core/version/reap.ts';
+import { covers } from '../core/version/version-vector.ts';
 import { mergeSiblings } from '../core/version/siblings.ts';
 import { operationOf } from '../core/version/operations.ts';
 import { raiseAbove } from '../core/version/stamp.ts';
-import type { ActorId, Dot, RegionId } from '../core/version/dot.ts';
+import { formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Log } from '../ports/log.ts';
 import type { DeadLetters } from '../ports/queue.ts';
@@ -25,6 +29,9 @@ import { ArchipelError } from '../core/errors.ts';
 import type { Catalog } from './catalog.ts';
 import { encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
 import { lossRows } from './ledger.ts';
+import { LateStates } from './late.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { ReapedLines } from './reaped-lines.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 export interface ApplyParts {
@@ -35,17 +42,26 @@ export interface ApplyParts {
   readonly time: Timekeeper;
   readonly hash: HashFunction;
   readonly log: Log;
+  readonly lines: ReapedLines;
+  readonly links: ReadonlyMap<RegionId, PeerLink>;
   deadLetters(peer: RegionId): DeadLetters | undefined;
 }
 
+type MergeOutcome = 'merged' | 'late';
+
+/** Once without asking, then asking, and asking again when something was reaped meanwhile; then the sender tries again. */
+const LATE_ROUNDS_MAX = 4;
+
 export class Applier {
   readonly #parts: ApplyParts;
+  readonly late: LateStates;
   #records = 0;
   #bytes = 0;
   readonly stats = { applied: 0, unchanged: 0, losses: 0, writtenAgain: 0, capped: 0, dead: 0, refused: 0 };
 
   constructor(parts: ApplyParts) {
     this.#parts = parts;
+    this.late = new LateStates(parts);
   }
 
   /** @throws ArchipelError `overloaded` when the inbox is full: the sender keeps everything. */
@@ -87,8 +103,7 @@ export class Applier {
   /** What fails here (the disk, the clock, a stored record that cannot be read) is no fault of what arrived: it stays with its sender. */
   async #take(from: RegionId, key: ItemKey, state: State): Promise<Receipt> {
     try {
-      await this.merge(key, state);
-      return 'applied';
+      return (await this.merge(key, state)) ? 'applied' : 'late';
     } catch (error) {
       this.#parts.log.write('warn', 'apply.failed', { from, error: String(error) });
       return 'failed';
@@ -116,29 +131,77 @@ export class Applier {
     }
   }
 
-  /** Merges one state into the record of its key. */
-  async merge(key: ItemKey, incoming: State): Promise<void> {
+  /** Merges one state into the record of its key. False: it holds a late value, and who knows about that is out of reach. */
+  async merge(key: ItemKey, incoming: State): Promise<boolean> {
     this.#parts.time.observe(largestStampOf(incoming));
-    await this.#parts.table.update(key, this.#change(key, incoming));
+    let judgement: LateJudgement | undefined;
+    for (let round = 0; round < LATE_ROUNDS_MAX; round++) {
+      const turn = this.#parts.lines.turn(key);
+      if (round > 0) judgement = await this.late.judge(key, incoming, this.#parts.lines.of(key)); // of those who issued its dots
+      if (round > 0 && judgement === undefined) return false;
+      if (round > 1) this.late.stats.askedAgain++;
+      if ((await this.#parts.table.update(key, this.#change(key, incoming, judgement, turn))) === 'merged') return true;
+    }
+    return false;
   }
 
-  #change(key: ItemKey, incoming: State): Change<void> {
-    const decide = (current: Record | undefined): Decision<void> => this.#decide(key, current, incoming);
+  /** A tombstone that another replica wants to reap: taken also where the line has passed it. */
+  async keep(key: ItemKey, tombstone: State): Promise<void> {
+    this.#parts.time.observe(largestStampOf(tombstone));
+    await this.#parts.table.update(key, { decide: (current) => this.#join(key, current, { states: [tombstone], removed: [], losses: [] }) });
+  }
+
+  #change(key: ItemKey, incoming: State, judgement: LateJudgement | undefined, turn: number): Change<MergeOutcome> {
+    const decide = (current: Record | undefined): Decision<MergeOutcome> =>
+      judgement === undefined ? this.#decide(key, current, incoming) : this.#settle(key, current, incoming, judgement, turn);
     const head = headDot(incoming);
     const isWhole = this.#parts.catalog.conflictRule(key.collection) === 'lww' && head !== undefined && incoming.values.length <= 1;
-    if (!isWhole) return { decide };
+    const isStillGood = (): boolean => head !== undefined && head.stamp > this.#parts.lines.of(key);
+    if (judgement !== undefined || !isWhole || !isStillGood()) return { decide };
     const operation = operationOf(incoming.operations, head);
     const guard = { type: 'covered', context: incoming.context, ...(operation === undefined ? {} : { operation }) } as const;
-    return { decide, attempt: { guard, commit: { state: incoming, kind: 'applied' }, result: undefined } };
+    return { decide, attempt: { guard, commit: { state: incoming, kind: 'applied' }, result: 'merged', isStillGood } };
   }
 
-  #decide(key: ItemKey, current: Record | undefined, incoming: State): Decision<void> {
-    if (current === undefined) return { result: undefined, commit: { state: incoming, kind: 'applied' } };
-    const merged = this.#merged(key, current.state, incoming);
-    this.#count(merged);
-    const losses = lossRows(key, merged.losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash });
-    if (sameState(merged.state, current.state)) return { result: undefined, losses };
-    return { result: undefined, commit: { state: merged.state, kind: merged.kind }, losses };
+  #decide(key: ItemKey, current: Record | undefined, incoming: State): Decision<MergeOutcome> {
+    const line = this.#parts.lines.of(key);
+    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6
+    if (isReapedAlready(incoming, current?.state, line)) return { result: 'merged' };
+    return this.#join(key, current, { states: [incoming], removed: [], losses: [] });
+  }
+
+  /** 6: as was found out, unless something was reaped meanwhile, or more is late by now. */
+  #settle(key: ItemKey, current: Record | undefined, incoming: State, judgement: LateJudgement, turn: number): Decision<MergeOutcome> {
+    if (this.#parts.lines.turn(key) !== turn) return { result: 'late' };
+    const line = this.#parts.lines.of(key);
+    const isDecided = ({ dot }: DottedValue): boolean => judgement.verdicts.has(formatDot(dot));
+    const settled = settleLate(incoming, judgement, current?.state);
+    if (!settled.states.every((state) => lateValues(state, current?.state, line).every(isDecided))) return { result: 'late' };
+    return this.#join(key, current, settled);
+  }
+
+  /** Merges the states one after the other, then the removals, in one commit. */
+  #join(key: ItemKey, current: Record | undefined, { states, removed, losses }: Settled): Decision<MergeOutcome> {
+    let state = current?.state;
+    let kind: CommitKind = 'applied';
+    const lost = [...losses];
+    const take = (incoming: State): void => {
+      if (state === undefined) return void (state = incoming);
+      const merged = this.#merged(key, state, incoming);
+      this.#count(merged);
+      lost.push(...merged.losses);
+      if (merged.kind === 'local') kind = 'local';
+      state = merged.state;
+    };
+    for (const incoming of states) take(incoming);
+    const missing = removed.filter((dot) => state === undefined || !covers(state.context, dot));
+    if (missing.length > 0) {
+      take(removalOf(missing));
+      kind = 'local'; // sent, so that whoever still holds the values drops them too
+    }
+    const rows = lossRows(key, lost, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash });
+    if (state === undefined || (current !== undefined && sameState(state, current.state))) return { result: 'merged', losses: rows };
+    return { result: 'merged', commit: { state, kind }, losses: rows };
   }
 
   #merged(key: ItemKey, stored: State, incoming: State): Merged {

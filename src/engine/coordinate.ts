@@ -7,7 +7,6 @@ import type { ActorId, RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import { decideWrite, type Write, type WriteDecision } from '../core/version/write.ts';
 import { encodeState } from '../core/version/codec.ts';
-import { STAMP_ZERO } from '../core/version/stamp.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Decision, LossRow, Table } from '../ports/table.ts';
 import { ArchipelError } from '../core/errors.ts';
@@ -15,6 +14,7 @@ import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords } from './envelope.ts';
 import { lossRows } from './ledger.ts';
 import type { PeerLink } from './peer-link.ts';
+import type { ReapedLines } from './reaped-lines.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 export interface CoordinatorParts {
@@ -26,6 +26,7 @@ export interface CoordinatorParts {
   readonly clock: Clock;
   readonly hash: HashFunction;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
+  readonly lines: ReapedLines;
 }
 
 export interface WriteResult {
@@ -60,13 +61,12 @@ export class Coordinator {
       requireContext: options.requireContext === true,
       actor: this.#parts.actor(),
       stamp: time.stamp(),
-      reapedLine: STAMP_ZERO,
       nowMs: time.nowMs(),
       hash,
     };
     this.stats.writes++;
     const result = await this.#parts.table.update(key, {
-      decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, setting)),
+      decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { ...setting, reapedLine: this.#parts.lines.of(key) })),
     });
     if (result.decision.type === 'duplicate') this.stats.duplicates++;
     if (result.decision.type === 'superseded') this.stats.lateOperations++;

@@ -70,10 +70,10 @@ export function decodeRecords(body: Uint8Array): SentRecord[] {
   return Array.from({ length: reader.varint() }, () => ({ key: reader.block(), state: reader.block() }));
 }
 
-/** What became of one sent record. All but `drift`, `newer-format`, `not-held` and `failed` are final for the sender. */
-export type Receipt = 'applied' | 'dead' | 'drift' | 'newer-format' | 'not-held' | 'failed';
+/** What became of one sent record. Only `applied` and `dead` are final for the sender. `late`: somebody has to be asked first. */
+export type Receipt = 'applied' | 'dead' | 'drift' | 'newer-format' | 'not-held' | 'failed' | 'late';
 
-const RECEIPTS: readonly Receipt[] = ['applied', 'dead', 'drift', 'newer-format', 'not-held', 'failed'];
+const RECEIPTS: readonly Receipt[] = ['applied', 'dead', 'drift', 'newer-format', 'not-held', 'failed', 'late'];
 
 export const isFinal = (receipt: Receipt): boolean => receipt === 'applied' || receipt === 'dead';
 

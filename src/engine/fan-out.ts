@@ -125,8 +125,11 @@ export class FanOut {
   }
 
   #offer(name: string, entry: LogEntry, batch: Batch): void {
-    if (entry.image === undefined) return; // gone: reaped by proof, nothing to send
     const { key, image, position, committedMs } = entry;
+    if (image === undefined) {
+      for (const lane of this.#lanesFor(key)) lane.settle({ name, position }); // reaped: every replica has had it, nothing to send
+      return;
+    }
     for (const lane of this.#lanesFor(key)) {
       batch.pending++;
       lane.offer({ key, name, state: image, position, committedMs, done: batch.done });

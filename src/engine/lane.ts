@@ -101,7 +101,8 @@ export class Lane {
     else known.position = Math.max(known.position, position);
   }
 
-  #settle(item: { readonly name: string; readonly position: number }): void {
+  /** Nothing up to this position is owed for the item any more. */
+  settle(item: { readonly name: string; readonly position: number }): void {
     const known = this.#unacknowledged.get(item.name);
     if (known !== undefined && known.position <= item.position) this.#unacknowledged.delete(item.name);
   }
@@ -225,7 +226,7 @@ export class Lane {
   }
 
   #acknowledged(item: LaneItem, nowMs: number): void {
-    this.#settle(item);
+    this.settle(item);
     if (item.committedMs !== undefined) this.lag.record(nowMs - item.committedMs);
     item.done();
   }
@@ -280,7 +281,7 @@ export class Lane {
     if (count > 0) this.#hintsSinceMs ??= this.#parts.clock.monotonicMs();
     this.stats.hinted += count;
     for (const item of items) {
-      this.#settle(item);
+      this.settle(item);
       item.done();
     }
   }

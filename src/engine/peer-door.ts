@@ -6,7 +6,7 @@ import { decodeKey } from '../core/keys/item-key.ts';
 import { addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
 import { CLOCK_DRIFT_MS_MAX, LEASE_MS } from '../core/limits.ts';
 import { encodeState, NewerFormatError } from '../core/version/codec.ts';
-import { parseActor, type RegionId } from '../core/version/dot.ts';
+import { parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { formatStamp } from '../core/version/stamp.ts';
 import { utf8, utf8Text } from '../core/bytes.ts';
 import type { HashFunction } from '../core/version/tag.ts';
@@ -22,6 +22,9 @@ import type { Lane } from './lane.ts';
 import { acquireLease, isCurrent, releaseLease, renewLease, type Lease } from './lease.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Certificate } from './reconcile.ts';
+import { encodeRecordAnswer } from './late.ts';
+import type { Reaper } from './reap.ts';
+import { encodeLines, type ReapedLines } from './reaped-lines.ts';
 import { readRecord } from './soundness.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
@@ -43,6 +46,11 @@ export interface PeerDoorParts {
   envelope(): Envelope;
   forward(request: Uint8Array): Promise<Uint8Array>;
   certified(certificate: Certificate): Promise<void>;
+  readonly lines: ReapedLines;
+  readonly reaper: Reaper;
+  actor(): ActorId;
+  /** This region may hold values from before it was restored that nobody else holds. */
+  isInDoubt(): boolean;
 }
 
 /** How far apart the lines of two regions are that sweep every second. */
@@ -121,7 +129,37 @@ export class PeerDoor {
         return this.#certificate(body);
       case 'forward':
         return this.#parts.forward(body);
+      case 'record':
+        return this.#record(body);
+      case 'tombstone':
+        this.#assertReaping(envelope);
+        return this.#parts.reaper.answer(body);
+      case 'reap':
+        this.#assertReaping(envelope);
+        await this.#parts.reaper.told(body);
+        return new Uint8Array(0);
+      case 'lines':
+        return encodeLines(this.#parts.lines.all());
     }
+  }
+
+  // Reaping ---------------------------------------------------------------------------------------------------------------
+
+  /** All replicas agree under one epoch: with another document in force here, not. */
+  #assertReaping(envelope: Envelope): void {
+    if (verdictOn(envelope, this.#parts.catalog.version) !== 'same') throw new ArchipelError('topology-different', 'The sender works on a topology that is not in force here.');
+    if (this.#parts.lanes.get(envelope.from)?.isPaused === true) throw new ArchipelError('replication-paused', 'Replication with this region is paused here.');
+    if (this.#parts.isInDoubt()) throw new ArchipelError('region-recovering', 'This region is finding out what was reaped while it was away.');
+  }
+
+  /** What this incarnation knows of a key: asked by who got a value late. */
+  async #record(body: Uint8Array): Promise<Uint8Array> {
+    const key = decodeKey(new Uint8Array(body));
+    if (key === undefined) throw new ArchipelError('bad-request', 'Not a physical key.');
+    const record = await readRecord(this.#parts.table, key);
+    if (record === 'unreadable') throw new ArchipelError('storage-unavailable', 'The record cannot be read here.');
+    if (this.#parts.isInDoubt() && (record?.state.values.length ?? 0) > 0) throw new ArchipelError('region-recovering', 'This region is finding out what was reaped while it was away.');
+    return encodeRecordAnswer({ actor: this.#parts.actor(), state: record?.state });
   }
 
   #hello(body: Uint8Array): Uint8Array {

@@ -7,18 +7,10 @@
 
 import { utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
-import { PEER_PROBE_MS } from '../core/limits.ts';
-import type { Topology } from '../core/placement/topology.ts';
+import { PEER_PROBE_MS, REAP_EVERY_MS, TOMBSTONE_GRACE_MS } from '../core/limits.ts';
 import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { maxStamp, parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
-import type { HashFunction } from '../core/version/tag.ts';
-import type { ChangeLog } from '../ports/change-log.ts';
-import { pause, type Cancel, type Clock } from '../ports/clock.ts';
-import type { Log } from '../ports/log.ts';
-import type { Peer } from '../ports/peer.ts';
-import type { DeadLetters, Queue } from '../ports/queue.ts';
-import type { Random } from '../ports/random.ts';
-import type { Table } from '../ports/table.ts';
+import { pause, type Cancel } from '../ports/clock.ts';
 import { Applier } from './apply.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { Catalog, COLLECTIONS } from './catalog.ts';
@@ -30,38 +22,16 @@ import { FanOut } from './fan-out.ts';
 import { Lane } from './lane.ts';
 import { PeerDoor, type HelloAnswer } from './peer-door.ts';
 import { PeerLink } from './peer-link.ts';
+import { Reaper } from './reap.ts';
+import { ReapedLines } from './reaped-lines.ts';
 import { Reconciler } from './reconciler.ts';
 import { Recovery } from './recovery.ts';
+import type { RegionParts } from './region-parts.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { decodeState } from '../core/version/codec.ts';
 import type { State } from '../core/version/record.ts';
 
-export interface RegionParts {
-  readonly id: RegionId;
-  readonly incarnation: string;
-  /**
-   * The folder or table is not the one that this region last wrote, or was not when it last started and the peers have not
-   * given back yet what they hold.
-   */
-  readonly isNew: boolean;
-  /** A new incarnation, when a peer shows that this one has forgotten stamps. Until `recovered` a start is new. */
-  drawIncarnation(): Promise<string>;
-  /** The peers have given back what they hold. */
-  recovered?(): Promise<void>;
-  readonly topology: Topology;
-  readonly table: Table;
-  readonly changes: ChangeLog;
-  readonly peers: readonly Peer[];
-  hints(peer: RegionId): Queue;
-  deadLetters(peer: RegionId): DeadLetters;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly hash: HashFunction;
-  /** Of the digests, with a key that all regions of the deployment derive from its secret. */
-  readonly digestHash: HashFunction;
-  readonly reconcileEveryMs: number | undefined;
-}
+export type { RegionParts } from './region-parts.ts';
 
 /** A commit in a system collection. */
 export type SystemListener = (collection: string, pk: Uint8Array, state: State) => void;
@@ -76,6 +46,7 @@ const LISTEN_MS = 1_500;
 const LISTEN_STEP_MS = 100;
 const SWEEP_EVERY_MS = 1_000;
 const SETTLE_EVERY_MS = 10_000;
+const REAP_EVERY_MS_MIN = 100;
 
 export class Region {
   readonly id: RegionId;
@@ -87,6 +58,8 @@ export class Region {
   readonly coordinator: Coordinator;
   readonly collections: Collections;
   readonly reconciler: Reconciler;
+  readonly lines: ReapedLines;
+  readonly reaper: Reaper;
   readonly door: PeerDoor;
   readonly parts: RegionParts;
   readonly #fanOut: FanOut;
@@ -117,11 +90,13 @@ export class Region {
     const speaker = { region: parts.id, actor, topology: () => this.catalog.version };
     this.links = new Map(parts.peers.map((peer) => [peer.id, new PeerLink(peer, speaker, this.time, log)]));
     this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, isGreeted: () => this.#greeted.has(id), hints: parts.hints(id), table, catalog: this.catalog, clock, log })]));
-    const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links };
+    this.lines = new ReapedLines(table);
+    const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
     this.applier = new Applier({ ...shared, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
     this.coordinator = new Coordinator(shared);
     this.collections = new Collections({ ...shared, applier: this.applier });
     this.reconciler = new Reconciler({ ...shared, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
+    this.reaper = new Reaper({ ...shared, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0 });
     this.#recovery = new Recovery({
       reconciler: this.reconciler,
       links: this.links,
@@ -140,6 +115,8 @@ export class Region {
       envelope: () => this.#envelope(),
       forward: (request) => this.#forward(request),
       certified: (certificate) => this.reconciler.certified(certificate),
+      reaper: this.reaper,
+      isInDoubt: () => false,
     });
   }
 
@@ -170,6 +147,7 @@ export class Region {
   /** Resolves when reads can be answered; `ready` when writes can. */
   async start(): Promise<{ readonly ready: Promise<void> }> {
     await this.catalog.load(this.parts.table);
+    await this.lines.load();
     this.#learnFromChanges();
     await this.#loadPauses();
     await Promise.all([...this.lanes.values()].map((lane) => lane.load()));
@@ -225,6 +203,7 @@ export class Region {
     this.#every(PEER_PROBE_MS, () => this.#heartbeat());
     this.#every(SWEEP_EVERY_MS, () => this.#sweep());
     this.#every(SETTLE_EVERY_MS, () => this.collections.settle());
+    this.#every(Math.min(REAP_EVERY_MS, Math.max(REAP_EVERY_MS_MIN, this.#graceMs / 4)), () => this.#reap());
     this.reconciler.startSchedule();
   }
 
@@ -330,6 +309,14 @@ export class Region {
     this.#fanOut.wake();
     await Promise.all(quiet.map((link) => this.#hello(link, HELLO_MS)));
     if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
+  }
+
+  async #reap(): Promise<void> {
+    while (!this.#isStopped() && (await this.reaper.round()).more);
+  }
+
+  get #graceMs(): number {
+    return this.parts.graceMs ?? TOMBSTONE_GRACE_MS;
   }
 
   /** Not while the clock is in doubt: the line never goes back, and a region whose line lies ahead cannot be compared with. */

@@ -8,9 +8,9 @@
 
 import type { RegionId } from '../core/version/dot.ts';
 
-export type PeerMethod = 'hello' | 'inbox' | 'merge' | 'forward' | 'digest' | 'fetch' | 'lease' | 'certificate';
+export type PeerMethod = 'hello' | 'inbox' | 'merge' | 'forward' | 'digest' | 'fetch' | 'lease' | 'certificate' | 'record' | 'tombstone' | 'reap' | 'lines';
 
-export const PEER_METHODS: readonly PeerMethod[] = ['hello', 'inbox', 'merge', 'forward', 'digest', 'fetch', 'lease', 'certificate'];
+export const PEER_METHODS: readonly PeerMethod[] = ['hello', 'inbox', 'merge', 'forward', 'digest', 'fetch', 'lease', 'certificate', 'record', 'tombstone', 'reap', 'lines'];
 
 /** Where HTTP carries a question. */
 export const peerPath = (method: PeerMethod): string => `/_region/${method}`;

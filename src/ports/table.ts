@@ -13,6 +13,8 @@
 //    reading. The guard is judged on the stored record alone.
 //  - Failures: `storage-full` and `storage-unavailable` (nothing was done), `write-outcome-unknown` (it may have been).
 //  - Loss rows are idempotent by id; a loss that another row of the same item covers is not written.
+//  - A record that was removed is as if it had never been: nothing decides on it any more, also not a decision that was
+//    made on it and commits only now.
 //  - Ranges and scans return records in physical order and may return fewer than asked with a cursor, never more.
 
 import type { GroupId, ItemKey, PartitionId } from '../core/keys/item-key.ts';
@@ -47,12 +49,23 @@ export interface Commit {
 export interface Decision<R> {
   readonly result: R;
   readonly commit?: Commit;
+  /**
+   * Instead of a commit: the record goes, for good. Only for one without live values, which adds nothing to a digest; the
+   * change log tells nobody. A later commit under the key begins again with revision 1.
+   */
+  readonly remove?: true;
   readonly losses?: readonly LossRow[];
 }
 
 export interface Change<R> {
   readonly decide: (current: Record | undefined) => Decision<R>;
-  readonly attempt?: { readonly guard: Guard; readonly commit: Commit; readonly result: R };
+  readonly attempt?: {
+    readonly guard: Guard;
+    readonly commit: Commit;
+    readonly result: R;
+    /** Asked at once before the guard is used. False: it must be decided. */
+    readonly isStillGood?: () => boolean;
+  };
 }
 
 export interface StoredItem {
@@ -140,6 +153,11 @@ export interface Table {
   update<R>(key: ItemKey, change: Change<R>): Promise<R>;
   range(query: RangeQuery): Promise<Page<StoredItem>>;
   scan(query: ScanQuery): Promise<Page<StoredItem>>;
+  /**
+   * Candidates for reaping, in physical order: every record without values, or with none but such as expire. May answer
+   * fewer than asked, or none, with a cursor.
+   */
+  tombstones(query: ScanQuery): Promise<Page<StoredItem>>;
   /** Keys of items of the collection that hold several values. */
   siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>>;
   /** Loss rows in the order in which they were written. */

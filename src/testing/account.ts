@@ -33,10 +33,19 @@ export class Account {
   /** The executions of each operation under `lww`: a retry is the same write, so what any of them superseded is its past. */
   readonly #executions = new Map<string, { readonly dots: Dot[]; past: VersionVector }>();
 
+  /** By region and item. */
+  readonly #reaped = new Map<string, State[]>();
+
   constructor(cluster: SimCluster, history: History, conflict: ReadonlyMap<string, 'lww' | 'siblings'>) {
     this.#cluster = cluster;
     this.#history = history;
     this.#conflict = conflict;
+  }
+
+  /** The last state of a record that was reaped: it covered what was deleted. */
+  noteReaped(region: SimRegion, item: string, state: State): void {
+    const name = `${region.id} ${item}`;
+    this.#reaped.set(name, [...(this.#reaped.get(name) ?? []), state]);
   }
 
   /** A value stands under this dot somewhere. */
@@ -113,8 +122,9 @@ export class Account {
 
   view(regions: readonly SimRegion[], write: ClientWrite): View {
     const tables = regions.flatMap(({ running }) => running?.table ?? []);
+    const reaped = regions.flatMap(({ id }) => this.#reaped.get(`${id} ${write.collection}/${write.pk}`) ?? []).map((state): State => ({ ...state, values: [] }));
     return {
-      states: tables.flatMap((table) => [...table.everything()].filter(({ key }) => isItem(key, write)).map(({ record }) => record.state)),
+      states: [...tables.flatMap((table) => [...table.everything()].filter(({ key }) => isItem(key, write)).map(({ record }) => record.state)), ...reaped],
       losses: tables.flatMap((table) => [...table.everyLoss()].filter(({ key }) => isItem(key, write))),
     };
   }

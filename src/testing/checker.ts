@@ -67,9 +67,10 @@ export class Checker {
 
   // With every commit ---------------------------------------------------------------------------------------------------------
 
-  #committed(region: SimRegion, { key, record }: StoredItem, kind: CommitKind): void {
+  #committed(region: SimRegion, { key, record }: StoredItem, kind: CommitKind | 'reaped'): void {
     const { state } = record;
     const name = nameOf(key);
+    if (kind === 'reaped') return this.#reaped(region, name, state);
     if (this.#before.get(`${region.id} ${name}`) === state) return;
     this.#world.trace(region.id, `${kind} ${name} ${formatState(state)}`);
     for (const { dot, value } of state.values) {
@@ -86,6 +87,14 @@ export class Checker {
     this.#neverBack(region, name, key.collection, state);
     const holders = region.running?.region.catalog.holdersOf(key);
     if (holders !== undefined && !holders.includes(region.id)) this.#violated('nothing outside of its placement', `${region.id} holds ${name}, which belongs to ${holders.join(', ')}`);
+  }
+
+  /** What it covered is deleted or has expired for good: the account goes on believing it. */
+  #reaped(region: SimRegion, name: string, state: State): void {
+    this.#world.trace(region.id, `reaped ${name} ${formatState(state)}`);
+    this.#before.delete(`${region.id} ${name}`);
+    this.#account.noteReaped(region, name, state);
+    if (liveValues(state, EPOCH_MS + this.#world.nowMs - LATEST_WRITE_MS).length > 0) this.#violated('only what is dead is reaped', `${region.id} ${name} ${formatState(state)}`);
   }
 
   #names(item: string, dot: Dot, what: string): void {

@@ -46,7 +46,7 @@ export interface ClusterSetting {
 }
 
 /** Told of every durable commit, for checkers that look at each. */
-export type ClusterWatcher = (region: SimRegion, item: StoredItem, kind: CommitKind) => void;
+export type ClusterWatcher = (region: SimRegion, item: StoredItem, kind: CommitKind | 'reaped') => void;
 
 export interface HttpQuestion {
   readonly method: string;
@@ -114,7 +114,7 @@ export class SimRegion {
     const { setting, world, admin, topology } = this.#cluster;
     const random = world.random.stream(process.name);
     const store = new SimStore(process, setting.store, random.stream(`${process.name} store`));
-    const watch = (item: StoredItem, kind: CommitKind): void => this.#cluster.watch(this, item, kind);
+    const watch = (item: StoredItem, kind: CommitKind | 'reaped'): void => this.#cluster.watch(this, item, kind);
     const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch });
     // What a dying sync left behind is seen here for the first time.
     for (const item of table.everything()) watch(item, item.record.kind);

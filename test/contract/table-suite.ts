@@ -89,6 +89,7 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
           deleted: dot(C, 3),
           context: vector(dot(A, 5), dot(B, 7), dot(C, 4)),
           operations: { entries: [{ id: operation('X'), dot: dot(B, 7), payload: '00000000000000aa' }, { id: operation('Y'), dot: dot(A, 5) }], evicted: dot(C, 2).stamp },
+          removed: [dot(C, 6), dot(B, 8)],
         };
         await store(table, key('a', 's'), full);
         const back = await table.get(key('a', 's'));
@@ -240,6 +241,72 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         const head = a.subarray(0, 5);
         expect(await found({ before: afterPrefix(head) as Uint8Array })).toEqual(['a', 'b', 'c', 'd']);
         expect(await found({ before: head })).toEqual([]);
+      });
+    });
+
+    describe('removal', () => {
+      const remove = (item: ItemKey): Promise<boolean> => table.update<boolean>(item, { decide: (current) => (current === undefined ? { result: false } : { result: true, remove: true }) });
+
+      check('a removed record is as if it had never been, and its key begins again with revision 1', async () => {
+        await store(table, key('a'), written(dot(A, 1), 'v'));
+        await store(table, key('a'), deleted(dot(A, 2), [dot(A, 1)]));
+        expect(await remove(key('a'))).toBe(true);
+        expect(await table.get(key('a'))).toBeUndefined();
+        expect((await table.scan({ group: GROUP, partition: partitionOf(key('a').encoded), limit: 10, bytesMax: 1 << 20 })).items).toEqual([]);
+        expect(await remove(key('a'))).toBe(false);
+        await store(table, key('a'), written(dot(B, 9), 'again'));
+        expect(texts((await table.get(key('a')))?.state)).toEqual(['again']);
+        expect((await table.get(key('a')))?.revision).toBe(1);
+      });
+
+      check('a record with several values that expired leaves the index of siblings too', async () => {
+        const both: State = { ...several([dot(A, 1), 'x'], [dot(B, 2), 'y']), values: [dot(A, 1), dot(B, 2)].map((at) => ({ dot: at, value: value('x', 1_000) })) };
+        await store(table, key('a'), both);
+        await table.digests?.sweep(2_000);
+        expect(await remove(key('a'))).toBe(true);
+        expect((await table.siblings('demo', 10)).items).toEqual([]);
+        expect(rootOf()).toBe('0000000000000000');
+      });
+
+      check('removals and writes of one item at once are decided one after the other', async () => {
+        const outcomes: string[] = [];
+        await Promise.all(
+          Array.from({ length: 24 }, (_, at) =>
+            table.update(key('a'), {
+              decide: (current) => {
+                outcomes[at] = current === undefined ? 'absent' : texts(current.state)[0] === undefined ? 'dead' : 'alive';
+                if (outcomes[at] === 'dead') return { result: undefined, remove: true };
+                const next = dot(A, Number(current?.state.context.get(A) ?? 0n) + at + 1);
+                return { result: undefined, commit: { state: outcomes[at] === 'alive' ? deleted(next) : written(next, 'v'), kind: 'local' } };
+              },
+            }),
+          ),
+        );
+        const count = (what: string): number => outcomes.filter((outcome) => outcome === what).length;
+        expect([count('absent'), count('alive'), count('dead')]).toEqual([8, 8, 8]);
+        expect(await table.get(key('a'))).toBeUndefined();
+      });
+
+      check('tombstones are found in physical order, page by page: what holds no value, or only such as expire', async () => {
+        const pks = Array.from({ length: 6 }, (_, at) => `t${at}`);
+        for (const [at, sk] of pks.entries()) {
+          const item = key('one', sk);
+          await store(table, item, at % 3 === 0 ? written(dot(A, at + 1), 'v') : at % 3 === 1 ? written(dot(A, at + 1), 'v', [], 5_000) : deleted(dot(A, at + 1)));
+        }
+        const found: string[] = [];
+        let cursor: Uint8Array | undefined;
+        for (let page = 0; page < 20; page++) {
+          const answer = await table.tombstones({ group: GROUP, partition: partitionOf(key('one').encoded), limit: 2, bytesMax: 1 << 20, ...(cursor === undefined ? {} : { after: cursor }) });
+          expect(answer.items.length).toBeLessThanOrEqual(2);
+          found.push(...answer.items.map((item) => Buffer.from(item.key.sk).toString()));
+          cursor = answer.cursor;
+          if (cursor === undefined) break;
+        }
+        expect(found).toEqual(['t1', 't2', 't4', 't5']);
+        await store(table, key('one', 't2'), written(dot(A, 20), 'alive again', [dot(A, 3)]));
+        expect(await remove(key('one', 't4'))).toBe(true);
+        const left = await table.tombstones({ group: GROUP, partition: partitionOf(key('one').encoded), limit: 100, bytesMax: 1 << 20 });
+        expect(left.items.map((item) => Buffer.from(item.key.sk).toString())).toEqual(['t1', 't5']);
       });
     });
 

@@ -103,7 +103,7 @@ export class Site {
 
   /** Starts a process; `start` waits until it takes writes, `boot` only until it answers. */
   async boot(): Promise<{ readonly ready: Promise<void> }> {
-    const { clock, network, ids, reconcileEveryMs } = this.#archipelago;
+    const { clock, network, ids, reconcileEveryMs, graceMs } = this.#archipelago;
     const state = { isAlive: true };
     const own: Clock = {
       wallMs: () => clock.wallMs() + this.wallOffsetMs,
@@ -132,6 +132,7 @@ export class Site {
       hash: sha256,
       digestHash,
       reconcileEveryMs,
+      ...(graceMs === undefined ? {} : { graceMs }),
     });
     network.connect(this.id, { isAlive: () => state.isAlive, answer: (method, question) => region.door.answer(method, question) });
     const { ready } = await region.start();
@@ -268,6 +269,8 @@ export interface ArchipelagoOptions {
   readonly regions?: readonly RegionId[];
   readonly disk?: (clock: Clock, id: RegionId) => Disk;
   readonly reconcileEveryMs?: number;
+  /** Before a delete may be reaped. */
+  readonly graceMs?: number;
   readonly states?: Readonly<Record<string, RegionState>>;
 }
 
@@ -282,9 +285,11 @@ export class Archipelago {
   readonly ids: readonly RegionId[];
   readonly sites: readonly Site[];
   readonly reconcileEveryMs: number | undefined;
+  readonly graceMs: number | undefined;
   #seed = 0;
 
-  constructor({ regions = [AP, EU, US], disk = (clock) => new MemoryDisk(clock), reconcileEveryMs, states = {} }: ArchipelagoOptions = {}) {
+  constructor({ regions = [AP, EU, US], disk = (clock) => new MemoryDisk(clock), reconcileEveryMs, graceMs, states = {} }: ArchipelagoOptions = {}) {
+    this.graceMs = graceMs;
     this.ids = regions;
     this.reconcileEveryMs = reconcileEveryMs;
     this.sites = regions.map((id) => new Site(id, disk(this.clock, id), this, this.topology(states)));

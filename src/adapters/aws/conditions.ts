@@ -11,11 +11,11 @@
 import { concatBytes } from '../../core/bytes.ts';
 import { OPERATIONS_MAX } from '../../core/limits.ts';
 import type { OperationHash } from '../../core/version/operations.ts';
-import type { State } from '../../core/version/record.ts';
+import type { Record, State } from '../../core/version/record.ts';
 import { STAMP_ZERO } from '../../core/version/stamp.ts';
 import type { VersionVector } from '../../core/version/version-vector.ts';
 import type { Guard } from '../../ports/table.ts';
-import { hex8, operationBytes, wholeWriteDot } from './item-codec.ts';
+import { attributesOf, hex8, operationBytes, wholeWriteDot } from './item-codec.ts';
 import { binary, stampBytes, text, whole, type Item } from './layout.ts';
 
 export interface Condition {
@@ -40,9 +40,22 @@ function joined(word: string, clauses: readonly Condition[]): Condition {
   return { expression: `(${clauses.map(({ expression }) => expression).join(word)})`, values: Object.assign({}, ...clauses.map(({ values }) => values)) as Item };
 }
 
-/** The stored record is the one that was read. */
+/** The stored document is the one that was read. */
 export const itIsStill = (revision: number | undefined): Condition =>
   revision === undefined ? NOTHING_IS_STORED : { expression: 'n = :read', values: { ':read': whole(revision) } };
+
+/**
+ * The stored record is the one that was read. Revisions begin again under a key whose record was reaped, so the dot of what
+ * was read counts too, or all of it where the item is no single write.
+ */
+export function recordIsStill(read: Record | undefined): Condition {
+  if (read === undefined) return NOTHING_IS_STORED;
+  const attributes = attributesOf(read.state, read.kind);
+  const { r, h, s } = attributes;
+  const values = { ':read': whole(read.revision) };
+  if (s !== undefined) return { expression: '(n = :read AND s = :whole)', values: { ...values, ':whole': s } };
+  return { expression: '(n = :read AND r = :readActor AND h = :readStamp)', values: { ...values, ':readActor': r as Item[string], ':readStamp': h as Item[string] } };
+}
 
 /** Undefined where the guard cannot be judged by a condition on this table. */
 export function guardCondition(guard: Guard, next: State): Condition | undefined {

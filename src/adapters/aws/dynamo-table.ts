@@ -11,11 +11,12 @@ import { toHex } from '../../core/bytes.ts';
 import { ArchipelError } from '../../core/errors.ts';
 import { decodeKey, type ItemKey } from '../../core/keys/item-key.ts';
 import { MalformedError } from '../../core/version/codec.ts';
+import { isCandidate } from '../../core/version/reap.ts';
 import type { Record } from '../../core/version/record.ts';
 import { pause } from '../../ports/clock.ts';
 import { unit } from '../../ports/random.ts';
 import type { Change, Commit, Decision, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
-import { guardCondition, itIsStill, type Condition } from './conditions.ts';
+import { guardCondition, itIsStill, recordIsStill, type Condition } from './conditions.ts';
 import { attributesOf, keyOf, recordOf, STATE_ATTRIBUTES } from './item-codec.ts';
 import { binary, bytesIn, partitionKeys, places, whole, wholeIn, type Item } from './layout.ts';
 import { DynamoLedger, LOSSES_PER_TRANSACTION_MAX } from './ledger.ts';
@@ -63,7 +64,7 @@ export class DynamoTable implements Table {
     const attempt = change.attempt;
     const condition = attempt === undefined ? undefined : guardCondition(attempt.guard, attempt.commit.state);
     let last: Outcome | undefined;
-    if (attempt !== undefined && condition !== undefined) {
+    if (attempt !== undefined && condition !== undefined && attempt.isStillGood?.() !== false) {
       last = await this.#replace(key, attempt.commit, condition);
       if (last.type === 'done') return this.#told(key, attempt.commit, attempt.result);
     }
@@ -98,7 +99,8 @@ export class DynamoTable implements Table {
     return this.#requests.update(places.record(key.encoded), { UpdateExpression, values: { ...values, ':none': whole(0), ':one': whole(1) } }, condition);
   }
 
-  async #commit(key: ItemKey, current: Record | undefined, { commit, losses = [] }: Decision<unknown>): Promise<Outcome> {
+  async #commit(key: ItemKey, current: Record | undefined, { commit, remove, losses = [] }: Decision<unknown>): Promise<Outcome> {
+    if (remove === true && current !== undefined) return this.#remove(key, current);
     const fresh = await this.#ledger.fresh(key, losses);
     const record = commit === undefined ? [] : [recordPut(key, current, commit)];
     const index = commit === undefined ? [] : siblingRow(key, current, commit);
@@ -111,6 +113,13 @@ export class DynamoTable implements Table {
     if (writes.length === 0) return DONE;
     const outcome = await this.#requests.transact(writes);
     return outcome.type === 'refused' && record.length === 0 ? { type: 'refused' } : outcome;
+  }
+
+  /** Of a record without live values; several that have expired also stand in the index of siblings. */
+  async #remove(key: ItemKey, current: Record): Promise<Outcome> {
+    const outcome = await this.#requests.delete(places.record(key.encoded), recordIsStill(current));
+    if (outcome.type === 'done' && current.state.values.length > 1) await this.#requests.transact([{ place: places.sibling(key.collection, key.encoded) }]);
+    return outcome;
   }
 
   async #ledgerAhead(losses: readonly LossRow[]): Promise<Outcome> {
@@ -129,6 +138,12 @@ export class DynamoTable implements Table {
   async scan(query: ScanQuery): Promise<Page<StoredItem>> {
     const span = scanSpan(query);
     return span === undefined ? { items: [] } : this.#records(span, query);
+  }
+
+  /** From a scan: an index of them would cost each delete a second item. */
+  async tombstones(query: ScanQuery): Promise<Page<StoredItem>> {
+    const { items, cursor } = await this.scan(query);
+    return paged(items.filter(({ record }) => isCandidate(record.state)), cursor);
   }
 
   async #records(span: Span, limits: PageLimits): Promise<Page<StoredItem>> {
@@ -170,7 +185,7 @@ export class DynamoTable implements Table {
 
 const recordPut = (key: ItemKey, current: Record | undefined, { state, kind }: Commit): Put => ({
   item: { ...places.record(key.encoded), n: whole((current?.revision ?? 0) + 1), ...attributesOf(state, kind) },
-  condition: itIsStill(current?.revision),
+  condition: recordIsStill(current),
 });
 
 /** The item's row in the index of siblings, when it comes or goes. */

@@ -44,6 +44,7 @@ export function wholeWriteDot(state: State): Dot | undefined {
   const { entries } = state.operations;
   const isWhole =
     head !== undefined &&
+    state.removed === undefined &&
     state.values.length + (state.deleted === undefined ? 0 : 1) === 1 &&
     state.context.get(head.actor) === head.stamp &&
     [...state.context.values()].every((stamp) => stamp > STAMP_ZERO) &&

@@ -5,7 +5,7 @@
 // condition fails the first one may have been done, or another write came in between: then the outcome is unknown, and
 // the operation's id decides. A transaction needs no such care: its token makes repetitions one.
 
-import { GetItemCommand, PutItemCommand, QueryCommand, TransactWriteItemsCommand, UpdateItemCommand, ConditionalCheckFailedException, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
+import { DeleteItemCommand, GetItemCommand, PutItemCommand, QueryCommand, TransactWriteItemsCommand, UpdateItemCommand, ConditionalCheckFailedException, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
 import type { ConsumedCapacity, DynamoDBClient, Put as SdkPut, QueryCommandOutput, Update } from '@aws-sdk/client-dynamodb';
 import { toHex } from '../../core/bytes.ts';
 import { pause, type Clock } from '../../ports/clock.ts';
@@ -21,7 +21,7 @@ const PAUSE_MS_MAX = 400;
 
 /** Capacity units of one call. What a failed condition costs is not reported by DynamoDB. */
 export interface Consumed {
-  readonly call: 'get' | 'query' | 'put' | 'update' | 'transact';
+  readonly call: 'get' | 'query' | 'put' | 'update' | 'delete' | 'transact';
   readonly readUnits: number;
   readonly writeUnits: number;
 }
@@ -108,6 +108,21 @@ export class DynamoRequests {
     return this.#write(async () => {
       const output = await this.#parts.client.send(new UpdateItemCommand(input));
       this.#consumed('update', output.ConsumedCapacity);
+    });
+  }
+
+  delete(place: Place, condition: Condition): Promise<Outcome> {
+    const input = {
+      TableName: this.#parts.tableName,
+      Key: { PK: place.PK, SK: place.SK },
+      ConditionExpression: condition.expression,
+      ExpressionAttributeValues: condition.values,
+      ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
+      ...this.#report,
+    };
+    return this.#write(async () => {
+      const output = await this.#parts.client.send(new DeleteItemCommand(input));
+      this.#consumed('delete', output.ConsumedCapacity);
     });
   }
 

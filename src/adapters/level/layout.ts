@@ -3,6 +3,7 @@
 //   r <physical key>                         record: envelope, then the encoded state
 //   s <n collection> <physical key>          the item holds several values (index of conflicts)
 //   e <u48 ms> <physical key>                a value of the item expires then (index of the sweep)
+//   t <physical key>                         the item has no value, or only such as expire (index of reaping)
 //   l <u48 position>                         change log: what one group commit changed
 //   z <id>                                   loss row
 //   x <physical key>                         the item's newest losers and what they cover
@@ -43,6 +44,7 @@ export const rows = {
   record: (key: Uint8Array): Uint8Array => row('r').bytes(key).finish(),
   sibling: (collection: string, key: Uint8Array): Uint8Array => named('s', collection).bytes(key).finish(),
   expiry: (ms: number, key: Uint8Array): Uint8Array => u48(row('e'), ms).bytes(key).finish(),
+  tombstone: (key: Uint8Array): Uint8Array => row('t').bytes(key).finish(),
   log: (position: number): Uint8Array => u48(row('l'), position).finish(),
   losers: (key: Uint8Array): Uint8Array => row('x').bytes(key).finish(),
   lossesOf: (key: Uint8Array): Uint8Array => row('w').u16(key.length).bytes(key).finish(),
@@ -57,7 +59,7 @@ export const rows = {
   document: (name: string): Uint8Array => row('m').bytes(utf8(name)).finish(),
   note: (name: string): Uint8Array => row('n').bytes(utf8(name)).finish(),
   digest: (group: GroupId, partition: PartitionId): Uint8Array => concatBytes(Uint8Array.of(prefix('k')), partitionPrefix(group, partition)),
-  all: (letter: 'r' | 's' | 'e' | 'l' | 'w' | 'x' | 'y' | 'z' | 'h' | 'd' | 'm' | 'n' | 'k'): Uint8Array => Uint8Array.of(prefix(letter)),
+  all: (letter: 'r' | 's' | 'e' | 't' | 'l' | 'w' | 'x' | 'y' | 'z' | 'h' | 'd' | 'm' | 'n' | 'k'): Uint8Array => Uint8Array.of(prefix(letter)),
 } as const;
 
 /** To look one up at once: until the next row is made. A view of memory that is there saves the allocation of a key. */

@@ -9,7 +9,8 @@ import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../cor
 import { addSums, elementOf, isZeroSum, leafOf, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
 import type { ActorId, Dot } from '../../core/version/dot.ts';
-import { decodeState } from '../../core/version/codec.ts';
+import { encodeState } from '../../core/version/codec.ts';
+import { isCandidate } from '../../core/version/reap.ts';
 import type { Record, State } from '../../core/version/record.ts';
 import { Recent } from '../../core/recent.ts';
 import type { Stamp } from '../../core/version/stamp.ts';
@@ -19,6 +20,7 @@ import type { VersionVector } from '../../core/version/version-vector.ts';
 import type { Change, Digests, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
 import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { Documents } from './documents.ts';
+import { withOwnBytes } from './own-bytes.ts';
 import { LevelDigests } from './digests.ts';
 import { LevelLosses } from './losses.ts';
 import { decodeRecord, encodeRecord, RECORD_PREFIX_BYTES, recordRow, rows, type LoggedChange, type StoredRecord } from './layout.ts';
@@ -26,7 +28,8 @@ import { LevelChangeLog } from './change-log.ts';
 import type { GroupOwner, LevelStore, Operation } from './store.ts';
 
 interface Pending {
-  readonly record: StoredRecord;
+  /** Undefined: removed. */
+  readonly record: StoredRecord | undefined;
   readonly settled: Promise<void>;
 }
 
@@ -45,11 +48,14 @@ export interface PendingChange extends PendingLosses {
   readonly key: ItemKey;
   readonly name: string;
   readonly change: LoggedChange;
+  /** Of a removal, what was there. */
   readonly record: StoredRecord;
   readonly image: Uint8Array;
+  readonly isRemoval?: true;
 }
 
 const NONE_LOST: readonly Dot[] = [];
+const NO_IMAGE = new Uint8Array(0);
 /** Records used lately, decoded: a look-up in place of a read, a copy and a decoding. */
 const RECENT_BYTES_MAX = 12 * 1024 * 1024;
 /** Of the objects around the bytes of one. */
@@ -119,9 +125,13 @@ export class LevelTable implements Table, GroupOwner {
     if (opening !== undefined) await opening;
     const name = nameOf(key.encoded);
     const pending = this.#pending.get(name);
-    const current = pending?.record ?? this.#read(key.encoded, name);
-    const { result, commit, losses = [] } = change.decide(current);
+    const current = pending === undefined ? this.#read(key.encoded, name) : pending.record;
+    const { result, commit, remove, losses = [] } = change.decide(current);
     const fresh = losses.length === 0 ? [] : this.#losses.fresh(key, losses);
+    if (remove === true && current !== undefined) {
+      await this.#remove(key, name, current);
+      return result;
+    }
     if (commit === undefined && fresh.length === 0) {
       await pending?.settled;
       return result;
@@ -147,25 +157,44 @@ export class LevelTable implements Table, GroupOwner {
     operations.push({ type: 'put', key: rows.record(key.encoded), value: row });
     this.#indexSiblings(key, current?.state, next.state, operations);
     this.#indexExpiry(key, current?.state, next.state, operations);
+    this.#indexTombstones(key, current?.state, next.state, operations);
     const change = changeOf(key.encoded, next.kind, current?.element, element);
     return this.#write({ key, name, change, record, image, lost }, operations);
   }
 
+  /** In the log like a sweep: nobody is told, and a replay brings the digest up to date. */
+  #remove(key: ItemKey, name: string, current: StoredRecord): Promise<void> {
+    const operations: Operation[] = [{ type: 'del', key: rows.record(key.encoded) }];
+    this.#indexSiblings(key, current.state, undefined, operations);
+    this.#indexExpiry(key, current.state, undefined, operations);
+    this.#indexTombstones(key, current.state, undefined, operations);
+    const change = changeOf(key.encoded, 'swept', current.element, { high: 0, low: 0 });
+    return this.#write({ key, name, change, record: current, image: NO_IMAGE, isRemoval: true, lost: NONE_LOST }, operations, true);
+  }
+
   #write(change: PendingChange, operations: readonly Operation[], frees = false): Promise<void> {
     const settled = this.#store.write({ operations, change }, frees);
-    this.#pending.set(change.name, { record: change.record, settled });
+    this.#pending.set(change.name, { record: change.isRemoval === true ? undefined : change.record, settled });
     return settled;
   }
 
-  #indexSiblings(key: ItemKey, before: State | undefined, after: State, operations: Operation[]): void {
+  #indexSiblings(key: ItemKey, before: State | undefined, after: State | undefined, operations: Operation[]): void {
     const was = (before?.values.length ?? 0) > 1;
-    const is = after.values.length > 1;
+    const is = (after?.values.length ?? 0) > 1;
     if (was === is) return;
     const row = rows.sibling(key.collection, key.encoded);
     operations.push(is ? { type: 'put', key: row, value: new Uint8Array(0) } : { type: 'del', key: row });
   }
 
-  #indexExpiry(key: ItemKey, before: State | undefined, after: State, operations: Operation[]): void {
+  #indexTombstones(key: ItemKey, before: State | undefined, after: State | undefined, operations: Operation[]): void {
+    const was = before !== undefined && isCandidate(before);
+    const is = after !== undefined && isCandidate(after);
+    if (was === is) return;
+    const row = rows.tombstone(key.encoded);
+    operations.push(is ? { type: 'put', key: row, value: NO_IMAGE } : { type: 'del', key: row });
+  }
+
+  #indexExpiry(key: ItemKey, before: State | undefined, after: State | undefined, operations: Operation[]): void {
     if (!expires(before) && !expires(after)) return;
     const times = (state: State | undefined): number[] => (state?.values ?? []).flatMap(({ value }) => value.expiresMs ?? []);
     const [old, now] = [times(before), times(after)];
@@ -183,8 +212,11 @@ export class LevelTable implements Table, GroupOwner {
     for (const each of changes as readonly GroupChange[]) {
       if (!('record' in each)) continue;
       this.#digests.apply(each.change, each.key.collection);
-      if (this.#pending.get(each.name)?.record === each.record) this.#pending.delete(each.name);
-      if (this.#recent.has(each.name)) this.#recent.set(each.name, each.record, RECORD_OVERHEAD_BYTES + each.image.length);
+      const isRemoval = each.isRemoval === true;
+      const pending = this.#pending.get(each.name);
+      if (pending !== undefined && pending.record === (isRemoval ? undefined : each.record)) this.#pending.delete(each.name);
+      if (isRemoval) this.#recent.delete(each.name);
+      else if (this.#recent.has(each.name)) this.#recent.set(each.name, each.record, RECORD_OVERHEAD_BYTES + each.image.length);
     }
     this.changes.durable(changes as readonly GroupChange[], this.#store.monotonicMs());
   }
@@ -233,6 +265,28 @@ export class LevelTable implements Table, GroupOwner {
       bytes += value.length;
     }
     return { items };
+  }
+
+  async tombstones({ group, partition, after, limit, bytesMax }: ScanQuery): Promise<Page<StoredItem>> {
+    await this.#store.ready();
+    const prefix = partitionPrefix(group, partition);
+    const bounds = after === undefined ? { gte: rows.tombstone(prefix) } : { gt: rows.tombstone(after) };
+    const end = afterPrefix(prefix);
+    const below = end === undefined ? (afterPrefix(rows.all('t')) as Uint8Array) : rows.tombstone(end);
+    const items: StoredItem[] = [];
+    let bytes = 0;
+    let seen = 0;
+    for await (const row of this.#store.database.keys({ ...bounds, lt: below, limit })) {
+      seen++;
+      const key = decodeKey(row.subarray(1));
+      const record = key === undefined ? undefined : this.#read(key.encoded);
+      if (key === undefined || record === undefined) continue; // gone since
+      items.push({ key, record });
+      bytes += encodeState(record.state).length;
+      if (bytes >= bytesMax) return { items, cursor: key.encoded };
+    }
+    const last = items.at(-1);
+    return seen < limit || last === undefined ? { items } : { items, cursor: last.key.encoded };
   }
 
   async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
@@ -302,7 +356,8 @@ export class LevelTable implements Table, GroupOwner {
 
   async #expire(key: ItemKey, row: Uint8Array): Promise<void> {
     const name = nameOf(key.encoded);
-    const current = this.#pending.get(name)?.record ?? this.#read(key.encoded);
+    const pending = this.#pending.get(name);
+    const current = pending === undefined ? this.#read(key.encoded) : pending.record;
     const operations: Operation[] = [{ type: 'del', key: row }];
     const element = current === undefined ? undefined : elementOf(key.encoded, current.state, this.#lineMs, this.#keyedHash);
     if (current === undefined || element === undefined || isSame(element, current.element)) return this.#store.write({ operations }, true);
@@ -330,17 +385,6 @@ export class LevelTable implements Table, GroupOwner {
     await this.changes.checkpoint().catch(() => undefined); // on a disk that failed: the next start replays what it lacks
     await this.#store.close();
   }
-}
-
-/**
- * A value that came with a request is a view of all that its socket was read into, which is sixty times as large: what is
- * kept has its bytes in the row. The values are at the end of an image, so the bytes of a single one are its last. The same
- * goes for the hash, which in a message from another region lies between fifty other records.
- */
-function withOwnBytes(state: State, image: Uint8Array): State {
-  const [only] = state.values;
-  if (only === undefined || state.values.length > 1) return only === undefined ? state : decodeState(image);
-  return { ...state, values: [{ dot: only.dot, value: { ...only.value, bytes: image.subarray(image.length - only.value.bytes.length), hash: new Uint8Array(only.value.hash) } }] };
 }
 
 const expires = (state: State | undefined): boolean => state?.values.some(({ value }) => value.expiresMs !== undefined) === true;

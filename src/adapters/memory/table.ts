@@ -7,12 +7,13 @@ import { addSums, BRANCHES, elementOf, isZeroSum, leafOf, LEAVES_PER_BRANCH, ZER
 import { encodeState } from '../../core/version/codec.ts';
 import { formatDot, type ActorId } from '../../core/version/dot.ts';
 import { headDot, type Record, type State } from '../../core/version/record.ts';
+import { isCandidate } from '../../core/version/reap.ts';
 import { findOperation, joinOperations } from '../../core/version/operations.ts';
 import { covers, type VersionVector } from '../../core/version/version-vector.ts';
 import { STAMP_ZERO, type Stamp } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
 import type { ChangeLog, LogEntry } from '../../ports/change-log.ts';
-import type { Change, Digests, Guard, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
+import type { Change, Decision, Digests, Guard, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
 
 export class MemoryTable implements Table {
   readonly supports = { digests: true, attempts: true } as const;
@@ -41,8 +42,9 @@ export class MemoryTable implements Table {
   async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
     const current = this.#items.get(toHex(key.encoded))?.record;
     const attempt = change.attempt;
-    const decision = attempt !== undefined && holds(attempt.guard, current, attempt.commit.state) ? { ...attempt, losses: [] } : change.decide(current);
+    const decision: Decision<R> = attempt !== undefined && attempt.isStillGood?.() !== false && holds(attempt.guard, current, attempt.commit.state) ? { ...attempt, losses: [] } : change.decide(current);
     this.#ledger(decision.losses ?? []);
+    if (decision.remove === true) this.#items.delete(toHex(key.encoded));
     if (decision.commit !== undefined) {
       const { state, kind } = decision.commit;
       const record: Record = { state, kind, revision: (current?.revision ?? 0) + 1 };
@@ -93,6 +95,12 @@ export class MemoryTable implements Table {
     return page(items, query.limit, query.bytesMax);
   }
 
+  async tombstones(query: ScanQuery): Promise<Page<StoredItem>> {
+    const { after, group, partition } = query;
+    const items = this.#sorted(({ key, record }) => isCandidate(record.state) && key.group === group && partitionOf(key.encoded) === partition && (after === undefined || compareBytes(key.encoded, after) > 0));
+    return page(items, query.limit, query.bytesMax);
+  }
+
   async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
     const items = this.#sorted(({ key, record }) => key.collection === collection && record.state.values.length > 1 && (after === undefined || compareBytes(key.encoded, after) > 0));
     const shown = items.slice(0, limit).map(({ key }) => key);
@@ -101,13 +109,7 @@ export class MemoryTable implements Table {
   }
 
   async losses(query: LossQuery): Promise<Page<LossRow>> {
-    const position = (row: LossRow): Uint8Array => new TextEncoder().encode(`${String(row.atMs).padStart(16, '0')} ${row.id}`);
-    const all = [...this.#losses.values()]
-      .filter((row) => row.key.collection === query.collection && row.atMs >= (query.sinceMs ?? 0) && (query.after === undefined || compareBytes(position(row), query.after) > 0))
-      .sort((a, b) => compareBytes(position(a), position(b)));
-    const items = all.slice(0, query.limit);
-    const last = items.at(-1);
-    return all.length > query.limit && last !== undefined ? { items, cursor: position(last) } : { items };
+    return lossPage([...this.#losses.values()], query);
   }
 
   async lossesOf(key: ItemKey): Promise<readonly LossRow[]> {
@@ -155,16 +157,27 @@ export class MemoryTable implements Table {
   }
 }
 
+export function lossPage(rows: readonly LossRow[], query: LossQuery): Page<LossRow> {
+  const position = (row: LossRow): Uint8Array => new TextEncoder().encode(`${String(row.atMs).padStart(16, '0')} ${row.id}`);
+  const all = rows
+    .filter((row) => row.key.collection === query.collection && row.atMs >= (query.sinceMs ?? 0) && (query.after === undefined || compareBytes(position(row), query.after) > 0))
+    .sort((a, b) => compareBytes(position(a), position(b)));
+  const items = all.slice(0, query.limit);
+  const last = items.at(-1);
+  return all.length > query.limit && last !== undefined ? { items, cursor: position(last) } : { items };
+}
+
 export function holds(guard: Guard, current: Record | undefined, next: State): boolean {
   if (current === undefined) return true;
   if (guard.type === 'absent') return false;
   const head = headDot(current.state);
+  if (current.state.removed !== undefined) return false;
   const isKnown = guard.operation !== undefined && findOperation(current.state.operations, guard.operation) !== undefined;
   const forgets = joinOperations(next.operations, current.state.operations) !== next.operations;
   return head !== undefined && current.state.values.length <= 1 && covers(guard.context, head) && !isKnown && !forgets;
 }
 
-function page(items: readonly StoredItem[], limit: number, bytesMax: number): Page<StoredItem> {
+export function page(items: readonly StoredItem[], limit: number, bytesMax: number): Page<StoredItem> {
   const taken: StoredItem[] = [];
   let bytes = 0;
   for (const item of items) {

@@ -8,13 +8,14 @@ import { compareBytes, equalBytes, keyText } from '../../core/bytes.ts';
 import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../../core/keys/item-key.ts';
 import { addSums, DigestTree, elementOf, isZeroSum, leafOf, sameSum, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { encodeState } from '../../core/version/codec.ts';
+import { isCandidate } from '../../core/version/reap.ts';
 import { sameDot, type ActorId } from '../../core/version/dot.ts';
 import type { CommitKind, Record, State } from '../../core/version/record.ts';
 import { STAMP_ZERO, type Stamp } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
 import { covers, type VersionVector } from '../../core/version/version-vector.ts';
 import type { Change, Decision, Digests, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
-import { holds } from '../memory/table.ts';
+import { holds, lossPage, page } from '../memory/table.ts';
 import { logCells, SimChangeLog, type LogRow } from './change-log.ts';
 import type { Cell, Disk } from './disk.ts';
 import type { Process } from './machine.ts';
@@ -40,13 +41,15 @@ interface SimItem extends StoredItem {
 
 interface PendingChange {
   readonly name: string;
+  /** Of a removal, what was there. */
   readonly item: SimItem;
-  readonly kind: CommitKind | 'swept';
+  readonly kind: CommitKind | 'swept' | 'reaped';
   readonly before: Sum;
 }
 
 interface Pending {
-  readonly item: SimItem;
+  /** Undefined: removed. */
+  readonly item: SimItem | undefined;
   readonly settled: Promise<void>;
 }
 
@@ -60,8 +63,8 @@ const cells = {
 /** The records on a disk that no process has open. */
 export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].flatMap(([name, value]) => (name.startsWith('r ') ? [value as StoredItem] : []));
 
-/** What each durable commit shows to checkers: the item as it stands now. */
-export type CommitWatcher = (item: StoredItem, kind: CommitKind) => void;
+/** What each durable commit shows to checkers: the item as it stands now, or as it stood before it was `reaped`. */
+export type CommitWatcher = (item: StoredItem, kind: CommitKind | 'reaped') => void;
 
 export class SimTable implements Table, GroupOwner {
   readonly supports: { readonly digests: true; readonly attempts: boolean };
@@ -130,6 +133,13 @@ export class SimTable implements Table, GroupOwner {
     this.#counts.set(collection, (this.#counts.get(collection) ?? 0) + (isZeroSum(item.record.element) ? 0 : 1) - (isZeroSum(before) ? 0 : 1));
   }
 
+  #take(name: string, { key, record }: SimItem, partition = partitionOf(key.encoded)): void {
+    this.#items.delete(name);
+    this.#partitions.get(`${key.group} ${partition}`)?.delete(name);
+    this.#tree(key.group).add(partition, leafOf(key.encoded), record.element);
+    if (!isZeroSum(record.element)) this.#counts.set(key.collection, (this.#counts.get(key.collection) ?? 0) - 1);
+  }
+
   #tree(group: GroupId): DigestTree {
     let tree = this.#trees.get(group);
     if (tree === undefined) this.#trees.set(group, (tree = new DigestTree()));
@@ -175,18 +185,22 @@ export class SimTable implements Table, GroupOwner {
   }
 
   #newest(name: string): SimItem | undefined {
-    return this.#pending.get(name)?.item ?? this.#items.get(name);
+    return this.#pending.has(name) ? this.#pending.get(name)?.item : this.#items.get(name);
   }
 
   #decide<R>(current: Record | undefined, { decide, attempt }: Change<R>): Decision<R> {
-    if (this.#faults.attempts && attempt !== undefined && holds(attempt.guard, current, attempt.commit.state)) return { ...attempt, losses: [] };
+    if (this.#faults.attempts && attempt !== undefined && attempt.isStillGood?.() !== false && holds(attempt.guard, current, attempt.commit.state)) return { ...attempt, losses: [] };
     return decide(current);
   }
 
-  async #carryOut<R>(key: ItemKey, name: string, seen: SimItem | undefined, { result, commit, losses = [] }: Decision<R>): Promise<R> {
+  async #carryOut<R>(key: ItemKey, name: string, seen: SimItem | undefined, { result, commit, remove, losses = [] }: Decision<R>): Promise<R> {
     const pending = this.#pending.get(name);
     const fresh = this.#fresh(name, losses);
     const rows = fresh.map((row): Cell => ({ name: cells.loss(row.id), value: row }));
+    if (remove === true && seen !== undefined) {
+      await this.#write({ name, item: seen, kind: 'reaped', before: seen.record.element }, rows, true);
+      return result;
+    }
     if (commit === undefined && rows.length === 0) {
       await pending?.settled;
       return result;
@@ -205,8 +219,9 @@ export class SimTable implements Table, GroupOwner {
   }
 
   #write(change: PendingChange, more: readonly Cell[], frees = false): Promise<void> {
-    const settled = this.#store.write([...more, { name: cells.record(change.name), value: change.item }], { change, frees });
-    this.#pending.set(change.name, { item: change.item, settled });
+    const item = change.kind === 'reaped' ? undefined : change.item;
+    const settled = this.#store.write([...more, { name: cells.record(change.name), value: item }], { change, frees });
+    this.#pending.set(change.name, { item, settled });
     return settled;
   }
 
@@ -218,16 +233,17 @@ export class SimTable implements Table, GroupOwner {
     for (const { item } of made) {
       for (const [actor, stamp] of item.record.state.context) if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
     }
-    const logged = made.filter(({ kind }) => kind !== 'swept').map(({ item, kind }) => ({ key: item.key, kind: kind as CommitKind, image: encodeState(item.record.state) }));
+    const logged = made.filter(({ kind }) => kind !== 'swept' && kind !== 'reaped').map(({ item, kind }) => ({ key: item.key, kind: kind as CommitKind, image: encodeState(item.record.state) }));
     return [...this.changes.seal(logged), ...[...larger].map(([actor, stamp]): Cell => ({ name: cells.largest(actor), value: stamp }))];
   }
 
   durable(changes: readonly unknown[]): void {
     const made = changes as readonly PendingChange[];
     for (const { name, item, before, kind } of made) {
-      this.#put(name, item, before);
+      if (kind === 'reaped') this.#take(name, item);
+      else this.#put(name, item, before);
       for (const [actor, stamp] of item.record.state.context) if (stamp > (this.#largest.get(actor) ?? STAMP_ZERO)) this.#largest.set(actor, stamp);
-      if (this.#pending.get(name)?.item === item) this.#pending.delete(name);
+      if (this.#pending.get(name)?.item === (kind === 'reaped' ? undefined : item)) this.#pending.delete(name);
       if (kind !== 'swept') this.#watch(item, kind);
     }
     this.changes.durable();
@@ -265,13 +281,7 @@ export class SimTable implements Table, GroupOwner {
   }
 
   async losses(query: LossQuery): Promise<Page<LossRow>> {
-    const position = (row: LossRow): Uint8Array => new TextEncoder().encode(`${String(row.atMs).padStart(16, '0')} ${row.id}`);
-    const all = [...this.#losses.values()]
-      .filter((row) => row.key.collection === query.collection && row.atMs >= (query.sinceMs ?? 0) && (query.after === undefined || compareBytes(position(row), query.after) > 0))
-      .sort((a, b) => compareBytes(position(a), position(b)));
-    const items = all.slice(0, query.limit);
-    const last = items.at(-1);
-    return all.length > query.limit && last !== undefined ? { items, cursor: position(last) } : { items };
+    return lossPage([...this.#losses.values()], query);
   }
 
   async lossesOf(key: ItemKey): Promise<readonly LossRow[]> {
@@ -304,6 +314,10 @@ export class SimTable implements Table, GroupOwner {
   async scan({ group, partition, after, before, limit, bytesMax }: ScanQuery): Promise<Page<StoredItem>> {
     const items = this.#sorted(group, partition).filter(({ key }) => (after === undefined || compareBytes(key.encoded, after) > 0) && (before === undefined || compareBytes(key.encoded, before) < 0));
     return page(items, limit, bytesMax);
+  }
+
+  async tombstones({ group, partition, after, limit, bytesMax }: ScanQuery): Promise<Page<StoredItem>> {
+    return page(this.#sorted(group, partition).filter(({ key, record }) => isCandidate(record.state) && (after === undefined || compareBytes(key.encoded, after) > 0)), limit, bytesMax);
   }
 
   async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
@@ -369,8 +383,8 @@ export class SimTable implements Table, GroupOwner {
     this.#lineMs = Math.max(this.#lineMs, toMs);
     const due: Promise<void>[] = [];
     for (const name of [...this.#items.keys()]) {
-      const item = this.#newest(name) as SimItem;
-      if (!item.record.state.values.some(({ value }) => value.expiresMs !== undefined && value.expiresMs <= this.#lineMs)) continue;
+      const item = this.#newest(name);
+      if (item === undefined || !item.record.state.values.some(({ value }) => value.expiresMs !== undefined && value.expiresMs <= this.#lineMs)) continue;
       const element = elementOf(item.key.encoded, item.record.state, this.#lineMs, this.#keyedHash);
       const pending = this.#pending.get(name);
       if (sameSum(element, item.record.element)) {
@@ -382,16 +396,4 @@ export class SimTable implements Table, GroupOwner {
     await Promise.all(due);
     return this.#lineMs;
   }
-}
-
-function page(items: readonly StoredItem[], limit: number, bytesMax: number): Page<StoredItem> {
-  const taken: StoredItem[] = [];
-  let bytes = 0;
-  for (const item of items) {
-    const last = taken.at(-1);
-    if (last !== undefined && (taken.length === limit || bytes >= bytesMax)) return { items: taken, cursor: last.key.encoded };
-    taken.push(item);
-    bytes += encodeState(item.record.state).length;
-  }
-  return { items: taken };
 }

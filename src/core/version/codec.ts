@@ -1,7 +1,7 @@
 // The one form in which a state is stored, sent and kept aside. Layout of version 1:
 //
 //   u8 version · u8 flags · actors: u8 count, (text)* · context: u8 count, (u8 actor, u64 stamp)*
-//   · [deleted: u8 actor, u64 stamp] · operations: u8 count, (8 id, u8 actor, u64 stamp)*, [8 payload of the first],
+//   · [deleted: u8 actor, u64 stamp] · [removed: u8 count, (u8 actor, u64 stamp)*] · operations: u8 count, (8 id, u8 actor, u64 stamp)*, [8 payload of the first],
 //   u64 evicted when there are any · values: u8 count, (u8 actor, u64 stamp, u8 flags, [varint expires], content type,
 //   8 hash, block)*
 //
@@ -39,7 +39,8 @@ export class MalformedError extends Error {
 const HAS_DELETED = 1;
 const HAS_OPERATIONS = 2;
 const HAS_PAYLOAD = 4;
-const FLAGS = HAS_DELETED | HAS_OPERATIONS | HAS_PAYLOAD;
+const HAS_REMOVED = 8;
+const FLAGS = HAS_DELETED | HAS_OPERATIONS | HAS_PAYLOAD | HAS_REMOVED;
 const VALUE_EXPIRES = 1;
 /** What one byte can count. */
 const COUNT_MAX = 0xff;
@@ -61,15 +62,20 @@ export function writeState(out: ByteWriter, state: State): ByteWriter {
   const { entries, evicted } = state.operations;
   const hasOperations = entries.length > 0 || evicted > STAMP_ZERO;
   const payload = entries[0]?.payload;
+  const { removed } = state;
 
   out.u8(FORMAT_VERSION);
-  out.u8((state.deleted === undefined ? 0 : HAS_DELETED) | (hasOperations ? HAS_OPERATIONS : 0) | (payload === undefined ? 0 : HAS_PAYLOAD));
+  out.u8((state.deleted === undefined ? 0 : HAS_DELETED) | (hasOperations ? HAS_OPERATIONS : 0) | (payload === undefined ? 0 : HAS_PAYLOAD) | (removed === undefined ? 0 : HAS_REMOVED));
   out.u8(actors.length);
   for (const actor of actors) out.text(actor);
   out.u8(state.context.size);
   if (state.context.size === 1) for (const [actor, stamp] of state.context) dot({ actor, stamp });
   else for (const entry of vectorEntries(state.context)) dot(entry);
   if (state.deleted !== undefined) dot(state.deleted);
+  if (removed !== undefined) {
+    out.u8(removed.length);
+    for (const each of removed) dot(each);
+  }
   if (hasOperations) {
     out.u8(entries.length);
     for (const entry of entries) {
@@ -92,6 +98,7 @@ function actorsOf(state: State): ActorId[] {
   for (const { dot } of state.values) actors.add(dot.actor);
   if (state.deleted !== undefined) actors.add(state.deleted.actor);
   for (const { dot } of state.operations.entries) actors.add(dot.actor);
+  for (const { actor } of state.removed ?? []) actors.add(actor);
   return actors.size === 1 ? [...actors] : [...actors].sort();
 }
 
@@ -148,11 +155,12 @@ function readState(bytes: Uint8Array): State {
     context.set(actor, stamp);
   }
   const deleted = (flags & HAS_DELETED) === 0 ? undefined : readDot();
+  const removed = (flags & HAS_REMOVED) === 0 ? undefined : Array.from({ length: reader.u8() }, readDot);
   const operations = (flags & HAS_OPERATIONS) === 0 ? NO_OPERATIONS : readOperations(reader, readDot, (flags & HAS_PAYLOAD) !== 0);
   const values: DottedValue[] = [];
   for (let left = reader.u8(); left > 0; left--) values.push({ dot: readDot(), value: readValue(reader) });
   if (reader.left !== 0) throw new MalformedError('Bytes left over.');
-  return deleted === undefined ? { values, context, operations } : { values, deleted, context, operations };
+  return { values, context, operations, ...(deleted === undefined ? {} : { deleted }), ...(removed === undefined ? {} : { removed }) };
 }
 
 /** A flag that is not known announces bytes that are not known. */

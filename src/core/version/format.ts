@@ -14,7 +14,8 @@ export function formatState(state: State): string {
   if (state.deleted !== undefined) values.push(`${formatDot(state.deleted)} deleted`);
   const evicted = state.operations.evicted === STAMP_ZERO ? '' : ` evicted ${formatStamp(state.operations.evicted)}`;
   const operations = state.operations.entries.length === 0 && evicted === '' ? '' : ` ops ${formatOperations(state.operations)}${evicted}`;
-  return `{${values.join('; ')}} ctx ${formatVector(state.context)}${operations}`;
+  const removed = state.removed === undefined ? '' : ` removed [${state.removed.map(formatDot).join(', ')}]`;
+  return `{${values.join('; ')}} ctx ${formatVector(state.context)}${operations}${removed}`;
 }
 
 /** Short text is shown, anything else by length and hash, so that a line stays a line. */

@@ -14,7 +14,7 @@
 
 import { compareDots, sameDot, type Dot } from './dot.ts';
 import { findOperation, joinOperations, operationOf, type Operations } from './operations.ts';
-import { headDot, type DottedValue, type State } from './record.ts';
+import { headDot, withRemoved, withoutRemoved, type DottedValue, type State } from './record.ts';
 import { boundVector, covers, EMPTY_VECTOR, joinVectors, withDot } from './version-vector.ts';
 
 /** Why a merge dropped something. */
@@ -44,6 +44,14 @@ export interface Merged {
 export type IssueDot = () => Dot;
 
 export function mergeLww(stored: State, incoming: State, issue: IssueDot): Merged {
+  if (stored.removed === undefined && incoming.removed === undefined) return mergeWrites(stored, incoming, issue);
+  const left = withoutRemoved(stored, incoming.removed);
+  const merged = mergeWrites(left, withoutRemoved(incoming, stored.removed), issue);
+  // A held value that a removal dropped: nobody's context says so, and the outcome must.
+  return { ...merged, state: withRemoved(merged.state, stored.removed, incoming.removed), kind: left === stored ? merged.kind : 'local' };
+}
+
+function mergeWrites(stored: State, incoming: State, issue: IssueDot): Merged {
   const [mine, mineLosses] = oneWrite(stored);
   const [theirs, theirLosses] = oneWrite(incoming);
   const losses = [...mineLosses, ...theirLosses];

@@ -1,9 +1,10 @@
 // What is stored under a key. A *state* is merged, sent and compared; the *envelope* around it belongs to one replica
 // and is never sent, hashed or compared. A state without live values is a tombstone: it still says what it covers.
 
+import { REMOVED_DOTS_MAX } from '../limits.ts';
 import { compareDots, formatDot, type Dot } from './dot.ts';
 import { NO_OPERATIONS, formatOperations, twinDots, type Operations } from './operations.ts';
-import { EMPTY_VECTOR, formatVector, largestStamp, type VersionVector } from './version-vector.ts';
+import { covers, EMPTY_VECTOR, formatVector, largestStamp, type VersionVector } from './version-vector.ts';
 import { maxStamp, STAMP_ZERO, type Stamp } from './stamp.ts';
 
 export interface Value {
@@ -28,6 +29,11 @@ export interface State {
   /** Covers the dots of all values, of the delete, and of everything they superseded. */
   readonly context: VersionVector;
   readonly operations: Operations;
+  /**
+   * Values that the one who issued them no longer has, by exactly these dots (reap.ts). The context does not cover them: it
+   * would cover older values of the same actor, which may live. Absent when there are none.
+   */
+  readonly removed?: readonly Dot[];
 }
 
 /** Whether the last commit of a record was a write of this region, to be sent, or one that arrived from another. */
@@ -72,6 +78,7 @@ export function headDot(state: State): Dot | undefined {
 export function largestStampOf(state: State): Stamp {
   let largest = largestStamp(state.context);
   for (const { dot } of state.values) largest = maxStamp(largest, dot.stamp);
+  for (const { stamp } of state.removed ?? []) largest = maxStamp(largest, stamp);
   return state.deleted === undefined ? largest : maxStamp(largest, state.deleted.stamp);
 }
 
@@ -89,6 +96,28 @@ export function sameState(a: State, b: State): boolean {
       (a.deleted === undefined ? b.deleted === undefined : b.deleted !== undefined && compareDots(a.deleted, b.deleted) === 0) &&
       formatVector(a.context) === formatVector(b.context) &&
       formatOperations(a.operations) === formatOperations(b.operations) &&
-      a.operations.evicted === b.operations.evicted)
+      a.operations.evicted === b.operations.evicted &&
+      sameDots(a.removed ?? [], b.removed ?? []))
   );
+}
+
+const isRemoved = (removed: readonly Dot[] | undefined, dot: Dot): boolean => removed?.some((each) => compareDots(each, dot) === 0) === true;
+
+/** The state without the values that the other side knows to be removed. The same object when it holds none of them. */
+export function withoutRemoved(state: State, removed: readonly Dot[] | undefined): State {
+  if (removed === undefined || !state.values.some(({ dot }) => isRemoved(removed, dot))) return state;
+  return { ...state, values: state.values.filter(({ dot }) => !isRemoved(removed, dot)) };
+}
+
+/**
+ * The state with these removals besides its own, as far as they still say something: one whose dot the context covers does
+ * not. Of very many the oldest are forgotten: whoever holds their values is asked about them again.
+ */
+export function withRemoved(state: State, ...more: readonly (readonly Dot[] | undefined)[]): State {
+  const all = [state.removed, ...more].flatMap((removed) => removed ?? []);
+  if (all.length === 0) return state;
+  const { removed: _, ...rest } = state;
+  const said = new Map(all.filter((dot) => !covers(state.context, dot)).map((dot) => [formatDot(dot), dot]));
+  const removed = [...said.values()].sort(compareDots).slice(-REMOVED_DOTS_MAX);
+  return removed.length === 0 ? rest : { ...rest, removed };
 }

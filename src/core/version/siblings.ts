@@ -22,10 +22,12 @@ import { SIBLINGS_HARD_MAX } from '../limits.ts';
 import { compareDots, sameDot, type Dot } from './dot.ts';
 import type { Loss, Merged } from './lww.ts';
 import { joinOperations, operationOf, twinDots, type Operations } from './operations.ts';
-import type { DottedValue, State } from './record.ts';
+import { withRemoved, withoutRemoved, type DottedValue, type State } from './record.ts';
 import { boundVector, covers, EMPTY_VECTOR, joinVectors, type VersionVector } from './version-vector.ts';
 
-export function mergeSiblings(stored: State, incoming: State): Merged {
+export function mergeSiblings(mine: State, theirs: State): Merged {
+  const stored = withoutRemoved(mine, theirs.removed);
+  const incoming = withoutRemoved(theirs, mine.removed);
   const operations = joinOperations(stored.operations, incoming.operations);
   const survives = ({ dot }: DottedValue): boolean => !isSuperseded(dot, stored, operations) && !isSuperseded(dot, incoming, operations);
   const survivors = stored.values.filter(survives);
@@ -36,7 +38,9 @@ export function mergeSiblings(stored: State, incoming: State): Merged {
   const held = [...survivors.map(({ dot }) => dot), ...(deleted === undefined ? [] : [deleted])];
   const context = boundVector(joinVectors(stored.context, incoming.context), held);
   const state: State = { values: survivors.sort((a, b) => compareDots(a.dot, b.dot)), context, operations, ...(deleted === undefined ? {} : { deleted }) };
-  return capped(state);
+  const merged = capped(withRemoved(state, mine.removed, theirs.removed));
+  // A held value that a removal dropped: nobody's context says so, and the outcome must.
+  return stored === mine ? merged : { ...merged, kind: 'local' };
 }
 
 /** Has this side seen the value under `dot`, or a twin of it, and no longer holds it? Then something superseded them all. */

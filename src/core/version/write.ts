@@ -16,7 +16,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { ActorId, Dot } from './dot.ts';
 import { lossOf, oneWrite, type Loss } from './lww.ts';
 import { findOperation, mayBeForgotten, withOperation, type Operation, type OperationEntry } from './operations.ts';
-import { distinctValues, EMPTY_STATE, floorOf, headDot, isExpired, liveValues, type DottedValue, type State, type Value } from './record.ts';
+import { distinctValues, EMPTY_STATE, floorOf, headDot, isExpired, liveValues, withRemoved, type DottedValue, type State, type Value } from './record.ts';
 import { coversTwin } from './siblings.ts';
 import { acceptedTags, type HashFunction } from './tag.ts';
 import { maxStamp, raiseAbove, type Stamp } from './stamp.ts';
@@ -123,7 +123,7 @@ function writeLww(state: State, write: Write, setting: WriteSetting, dot: Dot): 
     ...(write.value === undefined ? { deleted: dot } : {}),
   };
   const losses = unseen ? [...policyLosses, lossOf(mine, replaced.dot, dot, 'lww')] : policyLosses;
-  return { type: 'commit', state: next, dot, losses, outcome: 'stored' };
+  return { type: 'commit', state: withRemoved(next, state.removed), dot, losses, outcome: 'stored' };
 }
 
 function writeSibling(state: State, write: Write, setting: WriteSetting, dot: Dot): WriteDecision {
@@ -139,7 +139,7 @@ function writeSibling(state: State, write: Write, setting: WriteSetting, dot: Do
   };
   const shown = distinctValues(next, setting.nowMs).length;
   if (write.value !== undefined && shown > SIBLINGS_SOFT_MAX) return refuse('too-many-siblings');
-  return { type: 'commit', state: next, dot, losses: [], outcome: write.value !== undefined && shown > 1 ? 'sibling' : 'stored' };
+  return { type: 'commit', state: withRemoved(next, state.removed), dot, losses: [], outcome: write.value !== undefined && shown > 1 ? 'sibling' : 'stored' };
 }
 
 /**

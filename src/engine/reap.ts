@@ -1,0 +1,258 @@
+// Reaps tombstones by proof (core/version/reap.ts): one round looks at a bounded part of what this region holds, asks all
+// replicas of the current epoch about what has been dead for long enough, and tells them when all have said yes. The
+// table is swept in physical order, round after round; what a round could not finish, a later one begins anew.
+
+import { ByteReader, ByteWriter } from '../core/bytes.ts';
+import { ArchipelError, isArchipelError } from '../core/errors.ts';
+import { decodeKey, partitionOf, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
+import { MESSAGE_BYTES_PACKED, PARTITIONS, REAP_TOMBSTONES_MAX, REGION_HORIZON_MS } from '../core/limits.ts';
+import { decodeState, encodeState } from '../core/version/codec.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import { agrees, isReapable, lineOf, mayGo, tombstoneOf } from '../core/version/reap.ts';
+import type { State } from '../core/version/record.ts';
+import { pause, type Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Table } from '../ports/table.ts';
+import type { Applier } from './apply.ts';
+import type { Catalog } from './catalog.ts';
+import { decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
+import type { Lane } from './lane.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { Line, ReapedLines } from './reaped-lines.ts';
+import type { Timekeeper } from './timekeeper.ts';
+
+const PAGE = { limit: 256, bytesMax: 1 << 20 } as const;
+
+export interface ReapParts {
+  readonly region: RegionId;
+  readonly table: Table;
+  readonly catalog: Catalog;
+  readonly time: Timekeeper;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly applier: Applier;
+  readonly lines: ReapedLines;
+  readonly links: ReadonlyMap<RegionId, PeerLink>;
+  readonly lanes: ReadonlyMap<RegionId, Lane>;
+  readonly graceMs: number;
+  /** Between raising a line and deleting below it, where other processes may hold an older one. */
+  readonly lineSettlesMs: number;
+}
+
+interface Proposal {
+  readonly key: ItemKey;
+  readonly tombstone: State;
+}
+
+/** What is dead, at which time (the asker's), with what it covers. */
+interface Question {
+  readonly atMs: number;
+  readonly proposals: readonly Proposal[];
+}
+
+export interface Round {
+  readonly proposed: number;
+  readonly reaped: number;
+  /** There is more that could be proposed at once. */
+  readonly more: boolean;
+}
+
+export class Reaper {
+  readonly #parts: ReapParts;
+  /** Where the sweep goes on. */
+  #at: { readonly group: GroupId; readonly partition: PartitionId; readonly after: Uint8Array | undefined } | undefined;
+  #running: Promise<Round> | undefined;
+  readonly stats = { rounds: 0, proposed: 0, refused: 0, unreachable: 0, told: 0, reaped: 0, spared: 0 };
+
+  constructor(parts: ReapParts) {
+    this.#parts = parts;
+  }
+
+  /** One at a time. */
+  round(): Promise<Round> {
+    return (this.#running ??= this.#round().finally(() => (this.#running = undefined)));
+  }
+
+  async #round(): Promise<Round> {
+    this.stats.rounds++;
+    const none: Round = { proposed: 0, reaped: 0, more: false };
+    if (this.#parts.time.status() !== 'safe') return none; // ages are judged by the clock
+    const found = await this.#find();
+    let reaped = 0;
+    for (const [, proposals] of byPeers(found, (key) => this.#replicas(key))) for (const part of parts(proposals)) reaped += await this.#propose(part);
+    return { proposed: found.length, reaped, more: reaped > 0 && found.length >= REAP_TOMBSTONES_MAX };
+  }
+
+  /** The others that hold it: also one that joins or drains, never one that is fenced or lost. Undefined while not all can be asked. */
+  #replicas({ group, encoded }: ItemKey): readonly RegionId[] | undefined {
+    const { catalog, region, links, lanes } = this.#parts;
+    const holders = catalog.holders(group, partitionOf(encoded));
+    if (holders?.includes(region) !== true) return undefined;
+    const others = holders.filter((id) => id !== region && !isOut(catalog, id));
+    return others.every((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false) ? others : undefined;
+  }
+
+  async #find(): Promise<Proposal[]> {
+    const found: Proposal[] = [];
+    const groups = [...this.#parts.catalog.groups().keys()].sort();
+    const start = Math.max(0, this.#at === undefined ? 0 : groups.indexOf(this.#at.group) * PARTITIONS + this.#at.partition);
+    let after = this.#at?.after;
+    for (let step = 0; step < groups.length * PARTITIONS; step++) {
+      const place = (start + step) % (groups.length * PARTITIONS);
+      const [group, partition] = [groups[Math.floor(place / PARTITIONS)] as GroupId, place % PARTITIONS];
+      for (;;) {
+        const page = await this.#parts.table.tombstones({ group, partition, ...PAGE, ...(after === undefined ? {} : { after }) });
+        found.push(...page.items.flatMap(({ key, record }) => (this.#isDue(key, record.state) ? [{ key, tombstone: tombstoneOf(record.state) }] : [])));
+        after = page.cursor;
+        if (found.length >= REAP_TOMBSTONES_MAX) {
+          const next = after === undefined ? (place + 1) % (groups.length * PARTITIONS) : place;
+          this.#at = { group: groups[Math.floor(next / PARTITIONS)] as GroupId, partition: next % PARTITIONS, after };
+          return found;
+        }
+        if (after === undefined) break;
+      }
+    }
+    this.#at = undefined;
+    return found;
+  }
+
+  #isDue(key: ItemKey, state: State): boolean {
+    const { catalog, region, time, graceMs } = this.#parts;
+    const holders = catalog.holders(key.group, partitionOf(key.encoded)) ?? [];
+    const isFirst = holders.find((id) => !isOut(catalog, id)) === region;
+    return isReapable(state, { nowMs: time.nowMs(), graceMs, horizonMs: Math.max(graceMs, Math.min(REGION_HORIZON_MS, graceMs * HORIZON_GRACES)), isFirst });
+  }
+
+  /** Invariants 2 and 3. Answers how many went here. */
+  async #propose(proposals: readonly Proposal[]): Promise<number> {
+    const { catalog, links, time, log } = this.#parts;
+    const [first] = proposals;
+    const replicas = first === undefined ? undefined : this.#replicas(first.key);
+    if (replicas === undefined) return 0;
+    this.stats.proposed += proposals.length;
+    const { version } = catalog;
+    const atMs = time.nowMs();
+    const asked = encodeQuestion({ atMs, proposals });
+    try {
+      const answers = await Promise.all(replicas.map(async (id) => decodeAnswers(await (links.get(id) as PeerLink).ask('tombstone', asked), proposals.length)));
+      const agreed = proposals.filter((_, at) => answers.every((answer) => answer[at] === true)); // by all of them
+      this.stats.refused += proposals.length - agreed.length;
+      if (agreed.length === 0 || catalog.version.identity !== version.identity || catalog.version.epoch !== version.epoch || catalog.version.term !== version.term) return 0;
+      const told = encodeQuestion({ atMs, proposals: agreed });
+      const [gone] = await Promise.all([this.#reap({ atMs, proposals: agreed }), ...replicas.map((id) => this.#tell(links.get(id) as PeerLink, told))]);
+      this.stats.told += agreed.length;
+      return gone;
+    } catch (error) {
+      if (!isArchipelError(error)) throw error;
+      this.stats.unreachable++;
+      log.write('debug', 'reap.not-agreed', { error: error.message });
+      return 0;
+    }
+  }
+
+  /** Who is not told keeps its tombstone, and proposes it itself some day. */
+  async #tell(link: PeerLink, body: Uint8Array): Promise<void> {
+    await link.ask('reap', body, TELL_MS + this.#parts.lineSettlesMs).catch((error: unknown) => this.#parts.log.write('debug', 'reap.not-told', { peer: link.id, error: String(error) }));
+  }
+
+  // The answering side ------------------------------------------------------------------------------------------------------
+
+  /** Invariant 2: a replica without a record stores the tombstone first, and then says yes. */
+  async answer(body: Uint8Array): Promise<Uint8Array> {
+    const { atMs, proposals } = decodeQuestion(body);
+    const out = new ByteWriter(proposals.length + 8);
+    for (const { key, tombstone } of proposals) {
+      await this.#parts.applier.keep(key, tombstone);
+      out.u8(agrees((await this.#parts.table.get(key))?.state, tombstone, atMs) ? 1 : 0);
+    }
+    return out.finish();
+  }
+
+  /** All replicas have agreed. */
+  async told(body: Uint8Array): Promise<void> {
+    await this.#reap(decodeQuestion(body));
+  }
+
+  /** Invariants 3 and 4. */
+  async #reap({ atMs, proposals }: Question): Promise<number> {
+    const { lines, clock, lineSettlesMs } = this.#parts;
+    await lines.raise(linesOf(proposals)); // before anything goes
+    if (lineSettlesMs > 0) await pause(clock, lineSettlesMs);
+    const gone = await Promise.all(proposals.map((proposal) => this.#delete(proposal, atMs)));
+    return gone.filter(Boolean).length;
+  }
+
+  async #delete({ key, tombstone }: Proposal, atMs: number): Promise<boolean> {
+    const isGone = await this.#parts.table.update<boolean>(key, {
+      decide: (current) => (current !== undefined && mayGo(current.state, tombstone, atMs) ? { result: true, remove: true } : { result: false }),
+    });
+    this.stats[isGone ? 'reaped' : 'spared']++;
+    return isGone;
+  }
+}
+
+const TELL_MS = 5_000;
+/** Seven days are so many hours: with a shorter grace, for tests, the horizon of what has expired shortens with it. */
+const HORIZON_GRACES = 7 * 24;
+
+const isOut = (catalog: Catalog, id: RegionId): boolean => ['fenced', 'lost'].includes(catalog.entry(id)?.state ?? 'lost');
+
+function byPeers(proposals: readonly Proposal[], replicas: (key: ItemKey) => readonly RegionId[] | undefined): Map<string, Proposal[]> {
+  const sets = new Map<string, Proposal[]>();
+  for (const proposal of proposals) {
+    const peers = replicas(proposal.key);
+    if (peers === undefined) continue;
+    const name = [...peers].sort().join(' ');
+    const set = sets.get(name);
+    if (set === undefined) sets.set(name, [proposal]);
+    else set.push(proposal);
+  }
+  return sets;
+}
+
+const sentOf = ({ key, tombstone }: Proposal): SentRecord => ({ key: key.encoded, state: encodeState(tombstone) });
+
+/** Each fits one message. */
+function* parts(proposals: readonly Proposal[]): Generator<Proposal[]> {
+  let part: Proposal[] = [];
+  let bytes = 0;
+  for (const proposal of proposals) {
+    bytes += sentBytes(sentOf(proposal));
+    if (part.length > 0 && bytes > MESSAGE_BYTES_PACKED) {
+      yield part;
+      part = [];
+      bytes = sentBytes(sentOf(proposal));
+    }
+    part.push(proposal);
+  }
+  if (part.length > 0) yield part;
+}
+
+function linesOf(proposals: readonly Proposal[]): Line[] {
+  const lines = new Map<string, Line>();
+  for (const { key, tombstone } of proposals) {
+    const line: Line = { group: key.group, partition: partitionOf(key.encoded), stamp: lineOf(tombstone) };
+    const known = lines.get(`${line.group} ${line.partition}`);
+    if (known === undefined || known.stamp < line.stamp) lines.set(`${line.group} ${line.partition}`, line);
+  }
+  return [...lines.values()];
+}
+
+function encodeQuestion({ atMs, proposals }: Question): Uint8Array {
+  const records = encodeRecords(proposals.map(sentOf));
+  return new ByteWriter(records.length + 8).varint(atMs).bytes(records).finish();
+}
+
+function decodeQuestion(body: Uint8Array): Question {
+  const reader = new ByteReader(body);
+  const atMs = reader.varint();
+  const proposals = decodeRecords(reader.bytes(reader.left)).map((record): Proposal => {
+    const key = decodeKey(new Uint8Array(record.key));
+    const tombstone = decodeState(record.state);
+    if (key === undefined || tombstone.values.length > 0) throw new ArchipelError('bad-request', 'Not a tombstone.');
+    return { key, tombstone };
+  });
+  return { atMs, proposals };
+}
+
+const decodeAnswers = (body: Uint8Array, count: number): boolean[] => Array.from({ length: count }, (_, at) => body[at] === 1);

@@ -1,0 +1,43 @@
+// What a region is composed of: the ports behind which it does not look, and who it is.
+
+import type { Topology } from '../core/placement/topology.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import type { HashFunction } from '../core/version/tag.ts';
+import type { ChangeLog } from '../ports/change-log.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Peer } from '../ports/peer.ts';
+import type { DeadLetters, Queue } from '../ports/queue.ts';
+import type { Random } from '../ports/random.ts';
+import type { Table } from '../ports/table.ts';
+
+export interface RegionParts {
+  readonly id: RegionId;
+  readonly incarnation: string;
+  /**
+   * The folder or table is not the one that this region last wrote, or was not when it last started and the peers have not
+   * given back yet what they hold.
+   */
+  readonly isNew: boolean;
+  /** A new incarnation, when a peer shows that this one has forgotten stamps. Until `recovered` a start is new. */
+  drawIncarnation(): Promise<string>;
+  /** The peers have given back what they hold. */
+  recovered?(): Promise<void>;
+  readonly topology: Topology;
+  readonly table: Table;
+  readonly changes: ChangeLog;
+  readonly peers: readonly Peer[];
+  hints(peer: RegionId): Queue;
+  deadLetters(peer: RegionId): DeadLetters;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hash: HashFunction;
+  /** Of the digests, with a key that all regions of the deployment derive from its secret. */
+  readonly digestHash: HashFunction;
+  readonly reconcileEveryMs: number | undefined;
+  /** How long a delete stays before it may be reaped; TOMBSTONE_GRACE_MS unless a test says otherwise. */
+  readonly graceMs?: number;
+  /** How long another process of this region may go on with an older reaped line (Lambda); 0 when there is none. */
+  readonly lineSettlesMs?: number;
+}

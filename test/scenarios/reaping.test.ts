@@ -1,0 +1,163 @@
+// Tombstones are forgotten by proof; what comes after that is asked about, not guessed.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { partitionOf } from '../../src/core/keys/item-key.ts';
+import { AP, archipelago, EU, US, valueOf, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
+import { LevelDisk } from './disks.ts';
+
+const cleanUp: Archipelago[] = [];
+afterEach(async () => {
+  for (const regions of cleanUp.splice(0)) await regions.end();
+});
+
+const GRACE_MS = 1_000;
+
+const start = async (options: ArchipelagoOptions = {}): Promise<Archipelago> => {
+  const regions = await archipelago({ graceMs: GRACE_MS, ...options });
+  cleanUp.push(regions);
+  return regions;
+};
+
+/** Another item of the same partition: what is reaped there raises the line of both. */
+function neighbour(site: Site, collection: string, pk: string): string {
+  const partition = partitionOf(site.key(collection, pk).encoded);
+  for (let at = 0; ; at++) if (partitionOf(site.key(collection, `n${at}`).encoded) === partition) return `n${at}`;
+}
+
+const lines = async (regions: Archipelago, collection: string, pk: string): Promise<string[]> => Promise.all(regions.sites.map((site) => site.line(collection, pk)));
+
+const late = (site: Site) => site.region.applier.late.stats;
+
+for (const where of ['memory', 'level'] as const) {
+  const on = where === 'level' ? { disk: () => new LevelDisk() } : {};
+
+  describe(`${where}: reaping`, () => {
+    it('delete in one region -> after the grace no region holds anything, and the digests never differed', async () => {
+      const regions = await start(on);
+      await regions.at(EU).put('demo', 'a', 'v');
+      await regions.converge();
+      await regions.at(US).delete('demo', 'a');
+      await regions.advance(500);
+      expect((await lines(regions, 'demo', 'a')).every((line) => line.includes('deleted'))).toBe(true);
+      await regions.advance(4 * GRACE_MS);
+      expect(await lines(regions, 'demo', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+    });
+
+    it('an old message is delivered again after reaping -> asked about, and nothing returns', async () => {
+      const regions = await start(on);
+      const [eu, us] = [regions.at(EU), regions.at(US)];
+      regions.network.hold(EU, US);
+      await eu.put('carts', 'a', 'v');
+      const old = [...regions.network.held];
+      regions.network.heal();
+      for (const message of old) await message.deliver();
+      await regions.converge();
+      await eu.delete('carts', 'a');
+      await regions.advance(6 * GRACE_MS);
+      expect(await lines(regions, 'carts', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+      for (const message of old) await regions.drive(message.deliver());
+      expect(await us.get('carts', 'a')).toEqual([]);
+      expect(late(us).dropped).toBe(1);
+      await regions.advance(6 * GRACE_MS);
+      expect(await lines(regions, 'carts', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+    });
+
+    it('a value is first delivered after the line rose -> its issuer is asked, and it stays', async () => {
+      const regions = await start(on);
+      const [eu, us] = [regions.at(EU), regions.at(US)];
+      const other = neighbour(eu, 'carts', 'a');
+      await eu.put('carts', other, 'gone');
+      await regions.converge();
+      regions.network.hold(EU, US);
+      await eu.put('carts', 'a', 'late');
+      await eu.delete('carts', other);
+      await regions.advance(6 * GRACE_MS);
+      expect(await us.get('carts', 'a')).toEqual([]);
+      expect(us.region.lines.of(us.key('carts', 'a')) > 0n).toBe(true);
+      regions.network.heal();
+      for (const message of regions.network.held.splice(0)) await regions.drive(message.deliver());
+      await regions.converge();
+      expect(await us.get('carts', 'a')).toEqual(['late']);
+      expect(late(us).kept).toBeGreaterThan(0);
+      await regions.expectEqual();
+    });
+  });
+}
+
+describe('reaping', () => {
+  it('one replica is out of reach -> nothing is reaped; it comes back -> everything is', async () => {
+    const regions = await start();
+    await regions.at(EU).put('demo', 'a', 'v');
+    await regions.converge();
+    regions.network.cut(US, EU);
+    regions.network.cut(US, AP);
+    await regions.at(EU).delete('demo', 'a');
+    await regions.advance(20 * GRACE_MS);
+    expect(await regions.at(EU).line('demo', 'a')).toContain('deleted');
+    expect(await regions.at(US).get('demo', 'a')).toEqual(['v']);
+    regions.network.heal();
+    await regions.advance(60_000);
+    expect(await lines(regions, 'demo', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+  });
+
+  it('an item is born again -> above the line, and a context from before does not cover it', async () => {
+    const regions = await start();
+    const eu = regions.at(EU);
+    await eu.put('carts', 'a', 'first');
+    const context = (await eu.state('carts', 'a'))?.context;
+    await eu.delete('carts', 'a');
+    await regions.advance(6 * GRACE_MS);
+    expect(await eu.line('carts', 'a')).toBe('nothing');
+    await eu.put('carts', 'a', 'second');
+    const [value] = (await eu.state('carts', 'a'))?.values ?? [];
+    expect((value?.dot.stamp ?? 0n) > eu.region.lines.of(eu.key('carts', 'a'))).toBe(true);
+    await eu.put('carts', 'a', 'third', context === undefined ? {} : { context });
+    expect(await eu.get('carts', 'a')).toEqual(['second', 'third']);
+  });
+
+  it('an expired item -> gone everywhere after the horizon, not before', async () => {
+    const regions = await start({ graceMs: 100 });
+    const eu = regions.at(EU);
+    await eu.write('demo', 'a', { value: valueOf('short', eu.region.time.nowMs() + 1_000) });
+    await regions.advance(15_000);
+    expect(await eu.line('demo', 'a')).toContain('short');
+    await regions.advance(5_000);
+    expect(await lines(regions, 'demo', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+  });
+
+  it('the issuer of a late value is out of reach -> the sender keeps it until it is back', async () => {
+    const regions = await start();
+    const [ap, eu, us] = [regions.at(AP), regions.at(EU), regions.at(US)];
+    const other = neighbour(eu, 'carts', 'a');
+    await eu.put('carts', other, 'gone');
+    await regions.converge();
+    regions.network.hold(EU, US);
+    await eu.put('carts', 'a', 'late');
+    await eu.delete('carts', other);
+    await regions.advance(6 * GRACE_MS);
+    regions.network.held.splice(0);
+    regions.network.cut(EU, US);
+    await ap.put('carts', 'a', 'beside it');
+    await regions.advance(5_000);
+    expect(await us.get('carts', 'a')).toEqual([]);
+    expect(late(us).held).toBeGreaterThan(0);
+    regions.network.heal();
+    await regions.advance(70_000);
+    expect(await us.get('carts', 'a')).toEqual(['late', 'beside it']);
+  });
+
+  it('a delete crosses a write that its author had not seen -> the write stays, and nothing of it is reaped', async () => {
+    const regions = await start();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    await eu.put('carts', 'a', 'v');
+    await regions.converge();
+    regions.network.hold(EU, US, ['inbox', 'merge']);
+    regions.network.hold(EU, AP, ['inbox', 'merge']);
+    await eu.put('carts', 'a', 'unseen');
+    await us.delete('carts', 'a');
+    await regions.advance(6 * GRACE_MS);
+    regions.network.heal();
+    await regions.advance(30_000);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual(['unseen']);
+  });
+});

@@ -30,6 +30,13 @@ export class Account {
   readonly #conflict: ReadonlyMap<string, 'lww' | 'siblings'>;
   /** Dots under which a value was ever committed, by value. */
   readonly #dots = new Map<string, Dot[]>();
+  /** When values expire, as they were stored, where that is earlier than their clients may count on. */
+  readonly #expiries = new Map<string, number>();
+  /**
+   * Set by who steps wall clocks. A region that starts alone, an hour behind, may issue stamps until a peer contradicts: a value
+   * that it takes, to live for ten seconds, has expired an hour ago everywhere else, and whoever writes there drops it unseen.
+   */
+  clocksWereWrong = false;
   /** The executions of each operation under `lww`: a retry is the same write, so what any of them superseded is its past. */
   readonly #executions = new Map<string, { readonly dots: Dot[]; past: VersionVector }>();
 
@@ -49,7 +56,8 @@ export class Account {
   }
 
   /** A value stands under this dot somewhere. */
-  noteValue(value: string, dot: Dot): void {
+  noteValue(value: string, dot: Dot, expiresMs: number | undefined): void {
+    if (expiresMs !== undefined && this.clocksWereWrong) this.#expiries.set(value, Math.min(expiresMs, this.#expiries.get(value) ?? expiresMs));
     const known = this.#dots.get(value);
     if (known === undefined) this.#dots.set(value, [dot]);
     else if (!known.some((other) => compareDots(other, dot) === 0)) known.push(dot);
@@ -130,7 +138,7 @@ export class Account {
   }
 
   isAccounted(write: ClientWrite, view: View): boolean {
-    const { expiresMs } = write;
+    const expiresMs = this.#expiries.get(write.value) ?? write.expiresMs;
     const { world, latestTrustedMs } = this.#cluster;
     return (expiresMs !== undefined && expiresMs <= Math.max(EPOCH_MS + world.nowMs, latestTrustedMs)) || this.#isKept(write, view);
   }

@@ -76,7 +76,7 @@ export class Checker {
     for (const { dot, value } of state.values) {
       const text = utf8Text(value.bytes) ?? '';
       this.#names(name, dot, text);
-      this.#account.noteValue(text, dot);
+      this.#account.noteValue(text, dot, value.expiresMs);
       this.#history.excused.delete(text); // it was under way, and is stored again
       if (!covers(state.context, dot)) this.#violated('a context covers what it holds', `${region.id} ${name} ${formatState(state)}`);
     }
@@ -272,8 +272,14 @@ export class Checker {
     }
   }
 
+  get clocksWereWrong(): boolean {
+    return this.#account.clocksWereWrong;
+  }
+
   /** Set by who steps wall clocks. */
-  clocksWereWrong = false;
+  set clocksWereWrong(isSo: boolean) {
+    this.#account.clocksWereWrong = isSo;
+  }
 
   async #checkDigests(): Promise<void> {
     const keyedHash = hmacSha256(deriveKey(new TextEncoder().encode('of the simulation'), 'digest'));

@@ -37,6 +37,7 @@ import {
 import { DeepView, itemsWithin, KeptView, leafIndex, stretchQuestion, sumOf, type View } from './digest-view.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
 import type { PeerLink } from './peer-link.ts';
+import type { Restored } from './restored.ts';
 import { heal, isSound, isSoundRecord, readRecord } from './soundness.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
@@ -60,6 +61,7 @@ export interface ReconcileParts {
   readonly applier: Applier;
   readonly hash: HashFunction;
   readonly keyedHash: HashFunction;
+  readonly restored: Restored;
 }
 
 /** A difference, when it was first seen as it is (monotonic time). */
@@ -131,7 +133,7 @@ export class Comparison {
       }
       const isNew = moved.size > this.report.differing;
       this.report.differing = moved.size;
-      await this.#repair(old, found.view);
+      await this.#repair(old, found.view, hasty);
       if (hasty && !found.more) return { atMs: found.atMs, root: found.root, settled: false };
       stalled = isNew ? 0 : stalled + 1;
       if (stalled > STALLED_PASSES_MAX) break;
@@ -302,10 +304,11 @@ export class Comparison {
   // Moving ----------------------------------------------------------------------------------------------------------------
 
   /** 3: both sides get the other's state and merge. */
-  async #repair(items: readonly DifferingItem[], view: View): Promise<void> {
+  async #repair(items: readonly DifferingItem[], view: View, hasty: boolean): Promise<void> {
     for (const chunk of chunks(items.filter(({ theirs, newestMs }) => theirs !== undefined || newestMs > 0), FETCH_KEYS)) await this.#pull(chunk.map(({ key }) => key));
     const keys = await Promise.all(items.map(async ({ key }) => ((await view.newestMs(key)) > 0 ? key : undefined)));
-    await this.#push(keys.filter((key) => key !== undefined));
+    const mine = keys.filter((key) => key !== undefined);
+    await this.#push(hasty ? await this.#parts.restored.judge(mine) : mine); // from before it was restored, perhaps
   }
 
   async #pull(keys: readonly Uint8Array[]): Promise<void> {

@@ -12,6 +12,7 @@ import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Reconciler } from './reconciler.ts';
+import type { Restored } from './restored.ts';
 
 /** Then it serves with what it has: a peer that hangs in the middle must not keep an island silent. */
 const RECOVERY_MS_MAX = 60_000;
@@ -23,6 +24,7 @@ const AGAIN_MAX_MS = 5_000;
 
 export interface RecoveryParts {
   readonly reconciler: Reconciler;
+  readonly restored: Restored;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
   readonly systemGroup: GroupId;
   readonly clock: Clock;
@@ -116,6 +118,8 @@ export class Recovery {
 
   /** How many items came; undefined when the comparison was not made. */
   async #compare(peer: RegionId, groups?: readonly GroupId[]): Promise<number | undefined> {
+    const knows = await this.#parts.restored.learnLines(peer).then(() => true, () => false); // before anything is sent to it
+    if (!knows) return undefined;
     const run = this.#parts.reconciler.run({ peers: [peer], hasty: true, ...(groups === undefined ? {} : { groups }) });
     await run.finished;
     return run.state === 'done' ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;

@@ -26,6 +26,7 @@ import { Reaper } from './reap.ts';
 import { ReapedLines } from './reaped-lines.ts';
 import { Reconciler } from './reconciler.ts';
 import { Recovery } from './recovery.ts';
+import { Restored } from './restored.ts';
 import type { RegionParts } from './region-parts.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { decodeState } from '../core/version/codec.ts';
@@ -60,6 +61,7 @@ export class Region {
   readonly reconciler: Reconciler;
   readonly lines: ReapedLines;
   readonly reaper: Reaper;
+  readonly restored: Restored;
   readonly door: PeerDoor;
   readonly parts: RegionParts;
   readonly #fanOut: FanOut;
@@ -95,10 +97,12 @@ export class Region {
     this.applier = new Applier({ ...shared, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
     this.coordinator = new Coordinator(shared);
     this.collections = new Collections({ ...shared, applier: this.applier });
-    this.reconciler = new Reconciler({ ...shared, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
+    this.restored = new Restored(shared);
+    this.reconciler = new Reconciler({ ...shared, restored: this.restored, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
     this.reaper = new Reaper({ ...shared, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0 });
     this.#recovery = new Recovery({
       reconciler: this.reconciler,
+      restored: this.restored,
       links: this.links,
       systemGroup: this.catalog.systemGroup,
       clock,
@@ -116,7 +120,7 @@ export class Region {
       forward: (request) => this.#forward(request),
       certified: (certificate) => this.reconciler.certified(certificate),
       reaper: this.reaper,
-      isInDoubt: () => false,
+      isInDoubt: () => this.#phase === 'starting' || this.#recovery.isPending,
     });
   }
 

@@ -41,6 +41,8 @@ export interface RegionOptions {
   readonly durability: Durability;
   readonly reconcileEveryMs: number | undefined;
   readonly clockOffsetFile: string | undefined;
+  /** For tests. */
+  readonly graceMs?: number | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly log: Log;
 }
@@ -91,6 +93,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
     hash: sha256,
     digestHash,
     reconcileEveryMs: options.reconcileEveryMs,
+    ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
   });
 
   const keys = new KeyRing(sha256, options.adminKey);

@@ -115,6 +115,7 @@ export class Checker {
     // Where the policy is not known yet, every item is kept as siblings.
     if (region.running?.region.catalog.find(collection)?.policy.conflict !== 'lww' || before.values.length > 1) return;
     const [was, is] = [headDot(before), headDot(state)];
+    if (is === undefined && this.#isReaping) return; // what its author had reaped was removed
     if (was !== undefined && (is === undefined || compareDots(is, was) < 0)) this.#violated('the order of lww never turns back', `${place} ${formatState(before)} -> ${formatState(state)}`);
   }
 
@@ -154,6 +155,7 @@ export class Checker {
       .filter(({ key, record }) => {
         if (running.region.catalog.holdersOf(key)?.includes(peer.id) !== true) return false;
         const their = theirs.get(keyText(key.encoded));
+        if (this.#isReaping && record.state.values.length === 0) return false; // the peer may have reaped it already
         if (this.#conflict.get(key.collection) !== 'lww') return (their?.context.get(actor) ?? STAMP_ZERO) < (record.state.context.get(actor) ?? STAMP_ZERO);
         // The state is one whole write: a peer that holds a larger one has no use for this.
         const [mine, held] = [headDot(record.state), their === undefined ? undefined : headDot(their)];
@@ -197,14 +199,23 @@ export class Checker {
       }
     }
     for (const [name, states] of all) {
-      const different = new Set([...states.values()].filter((state) => this.damaged.size === 0 || state !== ''));
-      if (different.size > 1 && !(this.damaged.size > 0 && new Set([...states.values()].map((state) => (state === 'nothing' ? '' : state))).size === 1)) this.#violated('copies agree', `${name}: ${[...states].map(([id, state]) => `${id} ${state}`).join(' | ')}`);
+      const different = new Set([...states.values()].filter((state) => !this.#isByValue || state !== ''));
+      if (different.size > 1 && !(this.#isByValue && new Set([...states.values()].map((state) => (state === 'nothing' ? '' : state))).size === 1)) this.#violated('copies agree', `${name}: ${[...states].map(([id, state]) => `${id} ${state}`).join(' | ')}`);
     }
+  }
+
+  /** A record that was reaped equals its tombstone. */
+  get #isReaping(): boolean {
+    return this.#cluster.setting.graceMs !== undefined;
+  }
+
+  get #isByValue(): boolean {
+    return this.damaged.size > 0 || this.#isReaping;
   }
 
   /** Reconciliation compares live values; what else a lost disk knew (tombstones, operations) may stay different. */
   #compared(state: State): string {
-    if (this.damaged.size === 0) return formatState(state);
+    if (!this.#isByValue) return formatState(state);
     return liveValues(state, EPOCH_MS + this.#world.nowMs)
       .map(({ dot, value }) => `${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`)
       .join(', ');
@@ -241,6 +252,7 @@ export class Checker {
         if (this.#conflict.get(key.collection) !== 'lww') continue;
         if (record.state.values.length > 1) this.#violated('lww holds one write', `${id} ${nameOf(key)} ${formatState(record.state)}`);
         const [head, largest] = [headDot(record.state), this.#heads.get(nameOf(key))];
+        if (this.#isReaping && record.state.values.length === 0) continue;
         if (this.damaged.size === 0 && (head === undefined || largest === undefined || compareDots(head, largest) !== 0)) this.#violated('the largest write wins', `${id} ${nameOf(key)}: ${formatState(record.state)}, but ${largest === undefined ? '?' : formatDot(largest)} was committed`);
       }
     }

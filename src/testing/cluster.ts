@@ -43,6 +43,7 @@ export interface ClusterSetting {
   readonly store: StoreFaults;
   readonly table: TableFaults;
   readonly reconcileEveryMs: number | undefined;
+  readonly graceMs?: number | undefined;
 }
 
 /** Told of every durable commit, for checkers that look at each. */
@@ -161,6 +162,7 @@ export class SimRegion {
       hash: sha256,
       digestHash: DIGEST_KEY,
       reconcileEveryMs: setting.reconcileEveryMs,
+      ...(setting.graceMs === undefined ? {} : { graceMs: setting.graceMs }),
     });
     const keys = new KeyRing(sha256, admin);
     region.onSystemChange((collection, pk, state) => {

@@ -36,6 +36,8 @@ export interface Swarm {
   readonly table: TableFaults;
   readonly drift: number;
   readonly reconcileEveryMs: number | undefined;
+  /** Undefined: nothing is reaped in so short a life. */
+  readonly graceMs: number | undefined;
   readonly faults: readonly FaultKind[];
   readonly faultEveryMs: number;
   readonly workload: WorkloadOptions;
@@ -82,6 +84,8 @@ export function drawSwarm(random: SeededRandom): Swarm {
       retries: random.between(1, 6),
       narrow: random.chance(0.5),
     },
+    // Drawn last: what a seed was before there was reaping, it is still.
+    graceMs: random.chance(0.3) ? random.pick([400, 1_500, 5_000]) : undefined,
   };
 }
 

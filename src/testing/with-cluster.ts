@@ -108,6 +108,7 @@ function swarmOf(world: World, { regions = 3, faults = ['delays'] }: WithCluster
     table: { decisions: 'serial', attempts: false, slowReads: 0, readMs: 1 },
     drift: 0,
     reconcileEveryMs: undefined,
+    graceMs: undefined,
     faults: faults.flatMap((fault) => KINDS[fault] ?? []),
     faultEveryMs: FAULT_EVERY_MS,
   };

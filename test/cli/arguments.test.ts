@@ -33,6 +33,7 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   ['region --id a --listen 127.0.0.1:1 --data /x --no-auth --peer b', 'Expected region=url, like us-east-1=http://127.0.0.1:7403, not "b".'],
   ['region --id a --listen 127.0.0.1:1 --data /x --no-auth --peer a=http://h:1', 'Each --peer is another region, named once.'],
   ['region --id a --listen 127.0.0.1:1 --data /x --no-auth --peer b=http://h:1', 'Regions with peers share a secret: give --secret-file.'],
+  ['region --id a --listen 127.0.0.1:1 --data /x --no-auth --grace-ms 100', '--grace-ms is for tests: it needs --unsafe-testing.'],
   ['region --id a --listen 127.0.0.1:1 --data /x --no-auth --clock-offset-file /x', '--clock-offset-file is for tests: it needs --unsafe-testing.'],
   ['region --id a --listen 127.0.0.1:1 --data /x --no-auth --secret-file /dev/null', 'The file /dev/null holds no secret that regions could share: it has to have 16 characters at least.'],
   ['up --link eu-central-1>mars=http://h:1 --data /x --regions eu-central-1,us-east-1', '--link is between two of the regions, not "eu-central-1>mars".'],

@@ -146,6 +146,38 @@ describe('reaping', () => {
     expect(await us.get('carts', 'a')).toEqual(['late', 'beside it']);
   });
 
+  it('a region is restored from before the delete and the reaping -> its value goes to the ledger, and returns nowhere', async () => {
+    const disks = new Map<string, LevelDisk>();
+    const regions = await start({
+      disk: (_, id) => {
+        const disk = new LevelDisk();
+        disks.set(id, disk);
+        return disk;
+      },
+    });
+    const eu = regions.at(EU);
+    const disk = disks.get(EU) as LevelDisk;
+    await eu.put('carts', 'a', 'from before');
+    await eu.put('carts', 'b', 'lives');
+    await regions.converge();
+    await eu.stop();
+    disk.backUp('backup');
+    await eu.start();
+    await eu.delete('carts', 'a');
+    await regions.advance(6 * GRACE_MS);
+    expect(await lines(regions, 'carts', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+    await eu.crash();
+    disk.restore('backup');
+    await eu.start();
+    expect(await eu.get('carts', 'a')).toEqual([]);
+    expect(await eu.ledger('carts')).toEqual(['from before late']);
+    await regions.converge();
+    for (const site of regions.sites) {
+      expect(await site.get('carts', 'a')).toEqual([]);
+      expect(await site.get('carts', 'b')).toEqual(['lives']);
+    }
+  });
+
   it('a delete crosses a write that its author had not seen -> the write stays, and nothing of it is reaped', async () => {
     const regions = await start();
     const [eu, us] = [regions.at(EU), regions.at(US)];

@@ -1,7 +1,8 @@
 // What a run did, step by step, and which of it is to be done again: a seed together with an *excerpt* is a smaller run. Each
 // fault and each operation of a client is noted with its time and with the state of the randomness that it began with, so
-// that leaving one out does not change what the others are. (What the network does to a message still depends on how many
-// were sent before it: an excerpt is a new run that resembles the old one, and has to be tried.)
+// that leaving one out does not change what the others are. What the network does to a message still depends on how many
+// were sent before it, with the calm `links` on the same link only: an excerpt is a new run that resembles the old one, and
+// has to be tried.
 
 import type { RandomState } from '../adapters/sim/random.ts';
 import type { RegionId } from '../core/version/dot.ts';
@@ -31,7 +32,7 @@ export interface Script {
 }
 
 /** Parts of a swarm that can be made harmless. */
-export const CALMS = ['loss', 'copies', 'delays', 'drift', 'syncs', 'reads', 'schedule'] as const;
+export const CALMS = ['links', 'loss', 'copies', 'delays', 'drift', 'syncs', 'reads', 'schedule'] as const;
 export type Calm = (typeof CALMS)[number];
 
 /** What is kept of a run. Steps are numbered from 1, in the order in which they began. Undefined: all. */
@@ -64,6 +65,7 @@ export function activeMsOf({ faults, operations, activeMs }: Script): number {
 }
 
 const CALMED: Readonly<Record<Calm, (swarm: Swarm) => Partial<Swarm>>> = {
+  links: ({ network }) => ({ network: { ...network, apart: true } }),
   loss: ({ network }) => ({ network: { ...network, lostQuestions: 0, lostAnswers: 0 } }),
   copies: ({ network }) => ({ network: { ...network, twice: 0 } }),
   delays: ({ network }) => ({ network: { ...network, slowDelays: 0 } }),

@@ -17,7 +17,7 @@ describe('simulation: a smaller run', () => {
     const found = await smaller({ seed, rule, control: CONTROL, isLate: () => ++runs > RUNS_MAX });
     if (found === undefined) throw new Error(`Nothing smaller than seed ${seed} fails by ${rule}.`);
     expect(ruleOf(found.outcome)).toBe(rule);
-    expect(found.excerpt.operations?.length).toBeLessThan(operations / 4);
+    expect(found.excerpt.operations?.length).toBeLessThan(operations / 10);
     expect(found.trace.at(-1)).toContain(`VIOLATION ${rule}`);
     expect(replayCommand(seed, found.excerpt, CONTROL)).toMatch(/^npm run sim -- --seed \d+ --control merge-not-commutative --regions \d --faults \S+ --operations \S+ --calm \S+$/);
   });

@@ -14,6 +14,8 @@ export interface NetworkFaults {
   readonly lostQuestions: number;
   readonly lostAnswers: number;
   readonly twice: number;
+  /** Each link draws from a stream of its own, so that a message less on one changes nothing on the others. */
+  readonly apart?: boolean;
 }
 
 /** Longer than any answer takes here; a comparison that trusts no digest may ask for minutes. */
@@ -35,6 +37,7 @@ export class Network {
   readonly #random: SeededRandom;
   faults: NetworkFaults;
   readonly #cuts = new Set<string>();
+  readonly #links = new Map<string, SeededRandom>();
   readonly stats = { messages: 0, lost: 0, twice: 0, refused: 0 };
 
   constructor(random: SeededRandom, faults: NetworkFaults) {
@@ -56,21 +59,30 @@ export class Network {
     return this.#cuts.has(`${from} ${to}`);
   }
 
-  #delay(): number {
+  #randomOf(from: Machine, to: Machine): SeededRandom {
+    if (this.faults.apart !== true) return this.#random;
+    const name = `link ${from.id} ${to.id}`;
+    const random = this.#links.get(name) ?? this.#random.stream(name);
+    this.#links.set(name, random);
+    return random;
+  }
+
+  #delay(random: SeededRandom): number {
     const { delayMs, slowDelays, slowDelayMs } = this.faults;
-    return this.#random.around(this.#random.chance(slowDelays) ? slowDelayMs : delayMs);
+    return random.around(random.chance(slowDelays) ? slowDelayMs : delayMs);
   }
 
   #carry(from: Machine, to: Machine, { loss, once }: { readonly loss: number; readonly once: boolean }, arrive: () => void): void {
-    const copies = this.#random.chance(once ? 0 : this.faults.twice) ? 2 : 1;
+    const random = this.#randomOf(from, to);
+    const copies = random.chance(once ? 0 : this.faults.twice) ? 2 : 1;
     if (copies === 2) this.stats.twice++;
     for (let copy = 0; copy < copies; copy++) {
       this.stats.messages++;
-      if (this.#random.chance(loss)) {
+      if (random.chance(loss)) {
         this.stats.lost++;
         continue;
       }
-      from.world.after(this.#delay(), () => {
+      from.world.after(this.#delay(random), () => {
         if (this.isCut(from.id, to.id)) this.stats.lost++;
         else arrive();
       });

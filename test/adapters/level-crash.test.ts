@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { CRASH_CONTROLS } from '../../scripts/lib/crash/controls.ts';
 import { crashCopies } from '../../scripts/lib/crash/copies.ts';
 
-const COPIES_MAX = 20;
+const COPIES_MAX = 60;
 
 describe('level: a copy of a live folder at a random moment', () => {
   it('a power cut: everything acknowledged is there, nothing is torn', { timeout: 300_000 }, async () => {

@@ -16,7 +16,7 @@ export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Ed
     edit: {
       file: 'adapters/level/store.ts',
       find: 'await this.#database.batch([...group.operations, ...sealed], ',
-      replace: 'await this.#database.batch(group.operations, { sync: true }); await new Promise((resolve) => setTimeout(resolve, 5)); await this.#database.batch([...sealed], ',
+      replace: 'await this.#database.batch(group.operations, { sync: true }); await new Promise((resolve) => setTimeout(resolve, 50)); await this.#database.batch([...sealed], ',
     },
   },
   {

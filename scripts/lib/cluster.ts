@@ -251,7 +251,7 @@ export class Cluster {
     if (pid > 0) process.kill(pid, signal);
   }
 
-  ready(id: string, timeoutMs = 20_000): Promise<number> {
+  ready(id: string, timeoutMs = 60_000): Promise<number> {
     return until(`${id} is ready`, () => ask(this.url(id), '/readyz', { timeoutMs: 1_000 }).then(({ status }) => status === 200, () => false), timeoutMs);
   }
 

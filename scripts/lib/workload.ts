@@ -20,6 +20,9 @@ export interface LoggedWrite {
   readonly blind: boolean;
   /** More than one: it may have been executed twice, as one write. */
   attempts: number;
+  readonly startedMs: number;
+  /** When its outcome was known, or it was given up. */
+  endedMs: number;
 }
 
 export interface WorkloadSetting {
@@ -124,9 +127,14 @@ export class Workload {
   }
 
   /** Tries until the outcome is definite, in one region after another, always as the same operation. */
-  async #write(base: Omit<LoggedWrite, 'outcome' | 'attempts'>, headers: Record<string, string>): Promise<void> {
-    const write: LoggedWrite = { ...base, outcome: 'unknown', attempts: 0 };
+  async #write(base: Omit<LoggedWrite, 'outcome' | 'attempts' | 'startedMs' | 'endedMs'>, headers: Record<string, string>): Promise<void> {
+    const write: LoggedWrite = { ...base, outcome: 'unknown', attempts: 0, startedMs: performance.now(), endedMs: Number.POSITIVE_INFINITY };
     this.writes.push(write);
+    await this.#attempt(write, headers);
+    write.endedMs = performance.now();
+  }
+
+  async #attempt(write: LoggedWrite, headers: Record<string, string>): Promise<void> {
     const how: Ask = {
       method: write.kind === 'put' ? 'PUT' : 'DELETE',
       headers: { 'idempotency-key': uuidV7(), 'content-type': 'text/plain', ...headers },

@@ -26,7 +26,8 @@ export function addDump(program: Command, terminal: Terminal): void {
     .requiredOption('--region <id>', 'the region whose store is printed')
     .addHelpText('after', `
 A line is: group and hash, collection, key, the live values with their dots, the context, the operations. Tombstones are there
-too. Regions that agree print the same lines, where nothing is being written. With --json every line is a JSON object.
+too. Regions that agree print the same lines, where nothing is being written; only a region that lost its folder may lack tombstones
+from before. With --json every line is a JSON object.
 
 Examples:
   diff <(archipel dump --region eu-central-1) <(archipel dump --region us-east-1)

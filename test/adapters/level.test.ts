@@ -68,3 +68,22 @@ it('Queue: level: what goes while somebody else receives is not delivered again,
   }
   await under.close();
 });
+
+it('Queue: level: a newer message that comes while somebody receives is not hidden behind the one that the scan saw', async () => {
+  const under = await openQueue(folder());
+  const { queue } = under;
+  const messages = Array.from({ length: 2_000 }, (_, at) => ({ body: utf8(`message ${at}`), key: utf8(`a key with some length ${at}`) }));
+  for (let round = 0; round < 2; round++) {
+    await queue.send(messages);
+    // Given back, as when the peer went away again: what was replaced meanwhile must not stand in the newer one's way.
+    const [first] = await Promise.all([queue.receive(messages.length), queue.send(messages)]);
+    for (const { receipt } of first) await queue.retryLater(receipt, 0);
+    for (let left = 2 * messages.length; left > 0 && (await queue.depth()) > 0; left -= 500) {
+      const deliveries = await queue.receive(500);
+      // Two at a time: a scan goes on while what was delivered before is acknowledged.
+      await Promise.all([queue.acknowledge(deliveries.map(({ receipt }) => receipt)), queue.receive(1).then((more) => queue.acknowledge(more.map(({ receipt }) => receipt)))]);
+    }
+    expect(await queue.depth()).toBe(0);
+  }
+  await under.close();
+});

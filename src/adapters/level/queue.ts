@@ -37,8 +37,8 @@ export class LevelQueue implements Queue {
   #version = 1;
   /** Where the next receive goes on: deleted rows at the head would be skipped one by one otherwise. */
   #cursor: Uint8Array | undefined;
-  /** A scan reads the rows as they were when it began: what has gone since, by receipt, it must not deliver again. */
-  readonly #goneSince = new Set<string>();
+  /** A scan reads the rows as they were when it began: of these names, the rows have been replaced or removed since. */
+  readonly #changedSince = new Set<string>();
   #scans = 0;
 
   private constructor(store: LevelStore, clock: Clock, name: string) {
@@ -103,6 +103,7 @@ export class LevelQueue implements Queue {
   /** It did not become durable: what it replaced stands again, if that is not gone by now. */
   #takeBack(name: string, waiting: Waiting): void {
     waiting.state = 'gone';
+    this.#noteChanged(name);
     if (this.#touched.get(name) !== waiting) return;
     let standing = waiting.before;
     while (standing?.state === 'gone') standing = standing.before;
@@ -114,7 +115,12 @@ export class LevelQueue implements Queue {
   /** Durable: the row says it all from now on, unless a delivery of the key is in flight. */
   #settle(name: string, waiting: Waiting): void {
     waiting.before = undefined;
+    this.#noteChanged(name);
     if (this.#touched.get(name) === waiting && waiting.received === 0) this.#touched.delete(name);
+  }
+
+  #noteChanged(name: string): void {
+    if (this.#scans > 0) this.#changedSince.add(name);
   }
 
   async receive(limit: number): Promise<readonly Delivery[]> {
@@ -131,7 +137,7 @@ export class LevelQueue implements Queue {
     try {
       return await this.#found(limit, nowMs, after);
     } finally {
-      if (--this.#scans === 0) this.#goneSince.clear();
+      if (--this.#scans === 0) this.#changedSince.clear();
     }
   }
 
@@ -139,12 +145,14 @@ export class LevelQueue implements Queue {
     const prefix = rows.queue(this.#name);
     const bounds = after === undefined ? { gte: prefix } : { gt: after };
     const found: Delivery[] = [];
-    for await (const [row, value] of this.#store.database.iterator({ ...bounds, lt: afterPrefix(prefix) as Uint8Array })) {
+    for await (const [row, read] of this.#store.database.iterator({ ...bounds, lt: afterPrefix(prefix) as Uint8Array })) {
       const key = row.subarray(prefix.length);
       const name = toHex(key);
+      // Delivered as it was read, a row that was replaced would stand in the way of the newer one, and one that is gone be counted twice.
+      const value = this.#changedSince.has(name) ? this.#store.getSync(row) : read;
+      if (value === undefined) continue;
       const version = versionOf(value);
       const receipt = `${version}:${name}`;
-      if (this.#goneSince.has(receipt)) continue;
       const waiting = this.#touched.get(name) ?? { version, received: 0, hiddenUntilMs: 0, state: 'waiting', before: undefined };
       if (waiting.hiddenUntilMs > nowMs || waiting.version !== version || waiting.state === 'leaving') continue; // hidden, or replaced by one that is not durable yet
       waiting.received++;
@@ -183,10 +191,10 @@ export class LevelQueue implements Queue {
   /** Counted until it is durably gone, unless a newer message of the key has taken over its place. */
   #gone(name: string, waiting: Waiting): void {
     waiting.state = 'gone';
+    this.#noteChanged(name);
     if (this.#touched.get(name) !== waiting) return;
     this.#touched.delete(name);
     this.#depth--;
-    if (this.#scans > 0) this.#goneSince.add(`${waiting.version}:${name}`);
   }
 
   async retryLater(receipt: string, delayMs: number): Promise<void> {

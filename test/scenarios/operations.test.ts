@@ -4,7 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { SIBLINGS_HARD_MAX, SIBLINGS_SOFT_MAX } from '../../src/core/limits.ts';
 import { tagOf } from '../../src/core/version/tag.ts';
 import { sha256 } from '../../src/adapters/node/crypto.ts';
-import { AP, archipelago, EU, operation, US, type Archipelago, type Site } from './archipelago.ts';
+import { STAMP_ZERO } from '../../src/core/version/stamp.ts';
+import { decideWrite } from '../../src/core/version/write.ts';
+import { lossRows } from '../../src/engine/ledger.ts';
+import type { LossRow } from '../../src/ports/table.ts';
+import { AP, archipelago, EU, operation, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
 
 const isolated = (regions: Archipelago): void => {
   for (const a of regions.ids) for (const b of regions.ids) if (a < b) regions.network.cut(a, b);
@@ -113,6 +117,21 @@ describe('a retry', () => {
     expect(await eu.ledger('demo')).toEqual(['X late-operation']);
     await regions.converge();
     await regions.expectEqual();
+  });
+
+  it('two late operations that are decided on one state at once -> a row each, although nothing gives each a dot of its own', async () => {
+    const regions = await archipelago();
+    const eu = regions.at(EU);
+    for (let i = 0; i <= 9; i++) await eu.put('demo', 'k', `v${i}`, { operation: operation(`${i}`, regions.clock.wallMs()) });
+    const [state, key] = [await eu.state('demo', 'k'), eu.key('demo', 'k')];
+    // Both stamps were issued before a write of a peer, whose clock is a little ahead, raised the record above them.
+    const setting = { conflict: 'lww', requireContext: false, actor: eu.region.actor, stamp: STAMP_ZERO, reapedLine: STAMP_ZERO, nowMs: regions.clock.wallMs(), hash: sha256 } as const;
+    const late = (text: string): LossRow[] => {
+      const decision = decideWrite(state, { value: valueOf(text), operation: operation(text, 1) }, setting);
+      return decision.type === 'superseded' ? lossRows(key, decision.losses, { region: EU, atMs: 0, hash: sha256 }) : [];
+    };
+    for (const losses of [late('X'), late('Y'), late('X')]) await eu.table.update(key, { decide: () => ({ result: undefined, losses }) });
+    expect(await eu.ledger('demo')).toEqual(['X late-operation', 'Y late-operation']);
   });
 
   it('a late operation, then killed, the clock a little back -> its dot is not issued again', async () => {

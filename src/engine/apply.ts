@@ -88,7 +88,7 @@ export class Applier {
       return refusal ?? (await this.#take(from, key, state));
     } catch (error) {
       if (error instanceof NewerFormatError) return 'newer-format'; // 2
-      return this.#keepAside(from, record, error);
+      return this.#isHeldElsewhere(record.key) ? 'not-held' : this.#keepAside(from, record, error); // 4 before 1
     }
   }
 
@@ -114,6 +114,13 @@ export class Applier {
     if (!this.#parts.time.isAcceptable(largestStampOf(state))) return 'drift'; // 3
     const holders = this.#parts.catalog.holdersOf(key);
     return holders !== undefined && !holders.includes(this.#parts.region) ? 'not-held' : undefined; // 4
+  }
+
+  /** Nothing rests in a region where its placement does not put it, a dead letter neither. */
+  #isHeldElsewhere(encoded: Uint8Array): boolean {
+    const key = decodeKey(new Uint8Array(encoded));
+    const holders = key === undefined ? undefined : this.#parts.catalog.holdersOf(key);
+    return holders !== undefined && !holders.includes(this.#parts.region);
   }
 
   /** 1 */

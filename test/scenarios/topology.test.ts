@@ -138,6 +138,8 @@ describe('fewer replicas than regions', () => {
     expect(await regions.at(stranger).region.applier.apply(first, [{ key: key.encoded, state: encodeState(state) }])).toEqual(['not-held']);
     expect(await regions.at(stranger).get('few', 'k')).toEqual([]);
     expect(await regions.at(stranger).memory.letters(first).count()).toBe(0);
+    expect(await regions.at(stranger).region.applier.apply(first, [{ key: key.encoded, state: new Uint8Array([1, 2, 3]) }])).toEqual(['not-held']);
+    expect(await regions.at(stranger).memory.letters(first).count()).toBe(0); // no reader, and no place either
   });
 
   it('both holders of an item split, write, heal -> equal at both; a pair that shares nothing of it proves nothing of it', async () => {

@@ -50,6 +50,8 @@ export interface LaneParts {
   /** Has the peer said, since this region started, what it knows of our stamps? Nothing is sent before. */
   isGreeted(): boolean;
   readonly hints: Queue;
+  /** Then the peer is `behind`. HINTS_PER_PEER_MAX. */
+  readonly hintsMax?: number | undefined;
   readonly table: Table;
   readonly catalog: Catalog;
   readonly clock: Clock;
@@ -261,7 +263,7 @@ export class Lane {
     if (this.#stopped) return;
     const { hints, link, log } = this.#parts;
     try {
-      const room = Math.max(0, HINTS_PER_PEER_MAX - (await hints.depth()));
+      const room = Math.max(0, (this.#parts.hintsMax ?? HINTS_PER_PEER_MAX) - (await hints.depth()));
       const kept = items.slice(0, room);
       const { refused } = kept.length === 0 ? { refused: [] } : await hints.send(kept.map(({ key }) => ({ key: key.encoded, body: key.encoded })));
       await this.#drop(items.length - kept.length);

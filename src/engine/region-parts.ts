@@ -28,6 +28,7 @@ export interface RegionParts {
   readonly changes: ChangeLog;
   readonly peers: readonly Peer[];
   hints(peer: RegionId): Queue;
+  readonly hintsMax?: number | undefined;
   deadLetters(peer: RegionId): DeadLetters;
   readonly clock: Clock;
   readonly random: Random;

@@ -91,7 +91,7 @@ export class Region {
     const actor = (): ActorId => this.#actor;
     const speaker = { region: parts.id, actor, topology: () => this.catalog.version };
     this.links = new Map(parts.peers.map((peer) => [peer.id, new PeerLink(peer, speaker, this.time, log)]));
-    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, isGreeted: () => this.#greeted.has(id), hints: parts.hints(id), table, catalog: this.catalog, clock, log })]));
+    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, isGreeted: () => this.#greeted.has(id), hints: parts.hints(id), hintsMax: parts.hintsMax, table, catalog: this.catalog, clock, log })]));
     this.lines = new ReapedLines(table);
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
     this.applier = new Applier({ ...shared, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });

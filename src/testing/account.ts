@@ -87,12 +87,13 @@ export class Account {
   }
 
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */
-  lost(region: SimRegion): string[] {
+  lost(region: SimRegion, key?: StoredItem['key']): string[] {
     const others = this.#cluster.regions.filter((other) => other !== region);
+    const isConcerned = (write: ClientWrite): boolean => key === undefined || isItem(key, write);
     const left = region.machine.disk;
     const lost: string[] = [];
     // What was written over by a write that is lost now, and was nowhere else, is lost with it: until nothing changes.
-    for (let found = this.#unaccounted(others, left); found.length > 0; found = this.#unaccounted(others, left)) {
+    for (let found = this.#unaccounted(others, left).filter(isConcerned); found.length > 0; found = this.#unaccounted(others, left).filter(isConcerned)) {
       for (const { value } of found) this.#history.excused.add(value);
       lost.push(...found.map(({ value }) => value));
     }

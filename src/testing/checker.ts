@@ -23,6 +23,7 @@ import type { StoredItem } from '../ports/table.ts';
 import { Account, isItem } from './account.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
+import { isPoison } from './rare-faults.ts';
 
 export interface Violation {
   readonly rule: string;
@@ -44,6 +45,11 @@ export class Checker {
   readonly #heads = new Map<string, Dot>();
   readonly #before = new Map<string, State>();
   readonly damaged = new Set<SimRegion>();
+  /** Writes were given up for a peer: reconciliation, which compares live values only, repairs it. */
+  get wasBehind(): boolean {
+    return this.#world.counts.has('peer.behind');
+  }
+
 
   constructor(cluster: SimCluster, history: History, conflict: ReadonlyMap<string, 'lww' | 'siblings'>) {
     this.#cluster = cluster;
@@ -108,7 +114,7 @@ export class Checker {
     const place = `${region.id} ${item}`;
     const before = this.#before.get(place);
     this.#before.set(place, state);
-    if (before === undefined) return;
+    if (before === undefined || this.#cluster.wasChanged.has(collection)) return;
     for (const [actor, stamp] of before.context) {
       if ((state.context.get(actor) ?? STAMP_ZERO) < stamp && this.#conflict.get(collection) === 'siblings') this.#violated('a context never shrinks', `${place} ${formatState(before)} -> ${formatState(state)}`);
     }
@@ -156,6 +162,8 @@ export class Checker {
         if (running.region.catalog.holdersOf(key)?.includes(peer.id) !== true) return false;
         const their = theirs.get(keyText(key.encoded));
         if (this.#isReaping && record.state.values.length === 0) return false; // the peer may have reaped it already
+        // A certificate compares live values: where those are the same, nothing would be lost.
+        if (this.wasBehind && sameValues(record.state, their)) return false;
         if (this.#conflict.get(key.collection) !== 'lww') return (their?.context.get(actor) ?? STAMP_ZERO) < (record.state.context.get(actor) ?? STAMP_ZERO);
         // The state is one whole write: a peer that holds a larger one has no use for this.
         const [mine, held] = [headDot(record.state), their === undefined ? undefined : headDot(their)];
@@ -165,10 +173,10 @@ export class Checker {
   }
 
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */
-  lost(region: SimRegion): void {
+  lost(region: SimRegion, key?: StoredItem['key']): void {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
-    const lost = this.#account.lost(region);
+    const lost = this.#account.lost(region, key);
     this.#world.trace('checker', `lost with ${region.id}: ${lost.join(' ') || 'nothing'}`);
   }
 
@@ -210,7 +218,7 @@ export class Checker {
   }
 
   get #isByValue(): boolean {
-    return this.damaged.size > 0 || this.#isReaping;
+    return this.damaged.size > 0 || this.wasBehind || this.#isReaping;
   }
 
   /** Reconciliation compares live values; what else a lost disk knew (tombstones, operations) may stay different. */
@@ -251,6 +259,7 @@ export class Checker {
       for (const { key, record } of running?.table.everything() ?? []) {
         if (this.#conflict.get(key.collection) !== 'lww') continue;
         if (record.state.values.length > 1) this.#violated('lww holds one write', `${id} ${nameOf(key)} ${formatState(record.state)}`);
+        if (this.#cluster.wasChanged.has(key.collection)) continue;
         const [head, largest] = [headDot(record.state), this.#heads.get(nameOf(key))];
         if (this.#isReaping && record.state.values.length === 0) continue;
         if (this.damaged.size === 0 && (head === undefined || largest === undefined || compareDots(head, largest) !== 0)) this.#violated('the largest write wins', `${id} ${nameOf(key)}: ${formatState(record.state)}, but ${largest === undefined ? '?' : formatDot(largest)} was committed`);
@@ -310,14 +319,23 @@ export class Checker {
     for (const { id, running } of this.#cluster.regions) {
       if (running === undefined) continue;
       for (const [peer, queue] of running.hints) if ((await queue.depth()) > 0) this.#violated('queues run empty', `${id} still has ${await queue.depth()} hints for ${peer}`);
-      for (const [peer, letters] of running.letters) if ((await letters.count()) > 0) this.#violated('nothing is undeliverable', `${id} has ${await letters.count()} dead letters of ${peer}: ${(await letters.list(1))[0]?.reason ?? ''}`);
+      for (const [peer, letters] of running.letters) {
+        const kept = (await letters.list(LETTERS_LOOKED_AT)).filter(({ body }) => !isPoison(body));
+        if (kept.length > 0) this.#violated('nothing is undeliverable', `${id} has ${kept.length} dead letters of ${peer}: ${kept[0]?.reason ?? ''}`);
+      }
       if (running.table.changes.size > LOG_ROWS_MAX) this.#violated('the log is trimmed', `${id} keeps ${running.table.changes.size} rows`);
     }
   }
 }
 
+const sameValues = (mine: State, theirs: State | undefined): boolean => {
+  const dots = (state: State | undefined): string => (state?.values ?? []).map(({ dot }) => formatDot(dot)).sort().join();
+  return dots(mine) === dots(theirs);
+};
+
 const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));
 
+const LETTERS_LOOKED_AT = 1_000;
 const LATEST_WRITE_MS = 60_000;
 /** Trimming is durable with the next group, so a few stay. */
 const LOG_ROWS_MAX = 50;

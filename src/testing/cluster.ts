@@ -4,7 +4,7 @@
 import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
 import { Machine, type Process } from '../adapters/sim/machine.ts';
 import { Network, type NetworkFaults } from '../adapters/sim/network.ts';
-import { SimDeadLetters, SimQueue } from '../adapters/sim/queue.ts';
+import { SimDeadLetters, SimQueue, VISIBILITY_MS } from '../adapters/sim/queue.ts';
 import { SimStore, type StoreFaults } from '../adapters/sim/store.ts';
 import { SimTable, type TableFaults } from '../adapters/sim/table.ts';
 import type { World } from '../adapters/sim/world.ts';
@@ -20,8 +20,10 @@ import { Region } from '../engine/region.ts';
 import { createEdgeApp, type RegionAnswer, type RegionClient } from '../http/edge-app.ts';
 import { createRegionApp } from '../http/region-app.ts';
 import type { Log } from '../ports/log.ts';
-import type { Peer } from '../ports/peer.ts';
+import type { Peer, PeerMethod } from '../ports/peer.ts';
 import type { StoredItem, Table } from '../ports/table.ts';
+import { passAnswer, passQuestion, type Build } from './formats.ts';
+import { FEW_HINTS, SHORT_VISIBILITY_MS, type Rare } from './rare.ts';
 
 export const PLACES: readonly { readonly id: RegionId; readonly lat: number; readonly lon: number }[] = [
   { id: asRegionId('ap-northeast-2'), lat: 37.57, lon: 126.98 },
@@ -44,6 +46,7 @@ export interface ClusterSetting {
   readonly table: TableFaults;
   readonly reconcileEveryMs: number | undefined;
   readonly graceMs?: number | undefined;
+  readonly rare: Rare;
 }
 
 /** Told of every durable commit, for checkers that look at each. */
@@ -96,6 +99,7 @@ export class SimRegion {
   readonly machine: Machine;
   readonly #cluster: SimCluster;
   running: Running | undefined;
+  build: Build = 'this';
   /** Every incarnation that ever ran here, newest last. */
   readonly incarnations: string[] = [];
 
@@ -120,7 +124,7 @@ export class SimRegion {
     // What a dying sync left behind is seen here for the first time.
     for (const item of table.everything()) watch(item, item.record.kind);
     const others = topology.regions.map(({ id }) => id).filter((id) => id !== this.id);
-    const hints = new Map(others.map((peer) => [peer, new SimQueue(process, store, random.stream(`${process.name} hints ${peer}`), `hints-${peer}`)]));
+    const hints = new Map(others.map((peer) => [peer, new SimQueue(process, store, random.stream(`${process.name} hints ${peer}`), `hints-${peer}`, setting.rare.settings.includes('short-visibility') ? SHORT_VISIBILITY_MS : VISIBILITY_MS)]));
     const letters = new Map(others.map((peer) => [peer, new SimDeadLetters(process, store, peer)]));
     void this.#run({ process, table, hints, letters, admin }).catch((error: unknown) => {
       if (!process.isAlive) return;
@@ -137,12 +141,17 @@ export class SimRegion {
   async #run({ process, table, hints, letters, admin }: Omit<Running, 'region' | 'fetch' | 'isReady'> & { readonly admin: string }): Promise<void> {
     const { setting, world, topology, network } = this.#cluster;
     const random = world.random.stream(`${process.name} region`);
-    const log: Log = { write: (level, event, fields) => world.trace(this.id, `${level} ${event} ${JSON.stringify(fields ?? {})}`) };
+    const log: Log = {
+      write: (level, event, fields) => {
+        if (event === 'peer.behind') world.count(event);
+        world.trace(this.id, `${level} ${event} ${JSON.stringify(fields ?? {})}`);
+      },
+    };
     const { incarnation, isNew } = await this.#identify(table, random);
     world.trace(this.id, `starts as ${incarnation}${isNew ? ', new' : ''}`);
     const peer = (id: RegionId): Peer => ({
       id,
-      ask: (method, question, timeoutMs) => network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, handle: () => this.#cluster.region(id).answerPeer(method, question) }),
+      ask: (method, question, timeoutMs) => network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, handle: () => this.#askBuild(this.#cluster.region(id), method, question) }),
     });
     const region = new Region({
       id: this.id,
@@ -163,6 +172,7 @@ export class SimRegion {
       digestHash: DIGEST_KEY,
       reconcileEveryMs: setting.reconcileEveryMs,
       ...(setting.graceMs === undefined ? {} : { graceMs: setting.graceMs }),
+      hintsMax: setting.rare.settings.includes('few-hints') ? FEW_HINTS : undefined,
     });
     const keys = new KeyRing(sha256, admin);
     region.onSystemChange((collection, pk, state) => {
@@ -230,6 +240,14 @@ export class SimRegion {
     if (this.machine.process === running.process) this.kill();
   }
 
+  /** A peer of another release may read what it does not know, and sends what is not known here. */
+  async #askBuild(peer: SimRegion, method: PeerMethod, question: Uint8Array): Promise<Uint8Array> {
+    const asked = passQuestion(method, question, this.build, peer.build);
+    const answer = passAnswer(method, await peer.answerPeer(method, asked.message), peer.build, this.build);
+    if (asked.isTooNew || answer.isTooNew) this.#cluster.world.count('a later format met an old reader');
+    return answer.message;
+  }
+
   async answerPeer(method: Parameters<Peer['ask']>[0], question: Uint8Array): Promise<Uint8Array> {
     if (this.running?.fetch === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`);
     return this.running.region.door.answer(method, question);
@@ -256,6 +274,8 @@ export class SimCluster {
   watch: ClusterWatcher = () => undefined;
   /** By a clock that nobody could tell was wrong: a region that starts alone, ahead, holds expired what is still alive elsewhere. */
   latestTrustedMs = 0;
+  /** Collections whose policy was changed in the run. */
+  readonly wasChanged = new Set<string>();
 
   constructor(world: World, setting: ClusterSetting) {
     this.world = world;

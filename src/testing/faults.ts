@@ -3,8 +3,11 @@
 
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { World } from '../adapters/sim/world.ts';
+import type { StoredItem } from '../ports/table.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { Checker } from './checker.ts';
+import { RARE_STRIKES, type Striker } from './rare-faults.ts';
+import type { RareFault } from './rare.ts';
 import type { FaultStep } from './script.ts';
 import type { FaultKind, Swarm } from './swarm.ts';
 
@@ -20,7 +23,7 @@ export class Faults {
   #isOver = false;
   /** Regions whose disk lost something: reconciliation, not replication, gives it back. */
   readonly damaged = new Set<SimRegion>();
-  readonly counts = new Map<FaultKind, number>();
+  readonly counts = new Map<FaultKind | RareFault, number>();
 
   /** Told of each before it strikes. */
   note: (step: Omit<FaultStep, 'atMs'>) => void = () => undefined;
@@ -45,14 +48,14 @@ export class Faults {
     const next = (): void => {
       this.#world.after(this.#random.around(this.#swarm.faultEveryMs), () => {
         if (this.#isOver) return;
-        this.#strike(this.#random.pick(this.#swarm.faults));
+        this.#strike(this.#random.pick([...this.#swarm.faults, ...this.#swarm.rare.faults]));
         next();
       });
     };
     next();
   }
 
-  #strike(kind: FaultKind): void {
+  #strike(kind: FaultKind | RareFault): void {
     const region = this.#random.pick(this.#cluster.regions);
     this.note({ kind, region: region.id, random: this.#random.state });
     this.#strikeAt(kind, region);
@@ -65,14 +68,24 @@ export class Faults {
         const region = this.#cluster.regions.find((each) => each.id === id);
         if (this.#isOver || region === undefined) return;
         this.#random = this.#random.at(random);
-        this.#strikeAt(kind as FaultKind, region);
+        this.#strikeAt(kind as FaultKind | RareFault, region);
       });
     }
   }
 
-  #strikeAt(kind: FaultKind, region: SimRegion): void {
-    const done = STRIKES[kind](this, region);
+  #strikeAt(kind: FaultKind | RareFault, region: SimRegion): void {
+    const done = isRare(kind) ? RARE_STRIKES[kind](this.#striker(), region) : STRIKES[kind](this, region);
     if (done) this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+  }
+
+  #striker(): Striker {
+    return {
+      cluster: this.#cluster,
+      world: this.#world,
+      random: this.#random,
+      later: (delayMs, task) => this.#later(delayMs, task),
+      forget: (region, how, lose, key) => this.#forget(region, how, lose, key),
+    };
   }
 
   #later(delayMs: number, task: () => void): void {
@@ -162,13 +175,14 @@ export class Faults {
     return region.machine.process !== undefined && this.damaged.size === 0 && this.#cluster.regions.every((other) => other === region || other.isUp);
   }
 
-  #forget(region: SimRegion, how: string, lose: () => void): boolean {
+  /** `key`: nothing but this one is lost. */
+  #forget(region: SimRegion, how: string, lose: () => void, key?: StoredItem['key']): boolean {
     if (!this.#mayForget(region)) return false;
     region.kill();
     this.damaged.add(region);
     this.#world.trace(region.id, how);
     lose();
-    this.#checker.lost(region);
+    this.#checker.lost(region, key);
     this.#restartLater(region);
     return true;
   }
@@ -231,11 +245,14 @@ export class Faults {
     for (const { machine } of regions) {
       machine.wallOffsetMs = -(machine.rate - 1) * this.#world.nowMs;
       machine.disk.isFull = false;
+      machine.lagMs = machine.throttled = 0;
     }
     for (const region of regions) if (region.machine.process === undefined) region.start();
     if (edge.process === undefined) this.#cluster.startEdge();
   }
 }
+
+const isRare = (kind: FaultKind | RareFault): kind is RareFault => Object.hasOwn(RARE_STRIKES, kind);
 
 const STRIKES: Readonly<Record<FaultKind, (faults: Faults, region: SimRegion) => boolean>> = {
   kill: (faults, region) => faults.kill(region),

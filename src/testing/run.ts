@@ -10,11 +10,14 @@ import { Checker, type Violation } from './checker.ts';
 import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
+import type { RareOption, RareSetting } from './rare.ts';
 import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
 import { drawSwarm, type Swarm } from './swarm.ts';
 import { Workload, type WorkloadCollection } from './workload.ts';
 
 export interface RunOptions {
+  /** On in any case. */
+  readonly rare?: readonly RareOption[];
   /** What is kept of it (script.ts); undefined: the run as it is. */
   readonly excerpt?: Excerpt | undefined;
   /** Called with each line of the trace. */
@@ -32,6 +35,8 @@ export interface RunResult {
   readonly operations: number;
   readonly requests: number;
   readonly faults: Readonly<Record<string, number>>;
+  /** How often what the options are to exercise was. */
+  readonly counts: Readonly<Record<string, number>>;
   readonly virtualMs: number;
   readonly steps: number;
 }
@@ -43,6 +48,8 @@ const QUIET_MS_MAX = 150_000;
 const WRITES_MAX = 400;
 /** A lost question holds the lease of its pair until the connection is given up, and runs of a pair wait for each other. */
 const RECONCILE_MS_MAX = 150_000;
+/** Hints that are refused now and then are sent by then, and nobody falls behind any more. */
+const HINTS_MS = 70_000;
 const RPO_CHECK_EVERY_MS = 1_500;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
@@ -82,7 +89,7 @@ async function once(seed: number, options: RunOptions, script: Script, replay?: 
       hash.update(line);
       options.trace?.(line);
     });
-    return await new Run(world, script, replay).all(() => hash.digest('hex'));
+    return await new Run(world, script, replay, options.rare).all(() => hash.digest('hex'));
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     permit();
@@ -100,21 +107,24 @@ class Run {
   readonly #collections: readonly WorkloadCollection[];
   readonly #script: Script;
   readonly #replay: Replay | undefined;
+  readonly #conflict: Map<string, 'lww' | 'siblings'>;
+  #isPolicyChanged = false;
 
-  constructor(world: World, script: Script, replay: Replay | undefined) {
+  constructor(world: World, script: Script, replay: Replay | undefined, rare: readonly RareOption[] = []) {
     this.#world = world;
     this.#script = script;
     this.#replay = replay;
-    this.#swarm = calmerSwarm(drawSwarm(world.random.stream('swarm')), replay?.excerpt ?? {});
+    this.#swarm = calmerSwarm(drawSwarm(world.random.stream('swarm'), rare), replay?.excerpt ?? {});
     const swarm = this.#swarm;
     script.regions = swarm.regions;
     this.#cluster = new SimCluster(world, swarm);
-    const narrow = swarm.workload.narrow && swarm.regions > 2 ? { replicas: 2 } : {};
+    const narrow = (swarm.workload.narrow || this.#has('narrow-everything')) && swarm.regions > 2 ? { replicas: 2 } : {};
     this.#collections = [
-      { name: 'win', conflict: 'lww' },
+      { name: 'win', conflict: 'lww', ...(this.#has('narrow-everything') ? narrow : {}) },
       { name: 'sib', conflict: 'siblings', ...narrow },
     ];
-    this.#checker = new Checker(this.#cluster, this.#history, new Map(this.#collections.map(({ name, conflict }) => [name, conflict])));
+    this.#conflict = new Map(this.#collections.map(({ name, conflict }) => [name, conflict]));
+    this.#checker = new Checker(this.#cluster, this.#history, this.#conflict);
     this.#faults = new Faults(this.#cluster, swarm, this.#checker);
     this.#workload = new Workload(this.#cluster, this.#history, swarm.workload, this.#collections);
     this.#workload.refused = (write, region) => this.#checker.refused(write, region);
@@ -139,9 +149,14 @@ class Run {
       operations: this.#history.writes.length + this.#history.reads.length,
       requests: this.#history.requests,
       faults: Object.fromEntries(this.#faults.counts),
+      counts: Object.fromEntries(world.counts),
       virtualMs: world.nowMs,
       steps: world.steps,
     };
+  }
+
+  #has(setting: RareSetting): boolean {
+    return this.#swarm.rare.settings.includes(setting);
   }
 
   async #reach(what: string, withinMs: number, isDone: () => boolean): Promise<boolean> {
@@ -177,6 +192,8 @@ class Run {
     const endMs = startMs + (this.#replay === undefined ? this.#swarm.activeMs : activeMsOf(this.#replay.steps));
     this.#checker.clocksWereWrong = this.#swarm.faults.includes('clock');
     this.#startAll(startMs);
+    if (this.#has('policy-change')) this.#changePolicy();
+    if (this.#has('next-format')) this.#upgradeSome();
     const watch = (): void => {
       this.#world.after(RPO_CHECK_EVERY_MS, () => {
         if (this.#world.nowMs >= endMs) return;
@@ -203,19 +220,67 @@ class Run {
     this.#faults.start();
   }
 
+  /** Somewhere in the run `sib` becomes `lww`. */
+  #changePolicy(): void {
+    const process = new Machine('administrator', this.#world).boot();
+    const { regions } = this.#cluster;
+    const random = this.#world.random.stream('administrator');
+    const change = async (): Promise<void> => {
+      await process.wait(random.unit() * this.#swarm.activeMs);
+      this.#cluster.wasChanged.add('sib');
+      this.#conflict.set('sib', 'lww');
+      for (let isDone = false; !isDone; ) {
+        isDone = await this.#cluster
+          .ask(process, random.pick(regions).id, { method: 'PATCH', target: '/v1/c/sib', headers: { 'content-type': 'application/merge-patch+json' }, body: utf8('{"conflict":"lww"}') }, 5_000)
+          .then(({ status }) => status === 200, () => false);
+        await process.wait(500);
+      }
+      this.#world.count('siblings became lww');
+    };
+    change().then(() => (this.#isPolicyChanged = true), (error: unknown) => this.#world.fail(error));
+  }
+
+  /** Regions are upgraded one after the other, at times; those that are left, when everything heals. */
+  #upgradeSome(): void {
+    const random = this.#world.random.stream('upgrades');
+    for (const region of this.#cluster.regions.slice(1)) {
+      this.#world.after(random.unit() * this.#swarm.activeMs, () => this.#upgrade(region));
+    }
+  }
+
+  #upgrade(region: SimRegion): void {
+    if (region.build === 'next') return;
+    this.#world.trace(region.id, 'is upgraded');
+    region.kill();
+    region.build = 'next';
+    region.start();
+    this.#world.count('region upgraded');
+  }
+
   async #quiet(): Promise<void> {
     const { regions } = this.#cluster;
+    if (this.#has('next-format')) for (const region of regions) this.#upgrade(region);
+    await this.#reach('nobody is frozen any more', QUIET_MS_MAX, () => regions.every(({ machine }) => machine.process?.isPaused !== true));
+    if (this.#has('policy-change')) await this.#reach('the policy is changed', QUIET_MS_MAX, () => this.#isPolicyChanged);
     const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => regions.every(({ isUp }) => isUp) && this.#workload.isOver);
     if (!isUp) return;
     for (const region of regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
+    if (this.#has('few-hints')) {
+      await this.#world.run(this.#world.nowMs + HINTS_MS);
+      await this.#reconcileAll();
+    }
     await this.#settled();
     if (this.#checker.damaged.size > 0) {
-      for (const region of regions) for (const peer of region.running?.region.links.keys() ?? []) await this.#reconcile(region, peer);
+      await this.#reconcileAll();
       await this.#settled();
     }
     let isChecked = false;
     void this.#checker.finish().then(() => (isChecked = true), (error: unknown) => this.#world.fail(error));
     await this.#reach('the last look', 10_000, () => isChecked);
+  }
+
+  async #reconcileAll(): Promise<void> {
+    for (const region of this.#cluster.regions) for (const peer of region.running?.region.links.keys() ?? []) await this.#reconcile(region, peer);
   }
 
   async #resume(region: SimRegion, peer: RegionId): Promise<void> {

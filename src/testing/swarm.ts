@@ -5,6 +5,7 @@ import type { NetworkFaults } from '../adapters/sim/network.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { StoreFaults } from '../adapters/sim/store.ts';
 import type { TableFaults } from '../adapters/sim/table.ts';
+import { drawRare, type Rare, type RareOption } from './rare.ts';
 
 export type FaultKind = 'kill' | 'stop' | 'freeze' | 'split' | 'clock' | 'disk-full' | 'power-cut' | 'old-disk' | 'wiped-disk' | 'edge' | 'pause-replication' | 'reconcile';
 
@@ -41,9 +42,10 @@ export interface Swarm {
   readonly faults: readonly FaultKind[];
   readonly faultEveryMs: number;
   readonly workload: WorkloadOptions;
+  readonly rare: Rare;
 }
 
-export function drawSwarm(random: SeededRandom): Swarm {
+export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = []): Swarm {
   const some = (probability: number, value: () => number): number => (random.chance(probability) ? value() : 0);
   const regions = random.pick([2, 3, 3, 3, 4, 5]);
   const relaxed = random.chance(0.2);
@@ -86,6 +88,7 @@ export function drawSwarm(random: SeededRandom): Swarm {
     },
     // Drawn last: what a seed was before there was reaping, it is still.
     graceMs: random.chance(0.3) ? random.pick([400, 1_500, 5_000]) : undefined,
+    rare: drawRare(random.stream('rare'), asked),
   };
 }
 

@@ -20,11 +20,13 @@ export interface WorkloadCollection {
 
 const TIMEOUT_MS = 6_000;
 const CONTEXTS_KEPT = 8;
+const OLD_CONTEXT_MS = 10_000;
 const OTHER_CONTEXTS = 0.01;
 
 interface KeptContext {
   readonly token: string;
   readonly values: readonly string[];
+  readonly atMs: number;
 }
 
 interface Item {
@@ -68,6 +70,11 @@ export class Workload {
       () => this.#running--,
       (error: unknown) => this.#cluster.world.fail(error),
     );
+  }
+
+  /** Clients keep their contexts for ever, and use the first ones again and again. */
+  get hoards(): boolean {
+    return this.#cluster.setting.rare.settings.includes('hoarded-contexts');
   }
 
   stop(): void {
@@ -184,7 +191,7 @@ class Client {
       const token = answer.fields.get('causal-context');
       this.#trace(`read ${collection.name}/${pk}: ${values.map((value) => JSON.stringify(value)).join(', ') || 'nothing'}, served by ${servedBy(answer) ?? '?'}`);
       this.#workload.history.reads.push({ client: this.#process.name, collection: collection.name, pk, values, tag, servedBy: servedBy(answer), startedMs, endedMs: this.#nowMs });
-      if (token !== undefined) this.#keep(`${collection.name} ${pk}`, { token, values });
+      if (token !== undefined) this.#keep(`${collection.name} ${pk}`, { token, values, atMs: this.#nowMs });
       return { values, tag, token };
     } catch (error) {
       if (!isArchipelError(error)) throw error;
@@ -194,7 +201,7 @@ class Client {
 
   #keep(name: string, context: KeptContext): void {
     const kept = this.#kept.get(name) ?? [];
-    if (kept.length === CONTEXTS_KEPT) kept.splice(this.#random.between(0, CONTEXTS_KEPT - 1), 1);
+    if (kept.length === CONTEXTS_KEPT && !this.#workload.hoards) kept.splice(this.#random.between(0, CONTEXTS_KEPT - 1), 1);
     kept.push(context);
     this.#kept.set(name, kept);
   }
@@ -209,13 +216,14 @@ class Client {
     if (this.#random.chance(options.blind) && (isLww || kind === 'put')) return this.#write(item, kind, {});
     if (this.#random.chance(OTHER_CONTEXTS)) return this.#tryOtherContext(item);
     const old = this.#kept.get(`${item.collection.name} ${item.pk}`);
-    const context = old !== undefined && old.length > 0 && this.#random.chance(options.oldContexts) ? this.#random.pick(old) : undefined;
+    const context = old !== undefined && old.length > 0 && this.#random.chance(this.#workload.hoards ? 0.3 : options.oldContexts) ? this.#random.pick(this.#workload.hoards ? old.slice(0, CONTEXTS_KEPT) : old) : undefined;
+    if (context !== undefined && this.#nowMs - context.atMs > OLD_CONTEXT_MS) this.#process.world.count('context used again after ten seconds');
     if (context !== undefined) return this.#write(item, kind, { context });
     const read = await this.#read(item);
     if (read === undefined) return;
     if (isLww && read.tag !== undefined && this.#random.chance(0.7)) return this.#write(item, kind, { ifMatch: read.tag, values: read.values });
     if (read.token === undefined) return;
-    return this.#write(item, kind, { context: { token: read.token, values: read.values } });
+    return this.#write(item, kind, { context: { token: read.token, values: read.values, atMs: this.#nowMs } });
   }
 
   /** A context of another item must be refused, and change nothing. */
@@ -282,7 +290,7 @@ class Client {
         if (answer.status >= 200 && answer.status < 300) {
           write.effect = answer.fields.get('write-outcome');
           const token = answer.fields.get('causal-context');
-          if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value] });
+          if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value], atMs: this.#nowMs });
           return 'acknowledged';
         }
         if (answer.status === 412 && write.servedBy !== undefined) this.#workload.refused(write, write.servedBy);

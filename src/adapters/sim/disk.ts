@@ -1,6 +1,7 @@
 // What a machine keeps when its process dies: cells by name, changed in batches that are whole or not at all. In `relaxed`
 // durability a power cut takes back the last second.
 
+import { keyText } from '../../core/bytes.ts';
 import type { World } from './world.ts';
 
 export interface Cell {
@@ -72,6 +73,11 @@ export class Disk {
     this.#cells = new Map(copy);
     this.#unsynced = [];
     if (!sameMarker) this.marker = `${this.marker}'`;
+  }
+
+  /** One record is gone, and nothing else tells of it. */
+  forget(key: Uint8Array): void {
+    this.#put({ name: `r ${keyText(key)}`, value: undefined });
   }
 
   wipe(): void {

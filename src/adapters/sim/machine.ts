@@ -3,7 +3,9 @@
 // and one that is stopped runs it later.
 
 import type { Cancel, Clock } from '../../ports/clock.ts';
+import { ArchipelError } from '../../core/errors.ts';
 import { Disk } from './disk.ts';
+import type { SeededRandom } from './random.ts';
 import type { World } from './world.ts';
 
 /** 2026-01-01T00:00:00Z: when every run begins. */
@@ -18,6 +20,10 @@ export class Machine {
   rate = 1;
   /** Of the wall clock, against EPOCH_MS plus the oscillator. */
   wallOffsetMs = 0;
+  /** A machine without breath: everything that enters its process comes so much later. */
+  lagMs = 0;
+  /** Of what is asked of its table and its queues, the part that is turned away. */
+  throttled = 0;
   /** Processes started so far. */
   boots = 0;
 
@@ -75,6 +81,17 @@ export class Process {
     this.#atEnd.push(task);
   }
 
+  get isPaused(): boolean {
+    return this.#pausedUntilMs > this.world.nowMs;
+  }
+
+  /** What DynamoDB and SQS do under load: turned away, and nothing was done. @throws ArchipelError `storage-unavailable` */
+  assertCapacity(random: SeededRandom): void {
+    if (!random.chance(this.machine.throttled)) return;
+    this.world.count('throttled');
+    throw new ArchipelError('storage-unavailable', 'Throttled.');
+  }
+
   /** SIGSTOP, and SIGCONT after so long. */
   stopFor(durationMs: number): void {
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.world.nowMs + durationMs);
@@ -89,7 +106,8 @@ export class Process {
       if (leftMs > 0) cancel = this.world.after(leftMs, run);
       else task();
     };
-    cancel = this.world.after(delayMs, run);
+    if (this.machine.lagMs > 0) this.world.count('task that a slow machine did late');
+    cancel = this.world.after(delayMs + this.machine.lagMs, run);
     return () => cancel();
   }
 

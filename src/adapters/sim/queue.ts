@@ -28,9 +28,11 @@ export class SimQueue implements Queue {
   readonly #random: SeededRandom;
   readonly #prefix: string;
   readonly #waiting = new Map<string, Waiting>();
+  readonly #visibilityMs: number;
   #version = 0;
 
-  constructor(process: Process, store: SimStore, random: SeededRandom, name: string) {
+  constructor(process: Process, store: SimStore, random: SeededRandom, name: string, visibilityMs = VISIBILITY_MS) {
+    this.#visibilityMs = visibilityMs;
     this.#process = process;
     this.#store = store;
     this.#random = random;
@@ -44,6 +46,7 @@ export class SimQueue implements Queue {
   }
 
   async send(messages: readonly Message[]): Promise<{ readonly refused: readonly number[] }> {
+    this.#process.assertCapacity(this.#random);
     const refused = messages.flatMap(({ body }, at) => (body.length > MESSAGE_BYTES_MAX ? [at] : []));
     const accepted = messages.filter((_, at) => !refused.includes(at));
     if (accepted.length === 0) return { refused };
@@ -76,12 +79,13 @@ export class SimQueue implements Queue {
   }
 
   async receive(limit: number): Promise<readonly Delivery[]> {
+    this.#process.assertCapacity(this.#random);
     const nowMs = this.#process.clock.monotonicMs();
     const visible = [...this.#waiting].filter(([, waiting]) => waiting.isDurable && waiting.hiddenUntilMs <= nowMs);
     const start = visible.length === 0 ? 0 : this.#random.between(0, visible.length - 1);
     return [...visible.slice(start), ...visible.slice(0, start)].slice(0, limit).map(([name, waiting]) => {
-      waiting.received++;
-      waiting.hiddenUntilMs = nowMs + VISIBILITY_MS;
+      if (++waiting.received > 1) this.#process.world.count('hint delivered again');
+      waiting.hiddenUntilMs = nowMs + this.#visibilityMs;
       return { ...waiting.message, receipt: `${waiting.version} ${name}`, received: waiting.received };
     });
   }

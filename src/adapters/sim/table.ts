@@ -153,6 +153,7 @@ export class SimTable implements Table, GroupOwner {
   // Reading and deciding ------------------------------------------------------------------------------------------------------
 
   async #mayBeSlow(): Promise<void> {
+    this.#process.assertCapacity(this.#random);
     if (this.#random.chance(this.#faults.slowReads)) await this.#process.wait(this.#random.around(this.#faults.readMs));
   }
 
@@ -178,7 +179,7 @@ export class SimTable implements Table, GroupOwner {
       const decision = this.#decide(seen?.record, change);
       if (this.#faults.decisions === 'optimistic') {
         await this.#process.wait(this.#random.around(this.#faults.readMs));
-        if (this.#newest(name) !== seen) continue;
+        if (this.#newest(name) !== seen && this.#process.world.count('conditional write lost the race')) continue;
       }
       return this.#carryOut(key, name, seen, decision);
     }
@@ -284,8 +285,8 @@ export class SimTable implements Table, GroupOwner {
     return lossPage([...this.#losses.values()], query);
   }
 
-  async lossesOf(key: ItemKey): Promise<readonly LossRow[]> {
-    return [...(this.#lossesOf.get(keyText(key.encoded)) ?? [])].sort((a, b) => (a.dot.stamp < b.dot.stamp ? -1 : 1));
+  async lossesOf({ encoded }: ItemKey): Promise<readonly LossRow[]> {
+    return [...(this.#lossesOf.get(keyText(encoded)) ?? [])].sort((a, b) => (a.dot.stamp < b.dot.stamp ? -1 : 1));
   }
 
   async loss(id: string): Promise<LossRow | undefined> {

@@ -36,6 +36,8 @@ export class World {
   #stands = 0;
   /** Events run so far. */
   steps = 0;
+  /** How often what was to be exercised was: an option that is drawn and never bites proves nothing. */
+  readonly counts = new Map<string, number>();
 
   constructor(seed: number, sink?: TraceSink) {
     this.seed = seed;
@@ -50,6 +52,12 @@ export class World {
 
   trace(place: string, what: string): void {
     this.#sink?.(`${this.#nowMs.toFixed(3).padStart(12)} ${place.padEnd(16)} ${what}`);
+  }
+
+  /** Answers true, so that it can stand in a condition. */
+  count(what: string, by = 1): true {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
+    return true;
   }
 
   /** The run ends with this error after the current event. */

@@ -1,0 +1,40 @@
+// What only some seeds have beside the faults of every day. Drawn from a stream of its own, so that a seed keeps its other
+// faults when an option is added here. One that has not been hunted with everything else stays out of the draw
+// (`SWITCHED_OFF`) and is asked for by name.
+
+import type { SeededRandom } from '../adapters/sim/random.ts';
+
+/** Things that happen to a region now and then. */
+export type RareFault = 'long-pause' | 'slow-region' | 'throttle' | 'amnesia' | 'poison';
+
+/** How a whole run is. */
+export type RareSetting = 'few-hints' | 'short-visibility' | 'hoarded-contexts' | 'narrow-everything' | 'policy-change' | 'next-format';
+
+export type RareOption = RareFault | RareSetting;
+
+const FAULTS: readonly RareFault[] = ['long-pause', 'slow-region', 'throttle', 'amnesia', 'poison'];
+const SETTINGS: readonly RareSetting[] = ['few-hints', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format'];
+
+export const RARE_OPTIONS: readonly RareOption[] = [...FAULTS, ...SETTINGS];
+
+/** Not drawn. All of them, so far: 120 seeds without a violation, but hunted before there was reaping, and not since. */
+const SWITCHED_OFF: ReadonlySet<RareOption> = new Set<RareOption>(RARE_OPTIONS);
+
+const PROBABILITY = 0.15;
+
+export interface Rare {
+  readonly faults: readonly RareFault[];
+  readonly settings: readonly RareSetting[];
+}
+
+/** `asked` are on in any case. */
+export function drawRare(random: SeededRandom, asked: readonly RareOption[] = []): Rare {
+  // Each option draws, wanted or not: leaving one out does not shift the others.
+  const isOn = (option: RareOption): boolean => (random.chance(PROBABILITY) && !SWITCHED_OFF.has(option)) || asked.includes(option);
+  return { faults: FAULTS.filter(isOn), settings: SETTINGS.filter(isOn) };
+}
+
+/** What a peer's hint queue takes with `few-hints`: soon full. */
+export const FEW_HINTS = 3;
+/** Shorter than a slow message takes: hints are delivered again while they are under way. */
+export const SHORT_VISIBILITY_MS = 400;

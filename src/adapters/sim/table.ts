@@ -162,8 +162,7 @@ export class SimTable implements Table, GroupOwner {
     return this.#items.get(keyText(key.encoded))?.record;
   }
 
-  /** Every item that is durable, for checkers: costs no virtual time. */
-  everything(): Iterable<StoredItem> {
+  everything(): Iterable<StoredItem> { // durable; costs no virtual time
     return this.#items.values();
   }
 

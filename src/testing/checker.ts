@@ -13,7 +13,7 @@ import type { World } from '../adapters/sim/world.ts';
 import { keyText, toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { ALL_PARTITIONS, elementOf, addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
 import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
-import { compareDots, formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
+import { compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { asOperationHash, findOperation, operationOf, type OperationHash } from '../core/version/operations.ts';
 import { headDot, liveValues, type CommitKind, type State } from '../core/version/record.ts';
@@ -164,6 +164,7 @@ export class Checker {
         if (this.#isReaping && record.state.values.length === 0) return false; // the peer may have reaped it already
         // A certificate compares live values: where those are the same, nothing would be lost.
         if (this.wasBehind && sameValues(record.state, their)) return false;
+        if (this.#isReaping && this.#conflict.get(key.collection) !== 'lww') return lacksValue(record.state, their, actor);
         if (this.#conflict.get(key.collection) !== 'lww') return (their?.context.get(actor) ?? STAMP_ZERO) < (record.state.context.get(actor) ?? STAMP_ZERO);
         // The state is one whole write: a peer that holds a larger one has no use for this.
         const [mine, held] = [headDot(record.state), their === undefined ? undefined : headDot(their)];
@@ -332,6 +333,14 @@ const sameValues = (mine: State, theirs: State | undefined): boolean => {
   const dots = (state: State | undefined): string => (state?.values ?? []).map(({ dot }) => formatDot(dot)).sort().join();
   return dots(mine) === dots(theirs);
 };
+
+/** Where contexts are forgotten: a value that the other never saw, or one that it still holds and this has replaced. */
+function lacksValue(mine: State, their: State | undefined, actor: ActorId): boolean {
+  const has = (state: State | undefined, dot: Dot): boolean => state?.values.some((held) => compareDots(held.dot, dot) === 0) === true;
+  const isNew = mine.values.some(({ dot }) => dot.actor === actor && !has(their, dot) && (their === undefined || !covers(their.context, dot)));
+  const isOld = their?.values.some(({ dot }) => covers(mine.context, dot) && !has(mine, dot)) === true && (their.context.get(actor) ?? STAMP_ZERO) < (mine.context.get(actor) ?? STAMP_ZERO);
+  return isNew || isOld;
+}
 
 const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));
 

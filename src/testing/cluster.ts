@@ -151,7 +151,7 @@ export class SimRegion {
     world.trace(this.id, `starts as ${incarnation}${isNew ? ', new' : ''}`);
     const peer = (id: RegionId): Peer => ({
       id,
-      ask: (method, question, timeoutMs) => network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, handle: () => this.#askBuild(this.#cluster.region(id), method, question) }),
+      ask: (method, question, timeoutMs) => network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, mayBeRecorded: method === 'inbox' || method === 'merge', handle: () => this.#askBuild(this.#cluster.region(id), method, question) }),
     });
     const region = new Region({
       id: this.id,

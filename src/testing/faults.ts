@@ -241,7 +241,7 @@ export class Faults {
     this.#world.trace('network', 'everything heals');
     const { network, regions, edge } = this.#cluster;
     network.heal();
-    network.faults = { ...network.faults, slowDelays: 0, lostQuestions: 0, lostAnswers: 0, twice: 0 };
+    network.faults = { ...network.faults, slowDelays: 0, lostQuestions: 0, lostAnswers: 0, twice: 0, recorded: 0 };
     for (const { machine } of regions) {
       machine.wallOffsetMs = -(machine.rate - 1) * this.#world.nowMs;
       machine.disk.isFull = false;

@@ -50,7 +50,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
   const regions = random.pick([2, 3, 3, 3, 4, 5]);
   const relaxed = random.chance(0.2);
   const chosen = FAULT_KINDS.filter((kind) => (kind === 'power-cut' ? relaxed : random.chance(0.4)));
-  return {
+  const swarm: Omit<Swarm, 'graceMs'> = {
     regions,
     activeMs: random.between(10_000, 40_000),
     network: {
@@ -86,10 +86,12 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       retries: random.between(1, 6),
       narrow: random.chance(0.5),
     },
-    // Drawn last: what a seed was before there was reaping, it is still.
-    graceMs: random.chance(0.3) ? random.pick([400, 1_500, 5_000]) : undefined,
     rare: drawRare(random.stream('rare'), asked),
   };
+  // Drawn last: what a seed was before there was reaping, it is still. Operations are forgotten with the record that is reaped, so
+  // that the grace is longer than any client tries again.
+  const graceMs = random.chance(0.3) ? random.pick([10_000, 20_000]) : undefined;
+  return { ...swarm, graceMs, network: { ...swarm.network, ...(graceMs === undefined ? {} : { recorded: random.pick([0, 0.02, 0.2]) }) } };
 }
 
 /** One line. */

@@ -16,10 +16,14 @@ export interface NetworkFaults {
   readonly twice: number;
   /** Each link draws from a stream of its own, so that a message less on one changes nothing on the others. */
   readonly apart?: boolean;
+  /** Of questions that carry states: delivered once more, long after. */
+  readonly recorded?: number;
 }
 
 /** Longer than any answer takes here; a comparison that trusts no digest may ask for minutes. */
 const DEAD_CONNECTION_MS = 30_000;
+/** Mean time until a recorded message is delivered again. */
+const RECORDED_MS = 8_000;
 
 export const CALM: NetworkFaults = { delayMs: 1, slowDelays: 0, slowDelayMs: 0, lostQuestions: 0, lostAnswers: 0, twice: 0 };
 
@@ -29,6 +33,8 @@ export interface CallSetting<T> {
   readonly timeoutMs: number;
   /** On one connection, which delivers once or not at all: what clients have. Between regions copies happen. */
   readonly once?: boolean;
+  /** It may be kept by somebody and delivered again when all is forgotten. */
+  readonly mayBeRecorded?: boolean;
   /** What the other process does; runs there. */
   readonly handle: (process: Process) => Promise<T>;
 }
@@ -38,7 +44,7 @@ export class Network {
   faults: NetworkFaults;
   readonly #cuts = new Set<string>();
   readonly #links = new Map<string, SeededRandom>();
-  readonly stats = { messages: 0, lost: 0, twice: 0, refused: 0 };
+  readonly stats = { messages: 0, lost: 0, twice: 0, refused: 0, recorded: 0 };
 
   constructor(random: SeededRandom, faults: NetworkFaults) {
     this.#random = random;
@@ -57,6 +63,19 @@ export class Network {
 
   isCut(from: string, to: string): boolean {
     return this.#cuts.has(`${from} ${to}`);
+  }
+
+  /** Nobody waits for the answer any more. */
+  #record<T>(to: Machine, handle: (process: Process) => Promise<T>): void {
+    const { recorded = 0 } = this.faults;
+    if (recorded === 0 || !this.#random.chance(recorded)) return;
+    to.world.after(this.#random.around(RECORDED_MS), () => {
+      const { process } = to;
+      if ((this.faults.recorded ?? 0) === 0 || process === undefined) return;
+      this.stats.recorded++;
+      to.world.trace('network', `an old message arrives at ${to.id}`);
+      process.post(0, () => void handle(process).catch(() => undefined));
+    });
   }
 
   #randomOf(from: Machine, to: Machine): SeededRandom {
@@ -93,7 +112,8 @@ export class Network {
    * Rejects with `peer-unreachable`: `details.unsent` is true when the other machine refused the connection, so that
    * certainly nothing arrived there.
    */
-  call<T>({ from, to, timeoutMs, once = false, handle }: CallSetting<T>): Promise<T> {
+  call<T>({ from, to, timeoutMs, once = false, mayBeRecorded = false, handle }: CallSetting<T>): Promise<T> {
+    if (mayBeRecorded) this.#record(to, handle);
     return new Promise<T>((resolve, reject) => {
       const fail = (unsent: boolean): void => reject(new ArchipelError('peer-unreachable', `${to.id} cannot be reached.`, { unsent }));
       // Nothing comes for a while on a connection: it is given up, whatever the caller would have waited.

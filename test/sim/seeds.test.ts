@@ -8,7 +8,7 @@ import { runSeed } from '../../src/testing/run.ts';
 const SEEDS = 200;
 
 describe('simulation', () => {
-  it(`${SEEDS} seeds without a violation`, { timeout: 170_000 }, async () => {
+  it(`${SEEDS} seeds without a violation`, { timeout: 900_000 }, async () => {
     const outcomes: Outcome[] = [];
     await sweep({ seeds: Array.from({ length: SEEDS }, (_, at) => at + 1), jobs: 2, onResult: (outcome) => outcomes.push(outcome) > 0 });
     const bad = outcomes.filter((outcome) => isFailure(outcome) || outcome.violations.length > 0);

@@ -114,7 +114,7 @@ export class Account {
   #isLostWithout(write: ClientWrite, view: View): boolean {
     // That it has expired accounts for a value, but not for what it had replaced: an older value that is still under way comes
     // back when nobody knows any more that it was written over.
-    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.#isKept(write, view);
+    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.#isKept(write, view, 'at-a-loss');
     // A delete leaves nothing to look for but what it deleted: nobody has dropped that, and whoever holds it, or is sent it, keeps it.
     const holds = (state: State, value: string): boolean => state.values.some((each) => utf8Text(each.value.bytes) === value);
     const hasDropped = (state: State, value: string): boolean => !holds(state, value) && (this.#dots.get(value) ?? []).some((dot) => covers(state.context, dot));
@@ -141,15 +141,15 @@ export class Account {
   isAccounted(write: ClientWrite, view: View): boolean {
     const expiresMs = this.#expiries.get(write.value) ?? write.expiresMs;
     const { world, latestTrustedMs } = this.#cluster;
-    return (expiresMs !== undefined && expiresMs <= Math.max(EPOCH_MS + world.nowMs, latestTrustedMs)) || this.#isKept(write, view);
+    return (expiresMs !== undefined && expiresMs <= Math.max(EPOCH_MS + world.nowMs, latestTrustedMs)) || this.#isKept(write, view, 'at-the-end');
   }
 
   /** It stands, or is in the ledger, or in the past of what does. */
-  #isKept(write: ClientWrite, view: View): boolean {
+  #isKept(write: ClientWrite, view: View, when: 'at-a-loss' | 'at-the-end'): boolean {
     const { value, collection } = write;
     if (view.states.some(({ values }) => values.some((each) => utf8Text(each.value.bytes) === value))) return true;
     if (view.losses.some((row) => row.value !== undefined && utf8Text(row.value.bytes) === value)) return true;
-    if (this.#isWrittenOver(write)) return true;
+    if (this.#isWrittenOver(write, when)) return true;
     if (this.#conflict.get(collection) === 'siblings') return false;
     const past = this.#wholePast(`${collection}/${write.pk}`, [...view.states.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);
     return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
@@ -157,16 +157,18 @@ export class Account {
 
   /**
    * Has a write that had read this one replaced it, or, where nobody knows, may one have? One that was lost with a disk
-   * counts when it was read in time: whoever had read it had seen what it replaced.
+   * counts when it was read in time: whoever had read it had seen what it replaced. A delete that was taken for lost, because
+   * nobody had it at that moment, may have been on its way; but it accounts for nothing that goes with the same disk.
    */
-  #isWrittenOver({ value, collection, pk }: ClientWrite, seen = new Set<string>()): boolean {
+  #isWrittenOver({ value, collection, pk }: ClientWrite, when: 'at-a-loss' | 'at-the-end', seen = new Set<string>()): boolean {
     if (seen.has(value)) return false;
     seen.add(value);
     return this.#history.writes.some((other) => {
       if (other.collection !== collection || other.pk !== pk || !other.superseded.includes(value)) return false;
       if (other.outcome === 'refused' || other.effect === 'superseded') return false;
       if (other.outcome === 'unknown' && (other.kind === 'put' ? !this.#dots.has(other.value) : !other.isOver)) return false;
-      return other.kind === 'delete' || !this.#history.excused.has(other.value) || this.#isWrittenOver(other, seen);
+      const mayStillCome = other.kind === 'delete' && when === 'at-the-end';
+      return mayStillCome || !this.#history.excused.has(other.value) || this.#isWrittenOver(other, when, seen);
     });
   }
 

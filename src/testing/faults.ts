@@ -3,6 +3,7 @@
 
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { World } from '../adapters/sim/world.ts';
+import { encodeRecords } from '../engine/envelope.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { Checker } from './checker.ts';
 import type { FaultStep } from './script.ts';
@@ -221,6 +222,16 @@ export class Faults {
     return true;
   }
 
+  /** What no region can make sense of: it must be kept aside, and stop nothing. */
+  poison(region: SimRegion): boolean {
+    const { running } = region;
+    const peer = this.#random.pick(this.#cluster.regions.filter((other) => other !== region));
+    if (running?.region.phase !== 'serving') return false;
+    this.#world.trace(region.id, `sends ${peer.id} bytes that are no record`);
+    void running.region.links.get(peer.id)?.ask('inbox', encodeRecords([{ key: this.#random.bytes(20), state: this.#random.bytes(40) }])).catch(() => undefined);
+    return true;
+  }
+
   /** Everything is put right; from here on nothing breaks. */
   healAll(): void {
     this.#isOver = true;
@@ -250,4 +261,5 @@ const STRIKES: Readonly<Record<FaultKind, (faults: Faults, region: SimRegion) =>
   edge: (faults) => faults.edge(),
   'pause-replication': (faults, region) => faults.pauseReplication(region),
   reconcile: (faults, region) => faults.reconcile(region),
+  poison: (faults, region) => faults.poison(region),
 };

@@ -11,6 +11,7 @@ import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
 import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
+import { collectMarks } from './marks.ts';
 import { drawSwarm, type Swarm } from './swarm.ts';
 import { Workload, type WorkloadCollection } from './workload.ts';
 
@@ -34,6 +35,8 @@ export interface RunResult {
   readonly faults: Readonly<Record<string, number>>;
   readonly virtualMs: number;
   readonly steps: number;
+  /** Names of the rare states that were met (marks.ts). */
+  readonly marks: readonly string[];
 }
 
 const START_MS_MAX = 60_000;
@@ -44,6 +47,7 @@ const WRITES_MAX = 400;
 /** A lost question holds the lease of its pair until the connection is given up, and runs of a pair wait for each other. */
 const RECONCILE_MS_MAX = 150_000;
 const RPO_CHECK_EVERY_MS = 1_500;
+const GIVEN_UP_MS = 5_000;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const { excerpt } = options;
@@ -100,6 +104,7 @@ class Run {
   readonly #collections: readonly WorkloadCollection[];
   readonly #script: Script;
   readonly #replay: Replay | undefined;
+  readonly #marks = collectMarks();
 
   constructor(world: World, script: Script, replay: Replay | undefined) {
     this.#world = world;
@@ -141,6 +146,7 @@ class Run {
       faults: Object.fromEntries(this.#faults.counts),
       virtualMs: world.nowMs,
       steps: world.steps,
+      marks: [...this.#marks],
     };
   }
 
@@ -175,7 +181,9 @@ class Run {
   async #break(): Promise<void> {
     const startMs = this.#world.nowMs;
     const endMs = startMs + (this.#replay === undefined ? this.#swarm.activeMs : activeMsOf(this.#replay.steps));
-    this.#checker.clocksWereWrong = this.#swarm.faults.includes('clock');
+    this.#checker.clocksWereWrong = this.#swarm.faults.includes('clock') || this.#swarm.skewMs > 0;
+    // Each within what a region lets pass of its own clock; of two together it may be more.
+    for (const { machine } of this.#cluster.regions) machine.wallOffsetMs = Math.round(this.#swarm.skewMs * (2 * this.#world.random.unit() - 1));
     this.#startAll(startMs);
     const watch = (): void => {
       this.#world.after(RPO_CHECK_EVERY_MS, () => {
@@ -208,10 +216,14 @@ class Run {
     const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => regions.every(({ isUp }) => isUp) && this.#workload.isOver);
     if (!isUp) return;
     for (const region of regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
-    await this.#settled();
-    if (this.#checker.damaged.size > 0) {
+    const { hasGivenUp } = this.#cluster;
+    await this.#settled({ butBehind: hasGivenUp });
+    if (this.#checker.damaged.size > 0 || hasGivenUp) {
+      // What was given up a moment ago is too young for a certificate.
+      if (hasGivenUp) await this.#world.run(this.#world.nowMs + GIVEN_UP_MS);
       for (const region of regions) for (const peer of region.running?.region.links.keys() ?? []) await this.#reconcile(region, peer);
-      await this.#settled();
+      // What was given up under a clock that was ahead counts until that time has come.
+      await this.#settled({ butBehind: this.#checker.clocksWereWrong });
     }
     let isChecked = false;
     void this.#checker.finish().then(() => (isChecked = true), (error: unknown) => this.#world.fail(error));
@@ -239,11 +251,11 @@ class Run {
   }
 
   /** Nothing is owed, nothing is under way: looked at every second, twice in a row. */
-  async #settled(): Promise<void> {
+  async #settled({ butBehind }: { readonly butBehind: boolean }): Promise<void> {
     let calm = 0;
     let isOver = false;
     const look = (): void => {
-      void this.#owed().then((items) => {
+      void this.#owed(butBehind).then((items) => {
         calm = items === 0 ? calm + 1 : 0;
         if (calm >= 3) isOver = true;
         else this.#world.after(1_000, look);
@@ -253,11 +265,11 @@ class Run {
     await this.#reach('nothing is owed any more', QUIET_MS_MAX, () => isOver);
   }
 
-  async #owed(): Promise<number> {
+  async #owed(butBehind: boolean): Promise<number> {
     let items = 0;
     for (const { running } of this.#cluster.regions) {
       if (running === undefined) return 1;
-      for (const lane of running.region.lanes.values()) items += (await lane.unreplicated()).items;
+      for (const lane of running.region.lanes.values()) items += (await lane.unreplicated()).items - (butBehind ? lane.behind : 0);
     }
     return items;
   }

@@ -5,10 +5,11 @@ import type { NetworkFaults } from '../adapters/sim/network.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { StoreFaults } from '../adapters/sim/store.ts';
 import type { TableFaults } from '../adapters/sim/table.ts';
+import { LIMITS, type Limits } from '../engine/limits.ts';
 
-export type FaultKind = 'kill' | 'stop' | 'freeze' | 'split' | 'clock' | 'disk-full' | 'power-cut' | 'old-disk' | 'wiped-disk' | 'edge' | 'pause-replication' | 'reconcile';
+export type FaultKind = 'kill' | 'stop' | 'freeze' | 'split' | 'clock' | 'disk-full' | 'power-cut' | 'old-disk' | 'wiped-disk' | 'edge' | 'pause-replication' | 'reconcile' | 'poison';
 
-export const FAULT_KINDS: readonly FaultKind[] = ['kill', 'stop', 'freeze', 'split', 'clock', 'disk-full', 'power-cut', 'old-disk', 'wiped-disk', 'edge', 'pause-replication', 'reconcile'];
+export const FAULT_KINDS: readonly FaultKind[] = ['kill', 'stop', 'freeze', 'split', 'clock', 'disk-full', 'power-cut', 'old-disk', 'wiped-disk', 'edge', 'pause-replication', 'reconcile', 'poison'];
 
 export interface WorkloadOptions {
   readonly clients: number;
@@ -24,6 +25,8 @@ export interface WorkloadOptions {
   readonly throughEdge: number;
   readonly thinkMs: number;
   readonly retries: number;
+  /** Clients that go to another region before each request. */
+  readonly wandering: number;
   /** Of collections, those with two replicas. */
   readonly narrow: boolean;
 }
@@ -35,12 +38,15 @@ export interface Swarm {
   readonly store: StoreFaults;
   readonly table: TableFaults;
   readonly drift: number;
+  /** Wall clocks that are a little wrong all the time, each within this of the right time. */
+  readonly skewMs: number;
   readonly reconcileEveryMs: number | undefined;
   /** Undefined: nothing is reaped in so short a life. */
   readonly graceMs: number | undefined;
   readonly faults: readonly FaultKind[];
   readonly faultEveryMs: number;
   readonly workload: WorkloadOptions;
+  readonly limits: Limits;
 }
 
 export function drawSwarm(random: SeededRandom): Swarm {
@@ -48,7 +54,7 @@ export function drawSwarm(random: SeededRandom): Swarm {
   const regions = random.pick([2, 3, 3, 3, 4, 5]);
   const relaxed = random.chance(0.2);
   const chosen = FAULT_KINDS.filter((kind) => (kind === 'power-cut' ? relaxed : random.chance(0.4)));
-  return {
+  const swarm: Swarm = {
     regions,
     activeMs: random.between(10_000, 40_000),
     network: {
@@ -59,7 +65,7 @@ export function drawSwarm(random: SeededRandom): Swarm {
       lostAnswers: some(0.5, () => random.unit() * 0.15),
       twice: some(0.5, () => random.unit() * 0.3),
     },
-    store: { syncMs: random.pick([0.2, 1, 5, 40]), failedSyncs: some(0.3, () => random.unit() * 0.02), relaxed },
+    store: { syncMs: random.pick([0.2, 1, 5, 40, 150]), failedSyncs: some(0.3, () => random.unit() * 0.02), relaxed },
     table: {
       decisions: random.pick(['serial', 'serial', 'optimistic']),
       attempts: random.chance(0.5),
@@ -67,6 +73,7 @@ export function drawSwarm(random: SeededRandom): Swarm {
       readMs: random.pick([0.2, 2, 10]),
     },
     drift: some(0.5, () => random.unit() * 0.000_2),
+    skewMs: chosen.includes('clock') ? 0 : some(0.4, () => 400),
     reconcileEveryMs: random.pick([undefined, undefined, 2_000, 10_000]),
     faults: chosen.length > 0 ? chosen : ['kill'],
     faultEveryMs: random.pick([500, 1_500, 4_000]),
@@ -83,10 +90,19 @@ export function drawSwarm(random: SeededRandom): Swarm {
       thinkMs: random.pick([5, 50, 300]),
       retries: random.between(1, 6),
       narrow: random.chance(0.5),
+      wandering: random.pick([0.05, 0.05, 0.6]),
     },
+    limits: { hintsPerPeer: random.pick([LIMITS.hintsPerPeer, LIMITS.hintsPerPeer, 8, 2]), inboxRecords: random.pick([LIMITS.inboxRecords, LIMITS.inboxRecords, 8, 1]) },
     // Drawn last: what a seed was before there was reaping, it is still.
     graceMs: random.chance(0.3) ? random.pick([400, 1_500, 5_000]) : undefined,
   };
+  return random.chance(0.1) ? crowded(swarm) : swarm;
+}
+
+/** Everybody adds to one item, in regions that do not hear of each other: more siblings than a record may hold. */
+function crowded(swarm: Swarm): Swarm {
+  const faults = [...new Set<FaultKind>([...swarm.faults, 'split', 'pause-replication'])];
+  return { ...swarm, faults, faultEveryMs: 500, workload: { ...swarm.workload, keys: 1, clients: 12, blind: 0.95, deletes: 0.01, oldContexts: 0, expiring: 0, thinkMs: 50, narrow: false } };
 }
 
 /** One line. */

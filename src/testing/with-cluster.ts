@@ -5,6 +5,7 @@
 import { forbid } from '../adapters/sim/forbid.ts';
 import { Machine } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
+import { LIMITS } from '../engine/limits.ts';
 import type { Policy } from '../client/types.ts';
 import { SimCluster } from './cluster.ts';
 import { Faults } from './faults.ts';
@@ -107,6 +108,8 @@ function swarmOf(world: World, { regions = 3, faults = ['delays'] }: WithCluster
     store: { syncMs: 1, failedSyncs: 0, relaxed: false },
     table: { decisions: 'serial', attempts: false, slowReads: 0, readMs: 1 },
     drift: 0,
+    skewMs: 0,
+    limits: LIMITS,
     reconcileEveryMs: undefined,
     graceMs: undefined,
     faults: faults.flatMap((fault) => KINDS[fault] ?? []),

@@ -27,6 +27,8 @@ export interface RegionParts {
   readonly table: Table;
   readonly changes: ChangeLog;
   readonly peers: readonly Peer[];
+  /** Of a region that a later document lists. */
+  peer?(id: RegionId): Peer;
   hints(peer: RegionId): Queue;
   readonly hintsMax?: number | undefined;
   deadLetters(peer: RegionId): DeadLetters;

@@ -8,12 +8,12 @@ import type { SeededRandom } from '../adapters/sim/random.ts';
 export type RareFault = 'long-pause' | 'slow-region' | 'throttle' | 'amnesia' | 'poison';
 
 /** How a whole run is. */
-export type RareSetting = 'few-hints' | 'short-visibility' | 'hoarded-contexts' | 'narrow-everything' | 'policy-change' | 'next-format';
+export type RareSetting = 'few-hints' | 'short-visibility' | 'hoarded-contexts' | 'narrow-everything' | 'policy-change' | 'next-format' | 'topology';
 
 export type RareOption = RareFault | RareSetting;
 
 const FAULTS: readonly RareFault[] = ['long-pause', 'slow-region', 'throttle', 'amnesia', 'poison'];
-const SETTINGS: readonly RareSetting[] = ['few-hints', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format'];
+const SETTINGS: readonly RareSetting[] = ['few-hints', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format', 'topology'];
 
 export const RARE_OPTIONS: readonly RareOption[] = [...FAULTS, ...SETTINGS];
 

@@ -17,6 +17,7 @@ const MET: Readonly<Record<RareOption, string | undefined>> = {
   'narrow-everything': undefined, // a setting of the collections; nothing to meet
   'policy-change': 'siblings became lww',
   'next-format': 'a later format met an old reader',
+  topology: 'topology shown: newer',
 };
 
 const SEEDS_MAX = 6;

@@ -75,7 +75,7 @@ async function synced(): Promise<void> {
   const data = mkdtempSync(join(tmpdir(), 'archipel-'));
   const file = join(data, 'trace');
   const secret = join(data, 'secret');
-  writeFileSync(secret, 'of a test');
+  writeFileSync(secret, 'of a test, and long enough');
   const port = await freePorts(2);
   const shared = ['--secret-file', secret];
   const peer = await alone(join(data, 'peer'), { id: 'us-east-1', port: port + 1, more: ['--peer', `eu-central-1=http://127.0.0.1:${port}`, ...shared] });

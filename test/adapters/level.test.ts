@@ -2,13 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { utf8 } from '../../src/core/bytes.ts';
+import { afterPrefix, utf8 } from '../../src/core/bytes.ts';
+import { rows } from '../../src/adapters/level/layout.ts';
 import { LevelDeadLetters, LevelQueue, VISIBILITY_MS } from '../../src/adapters/level/queue.ts';
 import { LevelStore } from '../../src/adapters/level/store.ts';
 import { LevelTable } from '../../src/adapters/level/table.ts';
 import { ManualClock } from '../../src/adapters/memory/clock.ts';
 import { SILENT } from '../../src/ports/log.ts';
-import { keyedHash } from '../contract/make.ts';
+import { A, dot, key, keyedHash, written } from '../contract/make.ts';
 import { queueContract, type QueueUnderTest } from '../contract/queue-suite.ts';
 import { tableContract, type TableUnderTest } from '../contract/table-suite.ts';
 
@@ -86,4 +87,20 @@ it('Queue: level: a newer message that comes while somebody receives is not hidd
     expect(await queue.depth()).toBe(0);
   }
   await under.close();
+});
+
+it('Table: level: a value that was swept over while it became durable leaves no row in the index of expiry when it is written again', async () => {
+  const path = folder();
+  const store = await LevelStore.open({ folder: path, durability: 'sync', clock: new ManualClock(), log: SILENT });
+  const table = await LevelTable.open(store, keyedHash);
+  const put = (at: number): Promise<void> => table.update(key('a'), { decide: () => ({ result: undefined, commit: { state: written(dot(A, at), `${at}`, [], 100), kind: 'local' } }) });
+  const first = put(1);
+  await table.digests.sweep(200);
+  await first;
+  await put(2);
+  const index = await store.database.keys({ gte: rows.all('e'), lt: afterPrefix(rows.all('e')) as Uint8Array }).all();
+  expect(index).toEqual([]);
+  expect(table.digests.items('demo')).toBe(0);
+  await table.close();
+  rmSync(path, { recursive: true });
 });

@@ -74,9 +74,12 @@ describe('hybrid clock', () => {
   });
 });
 
+/** In 1024ths of a millisecond, so that sums and differences are exact: a law about a bound must not fail by a rounding. */
+const passed = fc.integer({ min: 0, max: 400 * 1024 }).map((parts) => parts / 1024);
+
 /** Readings of a machine: monotonic time goes on, the wall goes with it, drifts, and steps. */
 const readings = fc
-  .array(fc.record({ passedMs: fc.double({ min: 0, max: 400, noNaN: true }), stepMs: fc.oneof(fc.constant(0), fc.integer({ min: -300, max: 300 }), fc.integer({ min: -5_000, max: 5_000 })) }), { minLength: 1, maxLength: 40 })
+  .array(fc.record({ passedMs: passed, stepMs: fc.oneof(fc.constant(0), fc.integer({ min: -300, max: 300 }), fc.integer({ min: -5_000, max: 5_000 })) }), { minLength: 1, maxLength: 40 })
   .map((steps) => {
     let [wallMs, monotonicMs] = [1_000_000, 0];
     return steps.map(({ passedMs, stepMs }): ClockReading => {

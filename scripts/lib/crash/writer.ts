@@ -52,17 +52,30 @@ let numbers = 0;
 let read = 0;
 table.changes.subscribe((entries) => (read = entries.at(-1)?.position ?? read));
 
-/** What a power cut cannot take back: what the newest log file held when a batch that was to be synced was finished. */
+/**
+ * What a power cut cannot take back: what the log file held when a batch that was to be synced was finished. Rows of the
+ * change log are deleted beside the batches, and may begin a new file before the end of a batch is heard of here: so the
+ * file that was the newest before the batch counts as well.
+ */
 function watchSyncs(): void {
   const { database } = store;
   const batch = database.batch.bind(database) as (operations: unknown, options?: { readonly sync?: boolean }) => Promise<void>;
   const watched = async (operations: unknown, options?: { readonly sync?: boolean }): Promise<void> => {
+    const newest = logFiles().at(-1) ?? '';
     await batch(operations, options);
-    const newest = readdirSync(setting.folder).filter((name) => name.endsWith('.log')).sort().at(-1);
-    if (options?.sync === true && newest !== undefined) note('synced', newest, statSync(join(setting.folder, newest)).size);
+    if (options?.sync !== true) return;
+    for (const name of logFiles().filter((each) => each >= newest)) {
+      const size = statSync(join(setting.folder, name), { throwIfNoEntry: false })?.size; // undefined: a table since
+      if (size !== undefined) note('synced', name, size);
+    }
   };
   Object.assign(database, { batch: watched });
 }
+
+const logFiles = (): string[] =>
+  readdirSync(setting.folder)
+    .filter((name) => name.endsWith('.log'))
+    .sort();
 
 async function change(): Promise<void> {
   const name = nameOf(random.between(0, ITEMS - 1));

@@ -198,7 +198,8 @@ export class LevelTable implements Table, GroupOwner {
     if (!expires(before) && !expires(after)) return;
     const times = (state: State | undefined): number[] => (state?.values ?? []).flatMap(({ value }) => value.expiresMs ?? []);
     const [old, now] = [times(before), times(after)];
-    for (const ms of old) if (!now.includes(ms)) operations.push({ type: 'del', key: rows.expiry(ms, key.encoded) });
+    // A value that was not yet durable when the line passed it kept its row: nothing is left to be swept.
+    for (const ms of old) if (!now.includes(ms) || ms <= this.#lineMs) operations.push({ type: 'del', key: rows.expiry(ms, key.encoded) });
     for (const ms of now) if (!old.includes(ms) && ms > this.#lineMs) operations.push({ type: 'put', key: rows.expiry(ms, key.encoded), value: new Uint8Array(0) });
   }
 

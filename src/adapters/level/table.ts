@@ -6,7 +6,7 @@
 
 import { afterPrefix, compareBytes, concatBytes, equalBytes } from '../../core/bytes.ts';
 import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
-import { addSums, elementOf, isZeroSum, leafOf, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
+import { addSums, elementOf, isZeroSum, leafOf, sameSum, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
 import type { ActorId, Dot } from '../../core/version/dot.ts';
 import { encodeState } from '../../core/version/codec.ts';
@@ -14,7 +14,6 @@ import { isCandidate } from '../../core/version/reap.ts';
 import type { Record, State } from '../../core/version/record.ts';
 import { Recent } from '../../core/recent.ts';
 import type { Stamp } from '../../core/version/stamp.ts';
-import { STAMP_ZERO } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
 import type { VersionVector } from '../../core/version/version-vector.ts';
 import type { Change, Digests, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
@@ -361,7 +360,7 @@ export class LevelTable implements Table, GroupOwner {
     const current = pending === undefined ? this.#read(key.encoded) : pending.record;
     const operations: Operation[] = [{ type: 'del', key: row }];
     const element = current === undefined ? undefined : elementOf(key.encoded, current.state, this.#lineMs, this.#keyedHash);
-    if (current === undefined || element === undefined || isSame(element, current.element)) return this.#store.write({ operations }, true);
+    if (current === undefined || element === undefined || sameSum(element, current.element)) return this.#store.write({ operations }, true);
     const record: StoredRecord = { ...current, element };
     const { row: bytes, image } = encodeRecord(record);
     operations.push({ type: 'put', key: rows.record(key.encoded), value: bytes });
@@ -390,11 +389,7 @@ export class LevelTable implements Table, GroupOwner {
 
 const expires = (state: State | undefined): boolean => state?.values.some(({ value }) => value.expiresMs !== undefined) === true;
 
-const isSame = (a: Sum, b: Sum): boolean => a.high === b.high && a.low === b.low;
-
 function changeOf(key: Uint8Array, kind: LoggedChange['kind'], before: Sum | undefined, after: Sum): LoggedChange {
   const old = before ?? { high: 0, low: 0 };
   return { key, kind, delta: addSums(old, after), itemsDelta: (isZeroSum(after) ? 0 : 1) - (isZeroSum(old) ? 0 : 1) };
 }
-
-export const largestOf = (map: ReadonlyMap<ActorId, Stamp>, actor: ActorId): Stamp => map.get(actor) ?? STAMP_ZERO;

@@ -3,8 +3,10 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { CONTROLS } from '../src/testing/controls.ts';
+import { CONTROL_SEEDS_MAX, controlNamed, CONTROLS, KNOWN_SEEDS_MAX, type Control } from '../src/testing/controls.ts';
+import { missingMarks } from '../src/testing/marks.ts';
 import { isFailure, sweep, Thread, type Outcome } from '../src/testing/pool.ts';
+import { STALE } from '../src/testing/sabotage.ts';
 import { CALMS, parseNumbers, type Excerpt } from '../src/testing/script.ts';
 import { replayCommand, ruleOf, smaller } from '../src/testing/smaller.ts';
 
@@ -25,6 +27,8 @@ const { values: flags } = parseArgs({
     calm: { type: 'string' },
     'no-shrink': { type: 'boolean' },
     'shrink-seconds': { type: 'string' },
+    known: { type: 'boolean' },
+    within: { type: 'string' },
     json: { type: 'boolean' },
     help: { type: 'boolean' },
   },
@@ -37,6 +41,8 @@ npm run sim -- --seeds N [--from N]        so many, one after the other
 npm run sim -- --minutes N                 fresh ones for so long
              [--jobs N] [--json]
 npm run sim -- --control NAME | --controls  with a known bug put in: it must be caught
+             [--known]                     by the seed that is known to, or one of the ${KNOWN_SEEDS_MAX} from there
+             [--within N]                  by one of so many (default ${CONTROL_SEEDS_MAX}), from a fresh one or --from N
 npm run sim -- --control NAME --seed N      one seed with it
 A seed that fails is made smaller for at most 60 s: [--shrink-seconds N] [--no-shrink]
 `;
@@ -44,9 +50,6 @@ A seed that fails is made smaller for at most 60 s: [--shrink-seconds N] [--no-s
 const SHRINK_SECONDS = 60;
 /** A longer trace is printed by its end. */
 const LINES_MAX = 200;
-
-/** A control that so many seeds do not catch is not caught. */
-const CONTROL_SEEDS_MAX = 400;
 
 const number = (name: string, text: string | undefined, otherwise: number): number => {
   const value = text === undefined ? otherwise : Number(text);
@@ -126,6 +129,7 @@ async function many(seeds: Iterable<number>, jobs: number): Promise<boolean> {
   let operations = 0;
   let violations = 0;
   let first: Outcome | undefined;
+  const reached = new Set<string>();
   await sweep({
     seeds,
     jobs,
@@ -137,42 +141,67 @@ async function many(seeds: Iterable<number>, jobs: number): Promise<boolean> {
         first ??= outcome;
       }
       if (!isFailure(outcome)) operations += outcome.operations;
+      if (!isFailure(outcome)) for (const mark of outcome.marks) reached.add(mark);
       if (process.stderr.isTTY && done % 10 === 0) say(`\r${done} seeds, ${violations} violations `);
       return true;
     },
   });
+  const marksMissing = missingMarks(reached);
   const seconds = (performance.now() - startedMs) / 1_000;
   const rule = first === undefined ? undefined : ruleOf(first);
   if (first !== undefined && rule !== undefined) await makeSmaller(first.seed, rule);
   say(`\n${done} seeds in ${seconds.toFixed(1)} s on ${jobs} threads: ${violations} violations, ${operations} operations, ${Math.round(operations / seconds)} a second\n`);
-  if (flags.json === true) process.stdout.write(`${JSON.stringify({ seeds: done, violations, operationsPerSecond: Math.round(operations / seconds), marksMissing: [] })}\n`);
+  if (marksMissing.length > 0) say(`  never met: ${marksMissing.join('; ')}\n`);
+  if (flags.json === true) process.stdout.write(`${JSON.stringify({ seeds: done, violations, operationsPerSecond: Math.round(operations / seconds), marksMissing })}\n`);
   return violations === 0;
 }
 
-/** Tries seeds until one catches the bug. */
-async function caught(control: string, first: number, jobs: number): Promise<number | null> {
-  let seed: number | null = null;
-  await sweep({
-    seeds: from(first, CONTROL_SEEDS_MAX, Number.POSITIVE_INFINITY),
-    jobs,
-    control,
-    onResult: (outcome) => {
-      if (isFailure(outcome) && outcome.error.includes('not once')) throw new Error(outcome.error);
-      if (isFailure(outcome) || outcome.violations.length > 0) seed ??= outcome.seed;
-      return seed === null;
-    },
-  });
-  return seed;
+const hasFailed = (outcome: Outcome): boolean => isFailure(outcome) || outcome.violations.length > 0;
+
+async function isClean(seed: number): Promise<boolean> {
+  let clean = true;
+  await sweep({ seeds: [seed], jobs: 1, onResult: (outcome) => (clean = !hasFailed(outcome)) });
+  return clean;
 }
 
-async function controls(names: readonly string[], first: number, jobs: number): Promise<boolean> {
-  const found: Record<string, number | null> = {};
-  for (const name of names) {
-    const seed = (found[name] = await caught(name, first, jobs));
-    say(`${seed === null ? 'NOT CAUGHT' : `caught by ${seed} (${seed - first + 1})`.padEnd(10)}  ${name}\n`);
+/** Tries seeds until one catches the bug: fails with it, and does not without. */
+async function caught(control: string, first: number, count: number): Promise<number | null> {
+  for (let next = first; next < first + count; ) {
+    let seed: number | undefined;
+    await sweep({
+      seeds: from(next, first + count - next, Number.POSITIVE_INFINITY),
+      jobs: 1,
+      control,
+      onResult: (outcome) => {
+        if (isFailure(outcome) && outcome.error.includes(STALE)) throw new Error(outcome.error);
+        if (hasFailed(outcome)) seed = outcome.seed;
+        return seed === undefined;
+      },
+    });
+    if (seed === undefined) return null;
+    if (await isClean(seed)) return seed;
+    next = seed + 1;
   }
-  if (flags.json === true) process.stdout.write(`${JSON.stringify(found)}\n`);
-  return Object.values(found).every((seed) => seed !== null);
+  return null;
+}
+
+async function controls(chosen: readonly Control[], jobs: number): Promise<boolean> {
+  const within = number('within', flags.within, flags.known === true ? KNOWN_SEEDS_MAX : CONTROL_SEEDS_MAX);
+  const fresh = number('from', flags.from, Math.floor(Math.random() * 2 ** 40));
+  const found = new Map<string, number | null>();
+  const left = [...chosen];
+  const work = async (): Promise<void> => {
+    for (let control = left.shift(); control !== undefined; control = left.shift()) {
+      const first = flags.known === true ? control.seed : fresh;
+      const seed = await caught(control.name, first, within);
+      found.set(control.name, seed);
+      say(`${(seed === null ? `NOT CAUGHT by ${within}` : `caught by ${seed}, the ${seed - first + 1}.`).padEnd(32)} ${control.name}\n`);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  const seeds = Object.fromEntries(chosen.map(({ name }) => [name, found.get(name) ?? null]));
+  if (flags.json === true) process.stdout.write(`${JSON.stringify(seeds)}\n`);
+  return Object.values(seeds).every((seed) => seed !== null);
 }
 
 async function main(): Promise<boolean> {
@@ -181,8 +210,8 @@ async function main(): Promise<boolean> {
   const first = number('from', flags.from, fresh);
   if (flags.help === true) say(HELP);
   else if (flags.seed !== undefined) return oneSeed(number('seed', flags.seed, 0), flags.control);
-  else if (flags.control !== undefined) return controls([flags.control], first, jobs);
-  else if (flags.controls === true) return controls(CONTROLS.map(({ name }) => name), first, jobs);
+  else if (flags.control !== undefined) return controls([controlNamed(flags.control)], jobs);
+  else if (flags.controls === true) return controls(CONTROLS, jobs);
   else if (flags.minutes !== undefined) return many(from(first, Number.MAX_SAFE_INTEGER, Date.now() + number('minutes', flags.minutes, 0) * 60_000), jobs);
   else return many(from(first, number('seeds', flags.seeds, 100), Number.POSITIVE_INFINITY), jobs);
   return true;

@@ -24,12 +24,13 @@ import type { HashFunction } from '../core/version/tag.ts';
 import type { Log } from '../ports/log.ts';
 import type { DeadLetters } from '../ports/queue.ts';
 import type { Change, Decision, Table } from '../ports/table.ts';
-import { INBOX_BYTES_MAX, INBOX_RECORDS_MAX } from '../core/limits.ts';
+import { INBOX_BYTES_MAX } from '../core/limits.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { Catalog } from './catalog.ts';
 import { encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
 import { lossRows } from './ledger.ts';
 import { LateStates } from './late.ts';
+import type { Limits } from './limits.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { ReapedLines } from './reaped-lines.ts';
 import type { Timekeeper } from './timekeeper.ts';
@@ -44,6 +45,7 @@ export interface ApplyParts {
   readonly log: Log;
   readonly lines: ReapedLines;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
+  readonly limits: Limits;
   deadLetters(peer: RegionId): DeadLetters | undefined;
 }
 
@@ -67,7 +69,8 @@ export class Applier {
   /** @throws ArchipelError `overloaded` when the inbox is full: the sender keeps everything. */
   async apply(from: RegionId, records: readonly SentRecord[]): Promise<Receipt[]> {
     const bytes = records.reduce((sum, record) => sum + sentBytes(record), 0);
-    if (this.#records > 0 && (this.#records + records.length > INBOX_RECORDS_MAX || this.#bytes + bytes > INBOX_BYTES_MAX)) {
+    if (this.#records > 0 && (this.#records + records.length > this.#parts.limits.inboxRecords || this.#bytes + bytes > INBOX_BYTES_MAX)) {
+      // mark: inbox full
       throw new ArchipelError('overloaded', 'The inbox is full.');
     }
     this.#records += records.length;
@@ -105,6 +108,7 @@ export class Applier {
     try {
       return (await this.merge(key, state)) ? 'applied' : 'late';
     } catch (error) {
+      // mark: apply failed here and stays with its sender
       this.#parts.log.write('warn', 'apply.failed', { from, error: String(error) });
       return 'failed';
     }
@@ -131,6 +135,7 @@ export class Applier {
     if (letters === undefined) return 'failed';
     try {
       await letters.add([{ reason, atMs: this.#parts.time.nowMs(), body: encodeRecords([record]) }]);
+      // mark: dead letter
       this.stats.dead++;
       return 'dead';
     } catch {
@@ -172,6 +177,7 @@ export class Applier {
 
   #decide(key: ItemKey, current: Record | undefined, incoming: State): Decision<MergeOutcome> {
     const line = this.#parts.lines.of(key);
+    // mark if (lateValues(incoming, current?.state, line).length > 0): late state asked about
     if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6
     if (isReapedAlready(incoming, current?.state, line)) return { result: 'merged' };
     return this.#join(key, current, { states: [incoming], removed: [], losses: [] });
@@ -207,6 +213,7 @@ export class Applier {
       kind = 'local'; // sent, so that whoever still holds the values drops them too
     }
     const rows = lossRows(key, lost, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash });
+    // mark if (rows.length > 0 && current !== undefined && state !== undefined && sameState(state, current.state)): loss row without a commit
     if (state === undefined || (current !== undefined && sameState(state, current.state))) return { result: 'merged', losses: rows };
     return { result: 'merged', commit: { state, kind }, losses: rows };
   }

@@ -41,6 +41,7 @@ export class Behind {
   /** Everything that was written before this time is proved to be there. */
   async caughtUp(provedMs: number): Promise<void> {
     if (this.#note.count === 0 || this.#note.lastMs >= provedMs) return;
+    // mark: certificate ends being behind
     this.#note = NONE;
     await this.#save();
   }

@@ -134,6 +134,7 @@ export class Catalog {
   require(name: string): Collection {
     const collection = isSystemCollection(name) ? undefined : this.#collections.get(name);
     if (collection === undefined) throw new ArchipelError('collection-not-found', `There is no collection ${name}.`);
+    // mark if (!collection.policy.active): pending collection takes no items
     if (!collection.policy.active) throw new ArchipelError('collection-pending', `Not every region knows the collection ${name} yet.`);
     return collection;
   }

@@ -90,7 +90,9 @@ export class Collections {
   async finish(name: string): Promise<boolean> {
     const collection = this.#known(name);
     if (collection.policy.active) return true;
-    if (!(await this.#spread(name))) return false;
+    const isSpread = await this.#spread(name);
+    // mark if (!isSpread): collection pending
+    if (!isSpread) return false;
     await this.#update(name, (state) => {
       const effective = effectivePolicy(state);
       return effective === undefined || effective.active ? undefined : { policy: { ...effective, active: true, createdBy: creationOf(state, effective) }, supersedes: true };

@@ -68,6 +68,7 @@ export class Coordinator {
     const result = await this.#parts.table.update(key, {
       decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { ...setting, reapedLine: this.#parts.lines.of(key) })),
     });
+    // mark if (result.decision.type === 'duplicate'): duplicate answered from the operations
     if (result.decision.type === 'duplicate') this.stats.duplicates++;
     if (result.decision.type === 'superseded') this.stats.lateOperations++;
     return result;

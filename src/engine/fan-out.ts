@@ -55,6 +55,7 @@ export class FanOut {
     let position = this.#position;
     for (;;) {
       const { entries, more } = await this.#parts.changes.read(position, READ_ENTRIES);
+      // mark if (entries.length > 0): log of the last run sent
       this.#owe(entries);
       position = entries.at(-1)?.position ?? position;
       if (!more) break;

@@ -10,13 +10,13 @@
 //  1. An item is reported done (so that the log may be trimmed past it) only when the peer has it durably, or a hint for
 //     it is durable, or the peer is `behind` and the item is counted.
 //  2. Until then it counts as unreplicated, from before its writer is answered.
-//  3. Nothing waits without a bound: beyond INBOX_RECORDS_MAX records or INBOX_BYTES_MAX bytes the rest becomes hints.
+//  3. Nothing waits without a bound: beyond `inboxRecords` records or INBOX_BYTES_MAX bytes the rest becomes hints.
 //  4. What a hint forwards is the record as it is then, to the regions that hold it then.
 
 import { textKey } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
-import { HINTS_PER_PEER_MAX, INBOX_BYTES_MAX, INBOX_RECORDS_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import { INBOX_BYTES_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Delivery, Queue } from '../ports/queue.ts';
@@ -26,6 +26,7 @@ import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
 import { hintedRecord, packed, type Hinted } from './hinted.ts';
 import { Histogram } from './histogram.ts';
+import type { Limits } from './limits.ts';
 import type { PeerLink } from './peer-link.ts';
 
 /** Messages in flight to one peer: enough to hide a round trip, few enough that a slow peer is noticed. */
@@ -50,12 +51,11 @@ export interface LaneParts {
   /** Has the peer said, since this region started, what it knows of our stamps? Nothing is sent before. */
   isGreeted(): boolean;
   readonly hints: Queue;
-  /** Then the peer is `behind`. HINTS_PER_PEER_MAX. */
-  readonly hintsMax?: number | undefined;
   readonly table: Table;
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly log: Log;
+  readonly limits: Limits;
 }
 
 interface Unacknowledged {
@@ -165,6 +165,7 @@ export class Lane {
     if (older !== undefined) {
       this.#waiting.delete(item.name);
       this.#waitingBytes -= older.state.length;
+      // mark: waiting write replaced by a newer one
       older.done(); // the newer one stands for it, at a later position
     }
     this.#waiting.set(item.name, item);
@@ -174,6 +175,7 @@ export class Lane {
   /** Sends what waits, or hints it. Called after offers, after answers, and when the peer or the disk is back. */
   wake(): void {
     if (this.#stopped) return;
+    // mark if (this.#isOpen() && this.#isOverfull() && this.#mustSpill()): slow peer, its lane overfull
     if (this.#mustSpill()) void this.#spill();
     else while (this.#isOpen() && this.#maySend()) void this.#send(this.#takeMessage());
     void this.#forward();
@@ -190,7 +192,7 @@ export class Lane {
   }
 
   #isOverfull(): boolean {
-    return this.#waiting.size + this.#inFlightRecords > INBOX_RECORDS_MAX || this.#waitingBytes > INBOX_BYTES_MAX; // 3
+    return this.#waiting.size + this.#inFlightRecords > this.#parts.limits.inboxRecords || this.#waitingBytes > INBOX_BYTES_MAX; // 3
   }
 
   #takeMessage(): LaneItem[] {
@@ -248,7 +250,7 @@ export class Lane {
     if (this.#spilling) return;
     this.#spilling = true;
     while (this.#waiting.size > 0 && this.#mustSpill() && !this.#stopped) {
-      const items = [...this.#waiting.values()].slice(0, INBOX_RECORDS_MAX / 10);
+      const items = [...this.#waiting.values()].slice(0, Math.ceil(this.#parts.limits.inboxRecords / 10));
       for (const { name, state } of items) {
         this.#waiting.delete(name);
         this.#waitingBytes -= state.length;
@@ -261,9 +263,9 @@ export class Lane {
 
   async #hint(items: readonly LaneItem[]): Promise<void> {
     if (this.#stopped) return;
-    const { hints, link, log } = this.#parts;
+    const { hints, link, log, limits } = this.#parts;
     try {
-      const room = Math.max(0, (this.#parts.hintsMax ?? HINTS_PER_PEER_MAX) - (await hints.depth()));
+      const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));
       const kept = items.slice(0, room);
       const { refused } = kept.length === 0 ? { refused: [] } : await hints.send(kept.map(({ key }) => ({ key: key.encoded, body: key.encoded })));
       await this.#drop(items.length - kept.length);
@@ -290,6 +292,7 @@ export class Lane {
 
   /** No room for hints: the items stay, the log is not trimmed past them, and they are tried again. */
   #keepWaiting(items: readonly LaneItem[]): void {
+    // mark: no hint taken, the log keeps the write
     this.#hintAgainMs = this.#parts.clock.monotonicMs() + RETRY_FIRST_MS;
     for (const item of items) {
       if (this.#waiting.has(item.name)) item.done();
@@ -300,6 +303,7 @@ export class Lane {
   async #drop(count: number): Promise<void> {
     if (count === 0) return;
     if (this.behind === 0) this.#parts.log.write('error', 'peer.behind', { peer: this.#parts.link.id });
+    // mark: hint overflow, peer behind
     this.stats.dropped += count;
     await this.#behind.add(count, this.#parts.clock.wallMs());
   }
@@ -372,6 +376,7 @@ export class Lane {
       const receipts = await this.#push(message.map(({ record }) => record));
       const done = message.filter((_, at) => isFinal(receipts[at] ?? 'failed'));
       await this.#parts.hints.acknowledge(done.map(({ delivery }) => delivery.receipt));
+      // mark if (done.length > 0): hint forwarded
       this.stats.forwarded += done.length;
       for (const { delivery } of message.filter((_, at) => !isFinal(receipts[at] ?? 'failed'))) await this.#retryRefused(delivery);
       return true;
@@ -382,6 +387,7 @@ export class Lane {
   }
 
   async #giveBack(message: readonly { readonly delivery: Delivery }[]): Promise<boolean> {
+    // mark: peer gone while hints were forwarded
     for (const { delivery } of message) await this.#parts.hints.retryLater(delivery.receipt, 0);
     this.#retryLater(RETRY_FIRST_MS);
     return false;
@@ -389,6 +395,7 @@ export class Lane {
 
   /** A record that the peer will not take now (drift, a later format, a full disk) waits longer each time. */
   async #retryRefused(delivery: Delivery): Promise<void> {
+    // mark: refused hint waits longer
     this.stats.refused++;
     const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
     await this.#parts.hints.retryLater(delivery.receipt, delayMs);

@@ -49,6 +49,8 @@ export function acquireLease(table: Table, job: string, { holder, asked, nowMs, 
     if (before !== undefined && asked !== undefined && before.asked === asked) return { result: before.untilMs === GIVEN_BACK_MS ? undefined : before };
     // One that would last longer than any is granted for is from before a clock was put back.
     const isHeld = before !== undefined && before.untilMs > nowMs && before.untilMs <= nowMs + lastsMs;
+    // mark if (isHeld && before.holder !== holder): lease held by the other
+    // mark if (isHeld && before.holder === holder): lease of a run that died taken over
     if (isHeld && before.holder !== holder) return { result: undefined };
     const lease: Lease = { holder, token: Math.max((before?.token ?? 0) + 1, nowMs), untilMs: nowMs + lastsMs, asked };
     return { result: lease, next: lease };

@@ -105,6 +105,7 @@ export class PeerDoor {
     if (entry.state === 'fenced' || entry.state === 'lost') throw new ArchipelError('region-fenced', `${envelope.from} is ${entry.state}: nothing of it is taken.`);
     this.#parts.links.get(envelope.from)?.heardFrom(envelope);
     const verdict = verdictOn(envelope, this.#parts.catalog.version);
+    // mark if (verdict === 'older'): older topology refused
     if (verdict === 'older') throw new ArchipelError('topology-older', 'The sender works on an older topology.');
     if (verdict === 'different') throw new ArchipelError('topology-different', 'The sender works on another topology of the same number.');
   }
@@ -247,6 +248,7 @@ export class PeerDoor {
     if (release !== undefined) return void (await releaseLease(table, job, release));
     if (renew !== undefined) return renewLease(table, job, renew, time.nowMs(), lastsMs);
     if (check !== undefined) return isCurrent(table, job, check);
+    // mark: lease asked for in another region
     return acquireLease(table, job, { holder: from, asked, nowMs: time.nowMs(), lastsMs });
   }
 

@@ -136,7 +136,9 @@ export class Comparison {
       await this.#repair(old, found.view, hasty);
       if (hasty && !found.more) return { atMs: found.atMs, root: found.root, settled: false };
       stalled = isNew ? 0 : stalled + 1;
+      // mark if (stalled > STALLED_PASSES_MAX): comparison given up, nothing moves
       if (stalled > STALLED_PASSES_MAX) break;
+      // mark if (young > 0): young difference looked at again
       looked = young > 0;
       if (young > 0 || stalled > 0) await pause(this.#parts.clock, YOUNG_MS, signal);
     }
@@ -195,6 +197,7 @@ export class Comparison {
     const answer = decodeRootAnswer(await this.#ask({ type: 'root', deep, atMs, groups, mine }, deep ? 300_000 : undefined));
     if (deepView !== undefined) this.#noteDeep(deepView);
     if (answer.atMs > atMs && !deep) {
+      // mark: swept again to the line of the other side
       atMs = await digests.sweep(answer.atMs);
       mine = await this.#root(view);
     }
@@ -205,6 +208,7 @@ export class Comparison {
     }
     const partitions = await this.#differingPartitions(view, answer);
     const leaves = await this.#differingLeaves(view, deep, partitions);
+    // mark if (leaves.length === 1): descent into exactly one leaf
     const { differing, more, rounds } = await this.#differingItems(view, deep, leaves);
     this.report.rounds = Math.max(this.report.rounds, 3 + rounds);
     return { ...base, equal: false, differing, more };
@@ -322,6 +326,7 @@ export class Comparison {
       await this.#heal(records);
       const sound = records.filter((record) => isSoundRecord(record, this.#parts.hash));
       const receipts = await this.#parts.applier.apply(this.#link.id, sound);
+      // mark if (receipts.includes('applied')): difference pulled
       this.report.pulled += receipts.filter((receipt) => receipt === 'applied').length;
       // The answer is bounded by bytes: ask for the rest. A key it passes over is not held there any more.
       const last = records.at(-1);
@@ -357,6 +362,7 @@ export class Comparison {
       const receipts = decodeReceipts(await this.#exchange('merge', body), message.length);
       this.report.requests++;
       this.report.bytes += body.length;
+      // mark if (receipts.includes('applied')): difference pushed
       this.report.pushed += receipts.filter((receipt) => receipt === 'applied').length;
       message = [];
       bytes = 0;

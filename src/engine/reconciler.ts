@@ -202,7 +202,10 @@ export class Reconciler {
         comparison.report.certificate = comparison.certificate(atMs, root, deep, lease.token);
         await this.certified(comparison.report.certificate);
         await link.ask('certificate', utf8(JSON.stringify(comparison.report.certificate)));
-      } else await this.#save(peer, {});
+      } else {
+        // mark if (settled && request.groups === undefined): lease lost in mid-run
+        await this.#save(peer, {});
+      }
     } finally {
       stopRenewing();
       await this.#release(peer, lease).catch(() => undefined);
@@ -274,6 +277,7 @@ export class Reconciler {
     const peer = certificate.regions.find((region) => region !== this.#parts.region);
     if (peer === undefined || !certificate.regions.includes(this.#parts.region) || !this.#parts.links.has(peer)) return;
     const newest = this.#histories.get(peer)?.certificates[0];
+    // mark if (newest !== undefined && certificate.token < newest.token): older certificate not taken
     if (newest !== undefined && certificate.token < newest.token) return;
     this.stats.certificates++;
     await this.#parts.lanes.get(peer)?.caughtUp(certificate.atMs - certificate.noDifferenceOlderThanMs);

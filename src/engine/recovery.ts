@@ -94,6 +94,8 @@ export class Recovery {
         pulled += taken ?? 0;
         if (taken !== undefined) this.#owing.delete(peer);
       }
+      // mark if (pulled > 0): recovery took back
+      // mark if (this.#owing.size > 0): recovery waits for a peer
       if (this.#owing.size === 0) await this.#noteRecovered();
       if (this.#inReach().length === 0) log.write('info', 'region.recovered', { pulled, stillFrom: [...this.#owing] });
     } finally {

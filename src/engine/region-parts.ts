@@ -4,6 +4,7 @@ import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { ChangeLog } from '../ports/change-log.ts';
+import type { Limits } from './limits.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer } from '../ports/peer.ts';
@@ -28,7 +29,6 @@ export interface RegionParts {
   readonly changes: ChangeLog;
   readonly peers: readonly Peer[];
   hints(peer: RegionId): Queue;
-  readonly hintsMax?: number | undefined;
   deadLetters(peer: RegionId): DeadLetters;
   readonly clock: Clock;
   readonly random: Random;
@@ -37,6 +37,8 @@ export interface RegionParts {
   /** Of the digests, with a key that all regions of the deployment derive from its secret. */
   readonly digestHash: HashFunction;
   readonly reconcileEveryMs: number | undefined;
+  /** Default: LIMITS. */
+  readonly limits?: Limits;
   /** How long a delete stays before it may be reaped; TOMBSTONE_GRACE_MS unless a test says otherwise. */
   readonly graceMs?: number;
   /** How long another process of this region may go on with an older reaped line (Lambda); 0 when there is none. */

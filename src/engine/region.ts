@@ -20,6 +20,7 @@ import { keepDocument, readDocument } from './documents.ts';
 import { decodeRecords, type Envelope } from './envelope.ts';
 import { FanOut } from './fan-out.ts';
 import { Lane } from './lane.ts';
+import { LIMITS } from './limits.ts';
 import { PeerDoor, type HelloAnswer } from './peer-door.ts';
 import { PeerLink } from './peer-link.ts';
 import { Reaper } from './reap.ts';
@@ -84,17 +85,17 @@ export class Region {
     this.id = parts.id;
     this.#actor = this.#firstActor = makeActor(parts.id, parts.incarnation);
     this.#storedStamp = parts.table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
-    const { table, clock, hash, log, topology, digestHash } = parts;
+    const { table, clock, hash, log, topology, digestHash, limits = LIMITS } = parts;
     const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
     this.time = new Timekeeper(clock, largest, () => parts.peers.length > 0);
     this.catalog = new Catalog({ region: parts.id, topology, hash });
     const actor = (): ActorId => this.#actor;
     const speaker = { region: parts.id, actor, topology: () => this.catalog.version };
     this.links = new Map(parts.peers.map((peer) => [peer.id, new PeerLink(peer, speaker, this.time, log)]));
-    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, isGreeted: () => this.#greeted.has(id), hints: parts.hints(id), hintsMax: parts.hintsMax, table, catalog: this.catalog, clock, log })]));
+    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, isGreeted: () => this.#greeted.has(id), hints: parts.hints(id), table, catalog: this.catalog, clock, log, limits })]));
     this.lines = new ReapedLines(table);
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
-    this.applier = new Applier({ ...shared, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
+    this.applier = new Applier({ ...shared, limits, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
     this.coordinator = new Coordinator(shared);
     this.collections = new Collections({ ...shared, applier: this.applier });
     this.restored = new Restored(shared);
@@ -254,6 +255,7 @@ export class Region {
     const silent = this.#silent().map(({ id }) => id);
     if (silent.length === 0 || this.#storedStamp === STAMP_ZERO || this.#actor !== this.#firstActor || this.#isStopped()) return;
     this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
+    // mark: not everybody asked, so somebody new
     this.#recovery.begin(silent);
     this.parts.log.write('warn', 'region.unconfirmed', { before: this.#firstActor, now: this.#actor, silent });
   }
@@ -284,6 +286,7 @@ export class Region {
   async #forgot(): Promise<void> {
     if (this.#hasForgotten) return; // another peer has told before
     this.#hasForgotten = true;
+    // mark: region forgot
     if (this.#actor === this.#firstActor) this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
     this.#mayLack();
     this.parts.log.write('error', 'region.forgot', { before: this.#firstActor, now: this.#actor, meaning: 'this store is older than what it has sent' });

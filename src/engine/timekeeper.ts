@@ -54,6 +54,7 @@ export class Timekeeper {
   stamp(): Stamp {
     const status = this.status();
     if (status !== 'safe') {
+      // mark if (status === 'unsafe'): clock unsafe, stamp not issued
       this.stats.stampsRefused++;
       throw new ArchipelError('clock-unsafe', status === 'starting' ? 'This region is still comparing its clock with its peers.' : "This region's clock cannot be trusted; reads go on.", { status });
     }
@@ -70,6 +71,7 @@ export class Timekeeper {
     const now = this.#reading();
     const referenceMs = Math.max(this.#hybrid.referenceMs(this.nowMs()), now.wallMs, this.#guard.trustedPeerMs(now) ?? 0);
     const acceptable = stampMs(stamp) <= referenceMs + CLOCK_DRIFT_MS_MAX;
+    // mark if (!acceptable): stamp refused for drift
     if (!acceptable) this.stats.driftRefused++;
     return acceptable;
   }

@@ -178,6 +178,8 @@ export class Edge {
         const answer = await this.#ask(id, { ...request, timeoutMs });
         // After an attempt of unknown outcome, what another region refuses (a precondition, above all) may be refused
         // because the first one took it: only a success is definite then.
+        // mark if (isUnknown && how.isWrite && answer.status >= 400): refusal after a lost answer told as unknown
+        // mark if (isUnknown && how.isWrite && answer.status < 300): retry at another region after a lost answer
         if (isUnknown && how.isWrite && answer.status >= 400) break;
         if (!TRY_ELSEWHERE.has(answer.status)) return this.#pass(id, answer);
         last = answer;

@@ -81,6 +81,7 @@ export async function passOn(region: Region, holders: readonly RegionId[], passe
       if (link === undefined) continue;
       const { head, body } = decode<AnswerHead>(await link.ask('forward', question, EDGE_ATTEMPT_MS));
       if (head.status === 421) continue;
+      // mark: passed on to a region that holds the item
       if (isUnknown && head.status >= 400) break; // perhaps refused because the first one took it
       const empty = head.status === 204 || head.status === 304 || body.length === 0;
       const fields = Object.fromEntries(head.headers);
@@ -90,6 +91,7 @@ export async function passOn(region: Region, holders: readonly RegionId[], passe
       if (isArchipelError(error, 'peer-unreachable')) isUnknown = isWrite;
     }
   }
+  // mark if (isUnknown): passed on, outcome unknown
   if (isUnknown) throw new ArchipelError('write-outcome-unknown', 'The region that holds the item took the write, or did not: its answer is lost. Retry with the same Idempotency-Key.');
   throw new ArchipelError('no-region-available', `None of the regions that hold this item can be reached (${holders.join(', ')}).`);
 }

@@ -44,6 +44,10 @@ export interface ProblemPlace {
 export function problemDocument(error: ArchipelError, place: ProblemPlace): ProblemDocument {
   const { status, title } = TYPES[error.code];
   const errors = error.details['errors'] as ProblemDocument['errors'];
+  // mark if (error.code === 'storage-full'): full disk answered 503
+  // mark if (error.code === 'region-recovering'): recovering region answered 503
+  // mark if (error.code === 'context-invalid'): context of another item refused
+  // mark if (error.code === 'write-outcome-unknown'): outcome unknown told
   return {
     type: PROBLEM_BASE + error.code,
     title,

@@ -70,8 +70,17 @@ export class Account {
     if (known === undefined) this.#executions.set(`${item} ${id}`, { dots: [head], past: context });
     else {
       known.past = joinVectors(known.past, context);
+      // mark if (!known.dots.some((dot) => compareDots(dot, head) === 0)): one operation done in two regions
       if (!known.dots.some((dot) => compareDots(dot, head) === 0)) known.dots.push(head);
     }
+  }
+
+  /** What whoever read this value had seen, as far as it is known. */
+  pastOf(item: string, value: string): VersionVector | undefined {
+    const write = this.#history.writer(value);
+    const dots = this.#dots.get(value) ?? [];
+    const execution = [...this.#executions].find(([name, each]) => name.startsWith(`${item} `) && each.dots.some((dot) => dots.some((mine) => compareDots(mine, dot) === 0)));
+    return write === undefined || execution === undefined ? undefined : this.#wholePast(item, [execution[1].past]);
   }
 
   /** What these contexts cover, and what the other executions of what they cover had superseded, and so on. */

@@ -20,6 +20,10 @@ import { headDot, liveValues, type CommitKind, type State } from '../core/versio
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
 import type { StoredItem } from '../ports/table.ts';
+import { REQUEST_DEADLINE_MS } from '../core/limits.ts';
+import { decodeKey } from '../core/keys/item-key.ts';
+import { decodeRecords, unseal } from '../engine/envelope.ts';
+import type { Lease } from '../engine/lease.ts';
 import { Account, isItem } from './account.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
@@ -50,13 +54,36 @@ export class Checker {
     return this.#world.counts.has('peer.behind');
   }
 
+  /** Values that each region took from others. */
+  readonly #arrived = new Map<SimRegion, Set<string>>();
+  /** When each value expires, at the latest: a retry counts from its own time. */
+  readonly #expires = new Map<string, number>();
+  /** Region and item: where a write was ever committed that is to be sent. */
+  readonly #wrote = new Set<string>();
+  /** The last grant of each job, by where it is kept. */
+  readonly #leases = new Map<string, Lease>();
 
   constructor(cluster: SimCluster, history: History, conflict: ReadonlyMap<string, 'lww' | 'siblings'>) {
     this.#cluster = cluster;
     this.#history = history;
     this.#conflict = conflict;
     this.#account = new Account(cluster, history, conflict);
-    cluster.watch = (region, item, kind) => this.#committed(region, item, kind);
+    cluster.watch = {
+      committed: (region, item, kind) => this.#committed(region, item, kind),
+      logged: (region, key, kind) => {
+        if (kind === 'local') this.#wrote.add(`${region.id} ${keyText(key.encoded)}`);
+      },
+      arrived: (region, _, { values }) => this.#noteArrival(region, values),
+      asked: (region, method, question) => {
+        if (method === 'inbox') this.#noEcho(region, question);
+      },
+      kept: (region, name, bytes) => {
+        if (name.startsWith('lease/')) this.#granted(region, name, JSON.parse(utf8Text(bytes) ?? '') as Lease);
+      },
+      edgeAnswered: (ms) => {
+        if (ms > REQUEST_DEADLINE_MS + 1) this.#violated('the edge answers in time', `after ${ms.toFixed(0)} ms`);
+      },
+    };
   }
 
   get #world(): World {
@@ -77,18 +104,21 @@ export class Checker {
     const { state } = record;
     const name = nameOf(key);
     if (kind === 'reaped') return this.#reaped(region, name, state);
+    if (kind === 'local') this.#wrote.add(`${region.id} ${keyText(key.encoded)}`);
     if (this.#before.get(`${region.id} ${name}`) === state) return;
     this.#world.trace(region.id, `${kind} ${name} ${formatState(state)}`);
     for (const { dot, value } of state.values) {
       const text = utf8Text(value.bytes) ?? '';
       this.#names(name, dot, text);
       this.#account.noteValue(text, dot, value.expiresMs);
+      if (value.expiresMs !== undefined) this.#expires.set(text, Math.max(value.expiresMs, this.#expires.get(text) ?? 0));
       this.#history.excused.delete(text); // it was under way, and is stored again
       if (!covers(state.context, dot)) this.#violated('a context covers what it holds', `${region.id} ${name} ${formatState(state)}`);
     }
     if (state.deleted !== undefined) this.#names(name, state.deleted, 'deleted');
     const head = headDot(state);
     if (head !== undefined && state.values.length <= 1) this.#account.noteExecution(name, head, state);
+    if (kind === 'local' && this.#conflict.get(key.collection) === 'lww') this.#noneUnseen(region, name, state);
     if (head !== undefined && compareDots(head, this.#heads.get(name) ?? head) >= 0) this.#heads.set(name, head);
     this.#neverBack(region, name, key.collection, state);
     const holders = region.running?.region.catalog.holdersOf(key);
@@ -101,6 +131,42 @@ export class Checker {
     this.#before.delete(`${region.id} ${name}`);
     this.#account.noteReaped(region, name, state);
     if (liveValues(state, EPOCH_MS + this.#world.nowMs - LATEST_WRITE_MS).length > 0) this.#violated('only what is dead is reaped', `${region.id} ${name} ${formatState(state)}`);
+  }
+
+  /** A write that knows what it replaces, and replaces something else besides, leaves a row of that. */
+  #noneUnseen(region: SimRegion, item: string, state: State): void {
+    const [replaced] = this.#before.get(`${region.id} ${item}`)?.values ?? [];
+    const write = this.#history.writer(utf8Text(state.values[0]?.value.bytes ?? new Uint8Array(0)) ?? '');
+    const [seen] = write?.superseded ?? [];
+    if (replaced === undefined || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1) return;
+    const past = this.#account.pastOf(item, seen);
+    const text = utf8Text(replaced.value.bytes) ?? '';
+    if (past === undefined || covers(past, replaced.dot) || text === write.value || replaced.value.expiresMs !== undefined) return;
+    const rows = [...(region.running?.table.everyLoss() ?? [])];
+    if (!rows.some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) this.#violated('what was replaced unseen is in the ledger', `${region.id} ${item}: ${describe(write)} replaced ${text}`);
+  }
+
+  #noteArrival(region: SimRegion, values: State['values']): void {
+    const known = this.#arrived.get(region) ?? new Set<string>();
+    for (const { value } of values) known.add(utf8Text(value.bytes) ?? '');
+    this.#arrived.set(region, known);
+  }
+
+  /** What a region only applied it does not send: the one that wrote it does. */
+  #noEcho(region: SimRegion, question: Uint8Array): void {
+    for (const { key } of decodeRecords(unseal(question).body)) {
+      if (!this.#wrote.has(`${region.id} ${keyText(key)}`) && decodeKey(key) !== undefined) this.#violated('what was applied is not sent on', `${region.id} sends an item that it never wrote`);
+    }
+  }
+
+  /** Tokens rise with every grant. A table that forgot begins at the time of its clock. */
+  #granted(region: SimRegion, name: string, lease: Lease): void {
+    const place = `${region.id} ${name}`;
+    const before = this.#leases.get(place);
+    this.#leases.set(place, lease);
+    const isSame = before === undefined || lease.untilMs === 0 || (before.untilMs !== 0 && before.holder === lease.holder && before.token === lease.token);
+    if (isSame || this.clocksWereWrong || this.damaged.has(region) || lease.token > before.token) return;
+    this.#violated('a fencing token rises with every grant', `${place}: ${JSON.stringify(before)} -> ${JSON.stringify(lease)}`);
   }
 
   #names(item: string, dot: Dot, what: string): void {
@@ -163,7 +229,7 @@ export class Checker {
         const their = theirs.get(keyText(key.encoded));
         if (this.#isReaping && record.state.values.length === 0) return false; // the peer may have reaped it already
         // A certificate compares live values: where those are the same, nothing would be lost.
-        if (this.wasBehind && sameValues(record.state, their)) return false;
+        if (this.wasBehind && this.#isDigestedAlike(record.state, their)) return false;
         if (this.#isReaping && this.#conflict.get(key.collection) !== 'lww') return lacksValue(record.state, their, actor);
         if (this.#conflict.get(key.collection) !== 'lww') return (their?.context.get(actor) ?? STAMP_ZERO) < (record.state.context.get(actor) ?? STAMP_ZERO);
         // The state is one whole write: a peer that holds a larger one has no use for this.
@@ -173,11 +239,22 @@ export class Checker {
       .map(({ key }) => nameOf(key));
   }
 
+  /**
+   * What was given up is proved to be there by digests, which are of live values: a delete of what the peer does not hold
+   * either is not missed.
+   */
+  #isDigestedAlike(mine: State, theirs: State | undefined): boolean {
+    const nowMs = EPOCH_MS + this.#world.nowMs;
+    const dots = (state: State): string => liveValues(state, nowMs).map(({ dot }) => formatDot(dot)).join(' ');
+    return dots(mine) === (theirs === undefined ? '' : dots(theirs));
+  }
+
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */
   lost(region: SimRegion, key?: StoredItem['key']): void {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
     const lost = this.#account.lost(region, key);
+    // mark if (lost.length > 0): writes lost with a disk
     this.#world.trace('checker', `lost with ${region.id}: ${lost.join(' ') || 'nothing'}`);
   }
 
@@ -186,6 +263,7 @@ export class Checker {
   async finish(): Promise<readonly Violation[]> {
     this.#checkConvergence();
     this.#checkAccount();
+    this.#checkArrived();
     this.#checkReturned();
     this.#checkWinners();
     this.#checkConditions();
@@ -194,6 +272,11 @@ export class Checker {
     await this.#checkDigests();
     await this.#checkQueues();
     return this.violations;
+  }
+
+  /** Reconciliation brought what replication could not: it compares live values, and the rest may stay different. */
+  get #isPartial(): boolean {
+    return this.damaged.size > 0 || this.wasBehind;
   }
 
   #checkConvergence(): void {
@@ -219,7 +302,7 @@ export class Checker {
   }
 
   get #isByValue(): boolean {
-    return this.damaged.size > 0 || this.wasBehind || this.#isReaping;
+    return this.#isPartial || this.#isReaping;
   }
 
   /** Reconciliation compares live values; what else a lost disk knew (tombstones, operations) may stay different. */
@@ -234,6 +317,21 @@ export class Checker {
     for (const write of this.#account.promised()) {
       if (write.effect === 'superseded' && write.status !== undefined && this.#conflict.get(write.collection) === 'siblings') continue;
       if (!this.#account.isAccounted(write, this.#account.view(this.#cluster.regions, write))) this.#violated('every acknowledged write is accounted for', describe(write));
+    }
+  }
+
+  /**
+   * What a region took from another it accounts for alone, also when it lost at once: the one that sent it may be gone the
+   * next moment, and its ledger with it.
+   */
+  #checkArrived(): void {
+    for (const [region, values] of this.#arrived) {
+      if (this.damaged.has(region)) continue;
+      for (const value of values) {
+        const write = this.#history.writer(value);
+        if (write === undefined || this.#history.excused.has(value)) continue;
+        if (!this.#account.isAccounted(write, this.#account.view([region], write))) this.#violated('what arrived is accounted for where it arrived', `${region.id}: ${describe(write)}`);
+      }
     }
   }
 
@@ -263,7 +361,7 @@ export class Checker {
         if (this.#cluster.wasChanged.has(key.collection)) continue;
         const [head, largest] = [headDot(record.state), this.#heads.get(nameOf(key))];
         if (this.#isReaping && record.state.values.length === 0) continue;
-        if (this.damaged.size === 0 && (head === undefined || largest === undefined || compareDots(head, largest) !== 0)) this.#violated('the largest write wins', `${id} ${nameOf(key)}: ${formatState(record.state)}, but ${largest === undefined ? '?' : formatDot(largest)} was committed`);
+        if (!this.#isPartial && (head === undefined || largest === undefined || compareDots(head, largest) !== 0)) this.#violated('the largest write wins', `${id} ${nameOf(key)}: ${formatState(record.state)}, but ${largest === undefined ? '?' : formatDot(largest)} was committed`);
       }
     }
   }
@@ -286,10 +384,7 @@ export class Checker {
     if (this.#cluster.regions.some(({ machine }) => machine.rate !== 1) || this.clocksWereWrong) return;
     for (const read of this.#history.reads) {
       for (const value of read.values) {
-        const expiresMs = this.#history.writer(value)?.expiresMs;
-        // Item-TTL counts from the coordinator's reading of the request, at most as much later as the request took.
-        const latest = (expiresMs ?? Number.POSITIVE_INFINITY) + LATEST_WRITE_MS;
-        if (latest < EPOCH_MS + read.startedMs) this.#violated('nothing expired is read', `${read.client} read ${value} at ${read.servedBy ?? '?'}`);
+        if ((this.#expires.get(value) ?? Number.POSITIVE_INFINITY) < EPOCH_MS + read.startedMs) this.#violated('nothing expired is read', `${read.client} read ${value} at ${read.servedBy ?? '?'}`);
       }
     }
   }
@@ -309,7 +404,7 @@ export class Checker {
       if (running === undefined) continue;
       const lineMs = await running.table.digests.sweep(running.table.digests.lineMs);
       const fresh = new Map<string, Sum>();
-      for (const { key, record } of running.table.everything()) fresh.set(key.group, addSums(fresh.get(key.group) ?? ZERO_SUM, elementOf(key.encoded, record.state, lineMs, keyedHash)));
+      for (const { key, record } of running.table.everything()) fresh.set(key.group, addSums(fresh.get(key.group) ?? ZERO_SUM, liveValues(record.state, lineMs).length === 0 ? ZERO_SUM : elementOf(key.encoded, record.state, lineMs, keyedHash)));
       for (const [group, sum] of fresh) {
         if (!sameSum(running.table.digests.root(group as never, ALL_PARTITIONS), sum)) this.#violated('digests are of the live values', `${id} ${group}`);
       }
@@ -328,11 +423,6 @@ export class Checker {
     }
   }
 }
-
-const sameValues = (mine: State, theirs: State | undefined): boolean => {
-  const dots = (state: State | undefined): string => (state?.values ?? []).map(({ dot }) => formatDot(dot)).sort().join();
-  return dots(mine) === dots(theirs);
-};
 
 /** Where contexts are forgotten: a value that the other never saw, or one that it still holds and this has replaced. */
 function lacksValue(mine: State, their: State | undefined, actor: ActorId): boolean {

@@ -14,7 +14,8 @@ import { utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import type { Topology } from '../core/placement/topology.ts';
 import { asRegionId, type RegionId } from '../core/version/dot.ts';
-import type { CommitKind } from '../core/version/record.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
+import type { CommitKind, State } from '../core/version/record.ts';
 import { KEYS } from '../engine/catalog.ts';
 import { Region } from '../engine/region.ts';
 import { createEdgeApp, type RegionAnswer, type RegionClient } from '../http/edge-app.ts';
@@ -23,7 +24,7 @@ import type { Log } from '../ports/log.ts';
 import type { Peer, PeerMethod } from '../ports/peer.ts';
 import type { StoredItem, Table } from '../ports/table.ts';
 import { passAnswer, passQuestion, type Build } from './formats.ts';
-import { FEW_HINTS, SHORT_VISIBILITY_MS, type Rare } from './rare.ts';
+import { limitsOf, SHORT_VISIBILITY_MS, type Rare } from './rare.ts';
 
 export const PLACES: readonly { readonly id: RegionId; readonly lat: number; readonly lon: number }[] = [
   { id: asRegionId('ap-northeast-2'), lat: 37.57, lon: 126.98 },
@@ -49,8 +50,23 @@ export interface ClusterSetting {
   readonly rare: Rare;
 }
 
-/** Told of every durable commit, for checkers that look at each. */
-export type ClusterWatcher = (region: SimRegion, item: StoredItem, kind: CommitKind | 'reaped') => void;
+/** What checkers look at as it happens. */
+export interface ClusterWatcher {
+  /** Every durable commit. */
+  committed(region: SimRegion, item: StoredItem, kind: CommitKind | 'reaped'): void;
+  /** A commit is in the region's log. */
+  logged(region: SimRegion, key: ItemKey, kind: CommitKind): void;
+  /** Every whole write that a region took from another, also when it changed nothing there. */
+  arrived(region: SimRegion, key: ItemKey, state: State): void;
+  /** Every question of one region to another. */
+  asked(region: SimRegion, method: PeerMethod, question: Uint8Array): void;
+  /** Every document that a region keeps. */
+  kept(region: SimRegion, name: string, bytes: Uint8Array): void;
+  /** The edge has answered, after so long. */
+  edgeAnswered(ms: number): void;
+}
+
+const NOBODY: ClusterWatcher = { committed: () => undefined, logged: () => undefined, arrived: () => undefined, asked: () => undefined, kept: () => undefined, edgeAnswered: () => undefined };
 
 export interface HttpQuestion {
   readonly method: string;
@@ -119,10 +135,11 @@ export class SimRegion {
     const { setting, world, admin, topology } = this.#cluster;
     const random = world.random.stream(process.name);
     const store = new SimStore(process, setting.store, random.stream(`${process.name} store`));
-    const watch = (item: StoredItem, kind: CommitKind | 'reaped'): void => this.#cluster.watch(this, item, kind);
-    const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch });
+    const watch = (item: StoredItem, kind: CommitKind | 'reaped'): void => this.#cluster.watch.committed(this, item, kind);
+    const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch, taken: (key, state) => this.#cluster.watch.arrived(this, key, state), kept: (name, bytes) => this.#cluster.watch.kept(this, name, bytes) });
     // What a dying sync left behind is seen here for the first time.
     for (const item of table.everything()) watch(item, item.record.kind);
+    for (const { key, kind } of table.changes.everything()) this.#cluster.watch.logged(this, key, kind);
     const others = topology.regions.map(({ id }) => id).filter((id) => id !== this.id);
     const hints = new Map(others.map((peer) => [peer, new SimQueue(process, store, random.stream(`${process.name} hints ${peer}`), `hints-${peer}`, setting.rare.settings.includes('short-visibility') ? SHORT_VISIBILITY_MS : VISIBILITY_MS)]));
     const letters = new Map(others.map((peer) => [peer, new SimDeadLetters(process, store, peer)]));
@@ -151,7 +168,10 @@ export class SimRegion {
     world.trace(this.id, `starts as ${incarnation}${isNew ? ', new' : ''}`);
     const peer = (id: RegionId): Peer => ({
       id,
-      ask: (method, question, timeoutMs) => network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, mayBeRecorded: method === 'inbox' || method === 'merge', handle: () => this.#askBuild(this.#cluster.region(id), method, question) }),
+      ask: (method, question, timeoutMs) => {
+        this.#cluster.watch.asked(this, method, question);
+        return network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, mayBeRecorded: method === 'inbox' || method === 'merge', handle: () => this.#askBuild(this.#cluster.region(id), method, question) });
+      },
     });
     const region = new Region({
       id: this.id,
@@ -172,7 +192,7 @@ export class SimRegion {
       digestHash: DIGEST_KEY,
       reconcileEveryMs: setting.reconcileEveryMs,
       ...(setting.graceMs === undefined ? {} : { graceMs: setting.graceMs }),
-      hintsMax: setting.rare.settings.includes('few-hints') ? FEW_HINTS : undefined,
+      limits: limitsOf(setting.rare),
     });
     const keys = new KeyRing(sha256, admin);
     region.onSystemChange((collection, pk, state) => {
@@ -271,7 +291,7 @@ export class SimCluster {
   readonly regions: readonly SimRegion[];
   readonly edge: Machine;
   #edgeFetch: Fetch | undefined;
-  watch: ClusterWatcher = () => undefined;
+  watch: ClusterWatcher = NOBODY;
   /** By a clock that nobody could tell was wrong: a region that starts alone, ahead, holds expired what is still alive elsewhere. */
   latestTrustedMs = 0;
   /** Collections whose policy was changed in the run. */
@@ -320,8 +340,14 @@ export class SimCluster {
   ask(from: Process, to: RegionId | 'edge', question: HttpQuestion, timeoutMs: number): Promise<Exchange> {
     const signed = { ...question, headers: { authorization: `Bearer ${this.admin}`, ...question.headers } };
     const edge = this.#edgeFetch as Fetch;
+    const timed = async (): Promise<Exchange> => {
+      const startMs = this.world.nowMs;
+      const answer = await answerHttp(edge, signed);
+      this.watch.edgeAnswered(this.world.nowMs - startMs);
+      return answer;
+    };
     return to === 'edge'
-      ? this.network.call({ from, to: this.edge, timeoutMs, once: true, handle: () => answerHttp(edge, signed) })
+      ? this.network.call({ from, to: this.edge, timeoutMs, once: true, handle: timed })
       : this.network.call({ from, to: this.region(to).machine, timeoutMs, once: true, handle: () => this.region(to).answerHttp(signed) });
   }
 }

@@ -12,6 +12,7 @@ import { Faults } from './faults.ts';
 import { History } from './history.ts';
 import type { RareOption, RareSetting } from './rare.ts';
 import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
+import { collectMarks } from './marks.ts';
 import { drawSwarm, type Swarm } from './swarm.ts';
 import { Workload, type WorkloadCollection } from './workload.ts';
 
@@ -39,6 +40,8 @@ export interface RunResult {
   readonly counts: Readonly<Record<string, number>>;
   readonly virtualMs: number;
   readonly steps: number;
+  /** Names of the rare states that were met (marks.ts). */
+  readonly marks: readonly string[];
 }
 
 const START_MS_MAX = 60_000;
@@ -109,6 +112,7 @@ class Run {
   readonly #replay: Replay | undefined;
   readonly #conflict: Map<string, 'lww' | 'siblings'>;
   #isPolicyChanged = false;
+  readonly #marks = collectMarks();
 
   constructor(world: World, script: Script, replay: Replay | undefined, rare: readonly RareOption[] = []) {
     this.#world = world;
@@ -152,6 +156,7 @@ class Run {
       counts: Object.fromEntries(world.counts),
       virtualMs: world.nowMs,
       steps: world.steps,
+      marks: [...this.#marks],
     };
   }
 
@@ -190,7 +195,10 @@ class Run {
   async #break(): Promise<void> {
     const startMs = this.#world.nowMs;
     const endMs = startMs + (this.#replay === undefined ? this.#swarm.activeMs : activeMsOf(this.#replay.steps));
-    this.#checker.clocksWereWrong = this.#swarm.faults.includes('clock');
+    this.#checker.clocksWereWrong = this.#swarm.faults.includes('clock') || this.#swarm.skewMs > 0;
+    // Each within what a region lets pass of its own clock; of two together it may be more.
+    const skews = this.#world.random.stream('skews');
+    for (const { machine } of this.#cluster.regions) machine.wallOffsetMs = Math.round(this.#swarm.skewMs * (2 * skews.unit() - 1));
     this.#startAll(startMs);
     if (this.#has('policy-change')) this.#changePolicy();
     if (this.#has('next-format')) this.#upgradeSome();

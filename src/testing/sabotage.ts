@@ -4,6 +4,9 @@
 import type { LoadHookSync } from 'node:module';
 import type { Control } from './controls.ts';
 
+/** How the error of a control begins whose text is no longer there. */
+export const STALE = 'Stale control';
+
 export interface Sabotage {
   readonly hooks: { readonly load: LoadHookSync };
   /** @throws Error when an edit found nothing to change */
@@ -19,7 +22,7 @@ export function sabotage(control: Control): Sabotage {
     let source = typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source);
     for (const edit of edits) {
       const parts = source.split(edit.find);
-      if (parts.length !== 2) throw new Error(`${control.name}: ${JSON.stringify(edit.find)} stands ${parts.length - 1} times in ${edit.file}, not once.`);
+      if (parts.length !== 2) throw new Error(`${STALE} ${control.name}: ${JSON.stringify(edit.find)} stands ${parts.length - 1} times in ${edit.file}, not once.`);
       source = parts.join(edit.replace);
       left.delete(edit);
     }
@@ -29,7 +32,7 @@ export function sabotage(control: Control): Sabotage {
     hooks: { load },
     assertDone: () => {
       const [missing] = left;
-      if (missing !== undefined) throw new Error(`${control.name}: ${missing.file} was not loaded.`);
+      if (missing !== undefined) throw new Error(`${STALE} ${control.name}: ${missing.file} was not loaded.`);
     },
   };
 }

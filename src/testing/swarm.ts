@@ -5,7 +5,7 @@ import type { NetworkFaults } from '../adapters/sim/network.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { StoreFaults } from '../adapters/sim/store.ts';
 import type { TableFaults } from '../adapters/sim/table.ts';
-import { drawRare, type Rare, type RareOption } from './rare.ts';
+import { drawRare, type Rare, type RareOption, type RareSetting } from './rare.ts';
 
 export type FaultKind = 'kill' | 'stop' | 'freeze' | 'split' | 'clock' | 'disk-full' | 'power-cut' | 'old-disk' | 'wiped-disk' | 'edge' | 'pause-replication' | 'reconcile';
 
@@ -25,6 +25,8 @@ export interface WorkloadOptions {
   readonly throughEdge: number;
   readonly thinkMs: number;
   readonly retries: number;
+  /** Clients that go to another region before each request. */
+  readonly wandering: number;
   /** Of collections, those with two replicas. */
   readonly narrow: boolean;
 }
@@ -36,6 +38,8 @@ export interface Swarm {
   readonly store: StoreFaults;
   readonly table: TableFaults;
   readonly drift: number;
+  /** Wall clocks that are a little wrong all the time, each within this of the right time. */
+  readonly skewMs: number;
   readonly reconcileEveryMs: number | undefined;
   /** Undefined: nothing is reaped in so short a life. */
   readonly graceMs: number | undefined;
@@ -45,12 +49,17 @@ export interface Swarm {
   readonly rare: Rare;
 }
 
+const WANDERING = 0.05;
+const ROAMING = 0.6;
+/** Each clock is within this of the right time, and within what a region lets pass of another. */
+const SKEW_MS = 400;
+
 export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = []): Swarm {
   const some = (probability: number, value: () => number): number => (random.chance(probability) ? value() : 0);
   const regions = random.pick([2, 3, 3, 3, 4, 5]);
   const relaxed = random.chance(0.2);
   const chosen = FAULT_KINDS.filter((kind) => (kind === 'power-cut' ? relaxed : random.chance(0.4)));
-  const swarm: Omit<Swarm, 'graceMs'> = {
+  const swarm: Omit<Swarm, 'graceMs' | 'skewMs'> = {
     regions,
     activeMs: random.between(10_000, 40_000),
     network: {
@@ -61,7 +70,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       lostAnswers: some(0.5, () => random.unit() * 0.15),
       twice: some(0.5, () => random.unit() * 0.3),
     },
-    store: { syncMs: random.pick([0.2, 1, 5, 40]), failedSyncs: some(0.3, () => random.unit() * 0.02), relaxed },
+    store: { syncMs: random.pick([0.2, 1, 5, 40, 150]), failedSyncs: some(0.3, () => random.unit() * 0.02), relaxed },
     table: {
       decisions: random.pick(['serial', 'serial', 'optimistic']),
       attempts: random.chance(0.5),
@@ -85,13 +94,29 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       thinkMs: random.pick([5, 50, 300]),
       retries: random.between(1, 6),
       narrow: random.chance(0.5),
+      wandering: WANDERING,
     },
     rare: drawRare(random.stream('rare'), asked),
   };
   // Drawn last: what a seed was before there was reaping, it is still. Operations are forgotten with the record that is reaped, so
   // that the grace is longer than any client tries again.
   const graceMs = random.chance(0.3) ? random.pick([10_000, 20_000]) : undefined;
-  return { ...swarm, graceMs, network: { ...swarm.network, ...(graceMs === undefined ? {} : { recorded: random.pick([0, 0.02, 0.2]) }) } };
+  return rarely({ ...swarm, graceMs, skewMs: 0, network: { ...swarm.network, ...(graceMs === undefined ? {} : { recorded: random.pick([0, 0.02, 0.2]) }) } });
+}
+
+/** What the settings of rare.ts change in a swarm. */
+function rarely(swarm: Swarm): Swarm {
+  const has = (setting: RareSetting): boolean => swarm.rare.settings.includes(setting);
+  const roaming = has('roaming-clients') ? { ...swarm, workload: { ...swarm.workload, wandering: ROAMING } } : swarm;
+  // Steps that are tried come on top of it, and two of them would be more than anybody lets pass.
+  const skewed = has('skewed-clocks') && !swarm.faults.includes('clock') ? { ...roaming, skewMs: SKEW_MS } : roaming;
+  return has('crowded-item') ? crowded(skewed) : skewed;
+}
+
+/** Everybody adds to one item, in regions that do not hear of each other: more siblings than a record may hold. */
+function crowded(swarm: Swarm): Swarm {
+  const faults = [...new Set<FaultKind>([...swarm.faults, 'split', 'pause-replication'])];
+  return { ...swarm, faults, faultEveryMs: 500, workload: { ...swarm.workload, keys: 1, clients: 12, blind: 0.95, deletes: 0.01, oldContexts: 0, expiring: 0, thinkMs: 50, narrow: false } };
 }
 
 /** One line. */

@@ -107,6 +107,7 @@ function swarmOf(world: World, { regions = 3, faults = ['delays'] }: WithCluster
     store: { syncMs: 1, failedSyncs: 0, relaxed: false },
     table: { decisions: 'serial', attempts: false, slowReads: 0, readMs: 1 },
     drift: 0,
+    skewMs: 0,
     reconcileEveryMs: undefined,
     graceMs: undefined,
     faults: faults.flatMap((fault) => KINDS[fault] ?? []),

@@ -3,6 +3,7 @@
 import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { controlNamed } from './controls.ts';
+import { collectMarks, loadMarks } from './marks.ts';
 import type { Outcome, SeedAnswer, SeedRequest } from './pool.ts';
 import type { RunOptions } from './run.ts';
 import { sabotage } from './sabotage.ts';
@@ -10,6 +11,8 @@ import { sabotage } from './sabotage.ts';
 const { control } = workerData as { control: string | undefined };
 const put = control === undefined ? undefined : sabotage(controlNamed(control));
 if (put !== undefined) registerHooks(put.hooks);
+registerHooks({ load: loadMarks });
+collectMarks();
 
 // After the hooks: what it imports may be changed by them.
 const { runSeed, scriptOf } = await import('./run.ts');

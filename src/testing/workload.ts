@@ -139,7 +139,7 @@ class Client {
     const { options } = this.#workload;
     while (!this.#workload.isStopping) {
       await this.#process.wait(this.#random.around(options.thinkMs));
-      if (this.#random.chance(0.05)) this.#home = this.#random.pick(this.#workload.cluster.topology.regions).id;
+      if (this.#random.chance(options.wandering)) this.#home = this.#random.pick(this.#workload.cluster.topology.regions).id;
       this.#workload.note({ client: this.#number, home: this.#home, random: this.#random.state });
       await this.#step();
     }

@@ -2,18 +2,27 @@
 // `npm run sim` runs others.
 
 import { describe, expect, it } from 'vitest';
+import { everyMark, missingMarks, OUT_OF_REACH } from '../../src/testing/marks.ts';
 import { isFailure, sweep, type Outcome } from '../../src/testing/pool.ts';
 import { runSeed } from '../../src/testing/run.ts';
 
 const SEEDS = 200;
 
 describe('simulation', () => {
-  it(`${SEEDS} seeds without a violation`, { timeout: 900_000 }, async () => {
+  it('each mark stands once in the source, those out of reach too', () => {
+    const names = everyMark();
+    expect(names).toEqual([...new Set(names)]);
+    expect(names.length).toBeGreaterThan(40);
+    expect(names).toEqual(expect.arrayContaining(Object.keys(OUT_OF_REACH)));
+  });
+
+  it(`${SEEDS} seeds without a violation, and every mark is reached`, { timeout: 170_000 }, async () => {
     const outcomes: Outcome[] = [];
     await sweep({ seeds: Array.from({ length: SEEDS }, (_, at) => at + 1), jobs: 2, onResult: (outcome) => outcomes.push(outcome) > 0 });
     const bad = outcomes.filter((outcome) => isFailure(outcome) || outcome.violations.length > 0);
     expect(bad.map((outcome) => (isFailure(outcome) ? outcome : { seed: outcome.seed, violations: outcome.violations }))).toEqual([]);
     expect(outcomes).toHaveLength(SEEDS);
+    expect(missingMarks(new Set(outcomes.flatMap((outcome) => (isFailure(outcome) ? [] : outcome.marks))))).toEqual([]);
   });
 
   it('the same seed gives the same trace, to the byte', { timeout: 60_000 }, async () => {

@@ -47,6 +47,11 @@ export class SimChangeLog implements ChangeLog {
     return this.#durable - this.#trimmed;
   }
 
+  /** What lies in it, for checkers. */
+  *everything(): Iterable<LogRow['entries'][number]> {
+    for (const { entries } of this.#rows.values()) yield* entries;
+  }
+
   seal(logged: LogRow['entries']): readonly Cell[] {
     const made: Cell[] = [];
     for (let position = this.#deletedTo + 1; position <= this.#trimmed; position++) made.push({ name: logCells.row(position), value: undefined });

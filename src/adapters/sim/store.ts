@@ -97,6 +97,7 @@ export class SimStore {
     if (isFailed && this.#random.chance(0.5)) return this.#fail(group, unknown);
     this.#disk.batch(group.cells, !this.#faults.relaxed);
     this.#owner?.durable(group.changes);
+    // mark if (isFailed): failed sync is there all the same
     if (isFailed) group.reject(unknown); // it is there all the same
     else group.resolve();
   }
@@ -105,6 +106,7 @@ export class SimStore {
   #fail(group: Group, error: Error): void {
     this.stats.failed++;
     const behind = this.#take();
+    // mark if (behind !== undefined): group fails with the one before it
     this.#owner?.failed();
     group.reject(error);
     behind?.reject(new ArchipelError('storage-unavailable', 'The disk failed before the write was begun.'));
@@ -114,6 +116,7 @@ export class SimStore {
   #crash(): void {
     const group = this.#syncing;
     if (group === undefined || this.#disk.isFull || !this.#random.chance(0.5)) return;
+    // mark: dying sync arrived
     this.#process.world.trace(this.#process.name, 'the dying sync arrived');
     this.#disk.batch(group.cells, !this.#faults.relaxed);
   }

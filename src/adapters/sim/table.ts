@@ -66,6 +66,11 @@ export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].fla
 /** What each durable commit shows to checkers: the item as it stands now, or as it stood before it was `reaped`. */
 export type CommitWatcher = (item: StoredItem, kind: CommitKind | 'reaped') => void;
 
+/** A whole write that arrived was dealt with durably, whatever became of it. */
+export type TakenWatcher = (key: ItemKey, state: State) => void;
+
+export type DocumentWatcher = (name: string, bytes: Uint8Array) => void;
+
 export class SimTable implements Table, GroupOwner {
   readonly supports: { readonly digests: true; readonly attempts: boolean };
   readonly digests: Digests;
@@ -76,6 +81,8 @@ export class SimTable implements Table, GroupOwner {
   readonly #random: SeededRandom;
   readonly #keyedHash: HashFunction;
   readonly #watch: CommitWatcher;
+  readonly #taken: TakenWatcher;
+  readonly #kept: DocumentWatcher;
   /** Durable items, by partition and by name. */
   readonly #items = new Map<string, SimItem>();
   readonly #partitions = new Map<string, Map<string, SimItem>>();
@@ -90,13 +97,15 @@ export class SimTable implements Table, GroupOwner {
   readonly #counts = new Map<string, number>();
   #lineMs = 0;
 
-  constructor(process: Process, store: SimStore, setting: { readonly faults: TableFaults; readonly random: SeededRandom; readonly keyedHash: HashFunction; readonly watch?: CommitWatcher }) {
+  constructor(process: Process, store: SimStore, setting: { readonly faults: TableFaults; readonly random: SeededRandom; readonly keyedHash: HashFunction; readonly watch?: CommitWatcher; readonly taken?: TakenWatcher; readonly kept?: DocumentWatcher }) {
     this.#process = process;
     this.#store = store;
     this.#faults = setting.faults;
     this.#random = setting.random;
     this.#keyedHash = setting.keyedHash;
     this.#watch = setting.watch ?? ((): void => undefined);
+    this.#taken = setting.taken ?? ((): void => undefined);
+    this.#kept = setting.kept ?? ((): void => undefined);
     this.supports = { digests: true, attempts: setting.faults.attempts };
     this.changes = new SimChangeLog(process, setting.random, (name) => this.#items.get(name)?.record.state);
     this.#load();
@@ -178,9 +187,12 @@ export class SimTable implements Table, GroupOwner {
       const decision = this.#decide(seen?.record, change);
       if (this.#faults.decisions === 'optimistic') {
         await this.#process.wait(this.#random.around(this.#faults.readMs));
+        // mark if (this.#newest(name) !== seen): optimistic commit lost the race
         if (this.#newest(name) !== seen && this.#process.world.count('conditional write lost the race')) continue;
       }
-      return this.#carryOut(key, name, seen, decision);
+      const result = await this.#carryOut(key, name, seen, decision);
+      if (change.attempt !== undefined && result !== 'late') this.#taken(key, change.attempt.commit.state);
+      return result;
     }
   }
 
@@ -190,6 +202,7 @@ export class SimTable implements Table, GroupOwner {
 
   #decide<R>(current: Record | undefined, { decide, attempt }: Change<R>): Decision<R> {
     if (this.#faults.attempts && attempt !== undefined && attempt.isStillGood?.() !== false && holds(attempt.guard, current, attempt.commit.state)) return { ...attempt, losses: [] };
+    // mark if (this.#faults.attempts && attempt !== undefined): condition failed and merged
     return decide(current);
   }
 
@@ -355,6 +368,7 @@ export class SimTable implements Table, GroupOwner {
       throw error;
     }
     this.#durableDocuments.set(name, document);
+    this.#kept(name, document.bytes);
     return true;
   }
 
@@ -391,6 +405,7 @@ export class SimTable implements Table, GroupOwner {
         if (pending !== undefined) due.push(pending.settled); // another sweep is at it
         continue;
       }
+      // mark: expired value leaves the digest
       due.push(this.#write({ name, item: { key: item.key, record: { ...item.record, element } }, kind: 'swept', before: item.record.element }, [], true));
     }
     await Promise.all(due);

@@ -85,6 +85,7 @@ export class ClockGuard {
   status(now: ClockReading, hasPeers: boolean): ClockStatus {
     if (!hasPeers && this.#isInDoubt(now)) this.#settle(now);
     if (this.#hasStepped(now)) return 'unsafe';
+    // mark if (hasPeers && this.#state === 'safe' && this.#aheadOfMe(now) >= 2): clock contradicted by two peers
     if (hasPeers && this.#state === 'safe' && this.#aheadOfMe(now) >= 2) this.#state = 'contradicted';
     return this.#state === 'contradicted' ? 'unsafe' : this.#state;
   }
@@ -99,6 +100,7 @@ export class ClockGuard {
     this.#witnesses.set(peer, { status, offsetMs: peerWallMs + roundTripMs / 2 - now.wallMs, at: now });
     if (this.#state === 'starting') return;
     if (this.#isUnproven && this.#trusted(now).length > 0) this.#prove(now);
+    // mark if (this.#isInDoubt(now) && this.#isConfirmed(now)): clock step settled by a peer
     if (this.#isInDoubt(now) && this.#isConfirmed(now)) this.#settle(now);
   }
 
@@ -116,6 +118,8 @@ export class ClockGuard {
   finishStart(now: ClockReading): void {
     if (this.#state !== 'starting') return;
     this.#isUnproven = !this.hasWitness(now);
+    // mark if (this.#isUnproven): started without a witness of its clock
+    // mark if (this.#isOutvoted(now)): clock outvoted at the start
     if (this.#isOutvoted(now)) this.#state = 'contradicted';
     else if (!this.#hasStepped(now) || this.#isConfirmed(now)) this.#settle(now);
     else this.#state = 'safe'; // but for the step, which a peer has to settle

@@ -39,6 +39,7 @@ export class Breaker {
   allows(nowMs: number): boolean {
     const state = this.state(nowMs);
     if (state === 'half-open') {
+      // mark: breaker half-opened for a trial
       // The trial must not be joined by a crowd: until its outcome is known the breaker counts as open.
       this.#open(nowMs);
       this.#isOnTrial = true;
@@ -76,12 +77,14 @@ export class Breaker {
   }
 
   #open(nowMs: number): void {
+    // mark: breaker opened
     this.#state = 'open';
     this.#isOnTrial = false;
     this.#retryAtMs = nowMs + this.#waitMs;
   }
 
   #close(): void {
+    // mark: breaker closed again
     this.#state = 'closed';
     this.#isOnTrial = false;
     this.#waitMs = BREAKER_HALF_OPEN_MS;

@@ -65,12 +65,16 @@ function mergeWrites(stored: State, incoming: State, issue: IssueDot): Merged {
 
   const larger = compareDots(arrived, head) > 0;
   if (isSupersededRetry(mine, head, theirs, arrived)) {
+    // mark if (!larger): a superseded retry changes nothing
     if (!larger) return { state: withOperations(mine, operations), losses, kind, note: 'twin' };
+    // mark: written again above a late retry
     return { state: writeAgain(mine, theirs, operations, issue()), losses, kind: 'local', note: 'written-again' };
   }
   const [winner, loser, loserDot, winnerDot] = larger ? [theirs, mine, head, arrived] : [mine, theirs, arrived, head];
   const state = withOperations(winner, operations);
   if (covers(winner.context, loserDot) || areTwins(operations, winnerDot, loserDot)) return { state, losses, kind };
+  // mark if (larger): stored loser ledgered
+  // mark if (!larger): incoming loser ledgered
   return { state, losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind };
 }
 
@@ -122,6 +126,7 @@ export function oneWrite(state: State): readonly [State, readonly Loss[]] {
     operations: state.operations,
     ...(kept.length === 0 && state.deleted !== undefined ? { deleted: state.deleted } : {}),
   };
+  // mark: several values in an lww collection collapsed
   const dropped = state.values.filter(({ dot }) => !sameDot(dot, head) && !areTwins(state.operations, dot, head));
   return [one, dropped.map(({ dot, value }) => ({ rule: 'policy-changed', loser: { dot, value, context: EMPTY_VECTOR }, winner: head }))];
 }

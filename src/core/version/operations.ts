@@ -92,6 +92,8 @@ function keepNewest(entries: readonly OperationEntry[], evicted: Stamp): Operati
   for (const entry of sorted.slice(OPERATIONS_MAX)) gone = maxStamp(gone, entry.dot.stamp);
   // What was once evicted stays out: a replica that had not evicted it yet may still hold it, and the two must agree.
   const kept = sorted.slice(0, OPERATIONS_MAX).filter((entry) => entry.dot.stamp > gone);
+  // mark if (sorted.length > OPERATIONS_MAX): operation evicted
+  // mark if (kept.length < Math.min(sorted.length, OPERATIONS_MAX)): what was evicted stays out
   return {
     entries: kept.map((entry, at) => (at === 0 || entry.payload === undefined ? entry : { id: entry.id, dot: entry.dot })),
     evicted: gone,

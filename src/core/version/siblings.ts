@@ -38,6 +38,8 @@ export function mergeSiblings(mine: State, theirs: State): Merged {
   const held = [...survivors.map(({ dot }) => dot), ...(deleted === undefined ? [] : [deleted])];
   const context = boundVector(joinVectors(stored.context, incoming.context), held);
   const state: State = { values: survivors.sort((a, b) => compareDots(a.dot, b.dot)), context, operations, ...(deleted === undefined ? {} : { deleted }) };
+  // mark if (survivors.length > Math.max(stored.values.length, incoming.values.length)): concurrent values merged
+  // mark if (survivors.some(({ dot }) => twinDots(operations, dot).length > 1)): twins merged
   const merged = capped(withRemoved(state, mine.removed, theirs.removed));
   // A held value that a removal dropped: nobody's context says so, and the outcome must.
   return stored === mine ? merged : { ...merged, kind: 'local' };
@@ -46,6 +48,7 @@ export function mergeSiblings(mine: State, theirs: State): Merged {
 /** Has this side seen the value under `dot`, or a twin of it, and no longer holds it? Then something superseded them all. */
 function isSuperseded(dot: Dot, side: State, operations: Operations): boolean {
   const isGone = (twin: Dot): boolean => covers(side.context, twin) && !side.values.some((held) => sameDot(held.dot, twin));
+  // mark if (!isGone(dot) && twinDots(operations, dot).some(isGone)): a twin goes with its brother
   return isGone(dot) || twinDots(operations, dot).some(isGone);
 }
 
@@ -62,6 +65,7 @@ const laterDelete = (a: Dot | undefined, b: Dot | undefined): Dot | undefined =>
 function capped(state: State): Merged {
   const surplus = state.values.length - SIBLINGS_HARD_MAX;
   if (surplus <= 0) return { state, losses: [], kind: 'applied' };
+  // mark: sibling cap in a merge
   const dropped = state.values.slice(0, surplus);
   const winner = state.values.at(-1)?.dot;
   const losses = dropped.map(({ dot, value }: DottedValue): Loss => ({ rule: 'sibling-cap', loser: { dot, value, context: EMPTY_VECTOR }, winner }));

@@ -68,6 +68,7 @@ export function decideWrite(stored: State | undefined, write: Write, setting: Wr
   if (write.operation !== undefined && mayBeForgotten(state.operations, write.operation)) return forgotten(state, write, setting); // 2
 
   const refusal = judge(state, write, setting);
+  // mark if (refusal === 'precondition-failed'): precondition failed
   if (refusal !== undefined) return refuse(refusal); // 3
 
   const dot = issue(state, write, setting);
@@ -86,7 +87,9 @@ const isConditional = (write: Write): boolean => write.ifMatch !== undefined || 
  * superseded. For anything else "superseded" could claim a success that never was, so the client is told to look.
  */
 function forgotten(state: State, write: Write, setting: WriteSetting): WriteDecision {
+  // mark if (setting.conflict === 'siblings' || isConditional(write)): operation expired
   if (setting.conflict === 'siblings' || isConditional(write)) return refuse('operation-expired');
+  // mark: late operation superseded
   if (write.value === undefined) return { type: 'superseded', losses: [] };
   const dot = issue(state, write, setting);
   return { type: 'superseded', losses: [{ rule: 'late-operation', loser: { dot, value: write.value, context: EMPTY_VECTOR }, winner: headDot(state) }] };
@@ -108,6 +111,7 @@ function judge(state: State, write: Write, setting: WriteSetting): WriteRefusal 
 /** Invariant 4. */
 function issue(state: State, write: Write, setting: WriteSetting): Dot {
   const floor = maxStamp(maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine);
+  // mark if (setting.stamp <= floor): stamp raised above the record
   return { actor: setting.actor, stamp: raiseAbove(setting.stamp, floor) };
 }
 
@@ -123,6 +127,7 @@ function writeLww(state: State, write: Write, setting: WriteSetting, dot: Dot): 
     ...(write.value === undefined ? { deleted: dot } : {}),
   };
   const losses = unseen ? [...policyLosses, lossOf(mine, replaced.dot, dot, 'lww')] : policyLosses;
+  // mark if (unseen): unseen value replaced and ledgered
   return { type: 'commit', state: withRemoved(next, state.removed), dot, losses, outcome: 'stored' };
 }
 
@@ -138,6 +143,7 @@ function writeSibling(state: State, write: Write, setting: WriteSetting, dot: Do
     operations: withOperation(state.operations, write.operation, dot),
   };
   const shown = distinctValues(next, setting.nowMs).length;
+  // mark if (write.value !== undefined && shown > SIBLINGS_SOFT_MAX): too many siblings refused
   if (write.value !== undefined && shown > SIBLINGS_SOFT_MAX) return refuse('too-many-siblings');
   return { type: 'commit', state: withRemoved(next, state.removed), dot, losses: [], outcome: write.value !== undefined && shown > 1 ? 'sibling' : 'stored' };
 }

@@ -73,7 +73,7 @@ export class Checker {
       logged: (region, key, kind) => {
         if (kind === 'local') this.#wrote.add(`${region.id} ${keyText(key.encoded)}`);
       },
-      arrived: (region, _, { values }) => this.#noteArrival(region, values),
+      arrived: (region, state, before) => this.#noteArrival(region, state, before),
       asked: (region, method, question) => {
         if (method === 'inbox') this.#noEcho(region, question);
       },
@@ -146,9 +146,13 @@ export class Checker {
     if (!rows.some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) this.#violated('what was replaced unseen is in the ledger', `${region.id} ${item}: ${describe(write)} replaced ${text}`);
   }
 
-  #noteArrival(region: SimRegion, values: State['values']): void {
+  /** Not of an operation that the record knew before: whoever told it of that has the row. */
+  #noteArrival(region: SimRegion, { values, operations }: State, before: State | undefined): void {
     const known = this.#arrived.get(region) ?? new Set<string>();
-    for (const { value } of values) known.add(utf8Text(value.bytes) ?? '');
+    for (const { dot, value } of values) {
+      const id = operationOf(operations, dot);
+      if (id === undefined || before === undefined || findOperation(before.operations, id) === undefined) known.add(utf8Text(value.bytes) ?? '');
+    }
     this.#arrived.set(region, known);
   }
 

@@ -57,7 +57,7 @@ export interface ClusterWatcher {
   /** A commit is in the region's log. */
   logged(region: SimRegion, key: ItemKey, kind: CommitKind): void;
   /** Every whole write that a region took from another, also when it changed nothing there. */
-  arrived(region: SimRegion, key: ItemKey, state: State): void;
+  arrived(region: SimRegion, state: State, before: State | undefined): void;
   /** Every question of one region to another. */
   asked(region: SimRegion, method: PeerMethod, question: Uint8Array): void;
   /** Every document that a region keeps. */
@@ -136,7 +136,7 @@ export class SimRegion {
     const random = world.random.stream(process.name);
     const store = new SimStore(process, setting.store, random.stream(`${process.name} store`));
     const watch = (item: StoredItem, kind: CommitKind | 'reaped'): void => this.#cluster.watch.committed(this, item, kind);
-    const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch, taken: (key, state) => this.#cluster.watch.arrived(this, key, state), kept: (name, bytes) => this.#cluster.watch.kept(this, name, bytes) });
+    const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch, taken: (_, state, before) => this.#cluster.watch.arrived(this, state, before), kept: (name, bytes) => this.#cluster.watch.kept(this, name, bytes) });
     // What a dying sync left behind is seen here for the first time.
     for (const item of table.everything()) watch(item, item.record.kind);
     for (const { key, kind } of table.changes.everything()) this.#cluster.watch.logged(this, key, kind);

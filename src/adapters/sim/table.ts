@@ -67,7 +67,7 @@ export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].fla
 export type CommitWatcher = (item: StoredItem, kind: CommitKind | 'reaped') => void;
 
 /** A whole write that arrived was dealt with durably, whatever became of it. */
-export type TakenWatcher = (key: ItemKey, state: State) => void;
+export type TakenWatcher = (key: ItemKey, state: State, before: State | undefined) => void;
 
 export type DocumentWatcher = (name: string, bytes: Uint8Array) => void;
 
@@ -191,7 +191,7 @@ export class SimTable implements Table, GroupOwner {
         if (this.#newest(name) !== seen && this.#process.world.count('conditional write lost the race')) continue;
       }
       const result = await this.#carryOut(key, name, seen, decision);
-      if (change.attempt !== undefined && result !== 'late') this.#taken(key, change.attempt.commit.state);
+      if (change.attempt !== undefined && result !== 'late') this.#taken(key, change.attempt.commit.state, seen?.record.state);
       return result;
     }
   }

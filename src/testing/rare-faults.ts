@@ -74,7 +74,12 @@ const amnesia: Strike = ({ cluster, world, random, forget }, region) => {
 /** At the end of what no reader can make sense of. */
 const POISON = utf8('poison');
 
-export const isPoison = (letter: Uint8Array): boolean => decodeRecords(letter).every(({ state }) => utf8Text(state.subarray(-POISON.length)) === 'poison');
+const isPoisoned = ({ state }: SentRecord): boolean => utf8Text(state.subarray(-POISON.length)) === 'poison';
+
+export const isPoison = (letter: Uint8Array): boolean => decodeRecords(letter).every(isPoisoned);
+
+/** A message that no region made up. */
+export const holdsPoison = (records: readonly SentRecord[]): boolean => records.some(isPoisoned);
 
 /** A peer sends bytes that are no state, or lie under no key, with a sound record among them: that one arrives all the same. */
 const poison: Strike = ({ cluster, world, random }, region) => {

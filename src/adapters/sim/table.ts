@@ -175,8 +175,13 @@ export class SimTable implements Table, GroupOwner {
     return this.#items.values();
   }
 
-  everyLoss(): Iterable<LossRow> {
-    return this.#losses.values();
+  /** Durable too: a row whose sync the process did not live to see accounts for nothing. */
+  *everyLoss(): Iterable<LossRow> {
+    for (const row of this.#losses.values()) if (this.#isOnDisk(row)) yield row;
+  }
+
+  #isOnDisk({ id }: LossRow): boolean {
+    return this.#process.machine.disk.get(cells.loss(id)) !== undefined;
   }
 
   async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
@@ -284,7 +289,7 @@ export class SimTable implements Table, GroupOwner {
 
   #ledger(fresh: readonly LossRow[], settled: Promise<void>): void {
     for (const row of fresh) this.#note(row);
-    if (fresh.length > 0) settled.catch(() => fresh.forEach((row) => this.#forget(row)));
+    if (fresh.length > 0) settled.catch(() => fresh.filter((row) => !this.#isOnDisk(row)).forEach((row) => this.#forget(row)));
   }
 
   #forget(row: LossRow): void {

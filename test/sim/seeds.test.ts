@@ -16,7 +16,7 @@ describe('simulation', () => {
     expect(names).toEqual(expect.arrayContaining(Object.keys(OUT_OF_REACH)));
   });
 
-  it(`${SEEDS} seeds without a violation, and every mark is reached`, { timeout: 170_000 }, async () => {
+  it(`${SEEDS} seeds without a violation, and every mark is reached`, { timeout: 900_000 }, async () => {
     const outcomes: Outcome[] = [];
     await sweep({ seeds: Array.from({ length: SEEDS }, (_, at) => at + 1), jobs: 2, onResult: (outcome) => outcomes.push(outcome) > 0 });
     const bad = outcomes.filter((outcome) => isFailure(outcome) || outcome.violations.length > 0);

@@ -165,7 +165,6 @@ export class Lane {
     if (older !== undefined) {
       this.#waiting.delete(item.name);
       this.#waitingBytes -= older.state.length;
-      // mark: waiting write replaced by a newer one
       older.done(); // the newer one stands for it, at a later position
     }
     this.#waiting.set(item.name, item);
@@ -272,11 +271,11 @@ export class Lane {
       if (refused.length > 0) log.write('error', 'hint.failed', { peer: link.id, refused: refused.length });
       this.#hinted(items.filter((_, at) => !refused.includes(at)), kept.length - refused.length);
       if (refused.length > 0) this.#keepWaiting(refused.map((at) => items[at] as LaneItem));
-      this.#retryLater(RETRY_FIRST_MS);
+      this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
     } catch (error) {
       log.write('error', 'hint.failed', { peer: link.id, error: String(error) });
       this.#keepWaiting(items);
-      this.#retryLater(RETRY_FIRST_MS);
+      this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
     }
   }
 
@@ -308,10 +307,6 @@ export class Lane {
     await this.#behind.add(count, this.#parts.clock.wallMs());
   }
 
-  #retryLater(delayMs: number): void {
-    this.#parts.clock.after(delayMs, () => this.wake());
-  }
-
   // Forwarding ------------------------------------------------------------------------------------------------------------
 
   async #forward(): Promise<void> {
@@ -322,7 +317,7 @@ export class Lane {
       if ((await this.#parts.hints.depth()) === 0) this.#hintsSinceMs = undefined;
     } catch (error) {
       this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
-      this.#retryLater(RETRY_FIRST_MS);
+      this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
     } finally {
       this.#forwarding = false;
     }
@@ -376,7 +371,6 @@ export class Lane {
       const receipts = await this.#push(message.map(({ record }) => record));
       const done = message.filter((_, at) => isFinal(receipts[at] ?? 'failed'));
       await this.#parts.hints.acknowledge(done.map(({ delivery }) => delivery.receipt));
-      // mark if (done.length > 0): hint forwarded
       this.stats.forwarded += done.length;
       for (const { delivery } of message.filter((_, at) => !isFinal(receipts[at] ?? 'failed'))) await this.#retryRefused(delivery);
       return true;
@@ -389,7 +383,7 @@ export class Lane {
   async #giveBack(message: readonly { readonly delivery: Delivery }[]): Promise<boolean> {
     // mark: peer gone while hints were forwarded
     for (const { delivery } of message) await this.#parts.hints.retryLater(delivery.receipt, 0);
-    this.#retryLater(RETRY_FIRST_MS);
+    this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
     return false;
   }
 
@@ -399,6 +393,6 @@ export class Lane {
     this.stats.refused++;
     const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
     await this.#parts.hints.retryLater(delivery.receipt, delayMs);
-    this.#retryLater(delayMs);
+    this.#parts.clock.after(delayMs, () => this.wake());
   }
 }

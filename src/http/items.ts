@@ -267,7 +267,6 @@ export class ItemRoutes {
   #writeFields(key: ItemKey, write: Write, { decision, state }: WriteResult, more: { readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] }): Record<string, string> {
     const nowMs = this.#service.nowMs();
     const values = state === undefined ? [] : distinctValues(state, nowMs);
-    // mark if (decision.type === 'commit' && values.some(({ dot }) => !isOwn(decision, state as State, dot))): no context told beside a sibling
     const mayTellContext = state !== undefined && decision.type !== 'superseded' && values.every(({ dot }) => isOwn(decision, state, dot));
     const tag = this.#tagAfter(write, decision, state, nowMs);
     const [only] = values;

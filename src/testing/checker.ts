@@ -10,24 +10,22 @@
 
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
 import type { World } from '../adapters/sim/world.ts';
-import { keyText, toHex, utf8, utf8Text } from '../core/bytes.ts';
+import { toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { ALL_PARTITIONS, elementOf, addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
 import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
-import { compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
+import { compareDots, formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { asOperationHash, findOperation, operationOf, type OperationHash } from '../core/version/operations.ts';
 import { headDot, liveValues, type CommitKind, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
 import type { StoredItem } from '../ports/table.ts';
-import { REQUEST_DEADLINE_MS } from '../core/limits.ts';
-import { decodeKey } from '../core/keys/item-key.ts';
-import { decodeRecords, unseal } from '../engine/envelope.ts';
-import type { Lease } from '../engine/lease.ts';
 import { Account, isItem } from './account.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
-import { holdsPoison, isPoison } from './rare-faults.ts';
+import { lackingAt } from './lacking.ts';
+import { Passing } from './passing.ts';
+import { isPoison } from './rare-faults.ts';
 
 export interface Violation {
   readonly rule: string;
@@ -54,36 +52,21 @@ export class Checker {
     return this.#world.counts.has('peer.behind');
   }
 
-  /** Values that each region took from others. */
-  readonly #arrived = new Map<SimRegion, Set<string>>();
+  readonly #passing: Passing;
   /** When each value expires, at the latest: a retry counts from its own time. */
   readonly #expires = new Map<string, number>();
-  /** Region and item: where a write was ever committed that is to be sent. */
-  readonly #wrote = new Set<string>();
-  /** The last grant of each job, by where it is kept. */
-  readonly #leases = new Map<string, Lease>();
 
   constructor(cluster: SimCluster, history: History, conflict: ReadonlyMap<string, 'lww' | 'siblings'>) {
     this.#cluster = cluster;
     this.#history = history;
     this.#conflict = conflict;
     this.#account = new Account(cluster, history, conflict);
-    cluster.watch = {
-      committed: (region, item, kind) => this.#committed(region, item, kind),
-      logged: (region, key, kind) => {
-        if (kind === 'local') this.#wrote.add(`${region.id} ${keyText(key.encoded)}`);
-      },
-      arrived: (region, state, before) => this.#noteArrival(region, state, before),
-      asked: (region, method, question) => {
-        if (method === 'inbox') this.#noEcho(region, question);
-      },
-      kept: (region, name, bytes) => {
-        if (name.startsWith('lease/')) this.#granted(region, name, JSON.parse(utf8Text(bytes) ?? '') as Lease);
-      },
-      edgeAnswered: (ms) => {
-        if (ms > REQUEST_DEADLINE_MS + 1) this.#violated('the edge answers in time', `after ${ms.toFixed(0)} ms`);
-      },
-    };
+    this.#passing = new Passing({
+      damaged: this.damaged,
+      isInDoubt: () => this.clocksWereWrong,
+      violated: (rule, what) => this.#violated(rule, what),
+    });
+    cluster.watch = this.#passing.watcher((region, item, kind) => this.#committed(region, item, kind));
   }
 
   get #world(): World {
@@ -104,7 +87,7 @@ export class Checker {
     const { state } = record;
     const name = nameOf(key);
     if (kind === 'reaped') return this.#reaped(region, name, state);
-    if (kind === 'local') this.#wrote.add(`${region.id} ${keyText(key.encoded)}`);
+    this.#passing.logged(region, key, kind);
     if (this.#before.get(`${region.id} ${name}`) === state) return;
     this.#world.trace(region.id, `${kind} ${name} ${formatState(state)}`);
     for (const { dot, value } of state.values) {
@@ -144,35 +127,6 @@ export class Checker {
     if (past === undefined || covers(past, replaced.dot) || text === write.value || replaced.value.expiresMs !== undefined) return;
     const rows = [...(region.running?.table.everyLoss() ?? [])];
     if (!rows.some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) this.#violated('what was replaced unseen is in the ledger', `${region.id} ${item}: ${describe(write)} replaced ${text}`);
-  }
-
-  /** Not of an operation that the record knew before: whoever told it of that has the row. */
-  #noteArrival(region: SimRegion, { values, operations }: State, before: State | undefined): void {
-    const known = this.#arrived.get(region) ?? new Set<string>();
-    for (const { dot, value } of values) {
-      const id = operationOf(operations, dot);
-      if (id === undefined || before === undefined || findOperation(before.operations, id) === undefined) known.add(utf8Text(value.bytes) ?? '');
-    }
-    this.#arrived.set(region, known);
-  }
-
-  /** What a region only applied it does not send: the one that wrote it does. */
-  #noEcho(region: SimRegion, question: Uint8Array): void {
-    const records = decodeRecords(unseal(question).body);
-    if (holdsPoison(records)) return; // put in by the fault
-    for (const { key } of records) {
-      if (!this.#wrote.has(`${region.id} ${keyText(key)}`) && decodeKey(key) !== undefined) this.#violated('what was applied is not sent on', `${region.id} sends an item that it never wrote`);
-    }
-  }
-
-  /** Tokens rise with every grant. A table that forgot begins at the time of its clock. */
-  #granted(region: SimRegion, name: string, lease: Lease): void {
-    const place = `${region.id} ${name}`;
-    const before = this.#leases.get(place);
-    this.#leases.set(place, lease);
-    const isSame = before === undefined || lease.untilMs === 0 || (before.untilMs !== 0 && before.holder === lease.holder && before.token === lease.token);
-    if (isSame || this.clocksWereWrong || this.damaged.has(region) || lease.token > before.token) return;
-    this.#violated('a fencing token rises with every grant', `${place}: ${JSON.stringify(before)} -> ${JSON.stringify(lease)}`);
   }
 
   #names(item: string, dot: Dot, what: string): void {
@@ -223,36 +177,9 @@ export class Checker {
     if (reported !== undefined && reported.items < lacking.length) this.#violated('live RPO', `${region.id} says that ${peer.id} lacks ${reported.items} items, but it lacks ${lacking.length}: ${lacking.slice(0, 3).join(', ')}`);
   }
 
-  /** Items of which the peer does not have the newest write of this region's present incarnation. */
   #lacking(region: SimRegion, peer: SimRegion): string[] {
-    const { running } = region;
-    if (running === undefined || peer.running === undefined) return [];
-    const actor = running.region.actor;
-    const theirs = new Map([...peer.running.table.everything()].map(({ key, record }) => [keyText(key.encoded), record.state]));
-    return [...running.table.everything()]
-      .filter(({ key, record }) => {
-        if (running.region.catalog.holdersOf(key)?.includes(peer.id) !== true) return false;
-        const their = theirs.get(keyText(key.encoded));
-        if (this.#isReaping && record.state.values.length === 0) return false; // the peer may have reaped it already
-        // A certificate compares live values: where those are the same, nothing would be lost.
-        if (this.wasBehind && this.#isDigestedAlike(record.state, their)) return false;
-        if (this.#isReaping && this.#conflict.get(key.collection) !== 'lww') return lacksValue(record.state, their, actor);
-        if (this.#conflict.get(key.collection) !== 'lww') return (their?.context.get(actor) ?? STAMP_ZERO) < (record.state.context.get(actor) ?? STAMP_ZERO);
-        // The state is one whole write: a peer that holds a larger one has no use for this.
-        const [mine, held] = [headDot(record.state), their === undefined ? undefined : headDot(their)];
-        return mine !== undefined && mine.actor === actor && (held === undefined || compareDots(held, mine) < 0);
-      })
-      .map(({ key }) => nameOf(key));
-  }
-
-  /**
-   * What was given up is proved to be there by digests, which are of live values: a delete of what the peer does not hold
-   * either is not missed.
-   */
-  #isDigestedAlike(mine: State, theirs: State | undefined): boolean {
-    const nowMs = EPOCH_MS + this.#world.nowMs;
-    const dots = (state: State): string => liveValues(state, nowMs).map(({ dot }) => formatDot(dot)).join(' ');
-    return dots(mine) === (theirs === undefined ? '' : dots(theirs));
+    const isLww = (collection: string): boolean => this.#conflict.get(collection) === 'lww';
+    return lackingAt(region, peer, { nowMs: this.#world.nowMs, isLww, wasBehind: this.wasBehind, isReaping: this.#isReaping }).map(({ key }) => nameOf(key));
   }
 
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */
@@ -331,7 +258,7 @@ export class Checker {
    * next moment, and its ledger with it.
    */
   #checkArrived(): void {
-    for (const [region, values] of this.#arrived) {
+    for (const [region, values] of this.#passing.arrivals) {
       if (this.damaged.has(region)) continue;
       for (const value of values) {
         const write = this.#history.writer(value);
@@ -428,14 +355,6 @@ export class Checker {
       if (running.table.changes.size > LOG_ROWS_MAX) this.#violated('the log is trimmed', `${id} keeps ${running.table.changes.size} rows`);
     }
   }
-}
-
-/** Where contexts are forgotten: a value that the other never saw, or one that it still holds and this has replaced. */
-function lacksValue(mine: State, their: State | undefined, actor: ActorId): boolean {
-  const has = (state: State | undefined, dot: Dot): boolean => state?.values.some((held) => compareDots(held.dot, dot) === 0) === true;
-  const isNew = mine.values.some(({ dot }) => dot.actor === actor && !has(their, dot) && (their === undefined || !covers(their.context, dot)));
-  const isOld = their?.values.some(({ dot }) => covers(mine.context, dot) && !has(mine, dot)) === true && (their.context.get(actor) ?? STAMP_ZERO) < (mine.context.get(actor) ?? STAMP_ZERO);
-  return isNew || isOld;
 }
 
 const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));

@@ -18,6 +18,7 @@ import type { Change, Decision, Digests, LossQuery, LossRow, Page, RangeQuery, S
 import { holds, lossPage, page } from '../memory/table.ts';
 import { logCells, SimChangeLog, type LogRow } from './change-log.ts';
 import type { Cell, Disk } from './disk.ts';
+import { SimDocuments, type DocumentWatcher } from './documents.ts';
 import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
 import type { GroupOwner, SimStore } from './store.ts';
@@ -56,7 +57,6 @@ interface Pending {
 const cells = {
   record: (name: string): string => `r ${name}`,
   loss: (id: string): string => `x ${id}`,
-  document: (name: string): string => `d ${name}`,
   largest: (actor: ActorId): string => `m ${actor}`,
 } as const;
 
@@ -69,8 +69,6 @@ export type CommitWatcher = (item: StoredItem, kind: CommitKind | 'reaped') => v
 /** A whole write that arrived was dealt with durably, whatever became of it. */
 export type TakenWatcher = (key: ItemKey, state: State, before: State | undefined) => void;
 
-export type DocumentWatcher = (name: string, bytes: Uint8Array) => void;
-
 export class SimTable implements Table, GroupOwner {
   readonly supports: { readonly digests: true; readonly attempts: boolean };
   readonly digests: Digests;
@@ -82,16 +80,13 @@ export class SimTable implements Table, GroupOwner {
   readonly #keyedHash: HashFunction;
   readonly #watch: CommitWatcher;
   readonly #taken: TakenWatcher;
-  readonly #kept: DocumentWatcher;
   /** Durable items, by partition and by name. */
   readonly #items = new Map<string, SimItem>();
   readonly #partitions = new Map<string, Map<string, SimItem>>();
   readonly #pending = new Map<string, Pending>();
   readonly #losses = new Map<string, LossRow>();
   readonly #lossesOf = new Map<string, LossRow[]>();
-  readonly #documents = new Map<string, StoredDocument>();
-  readonly #durableDocuments = new Map<string, StoredDocument>();
-  readonly #writing = new Map<string, Promise<void>>();
+  readonly #documents: SimDocuments;
   readonly #largest = new Map<ActorId, Stamp>();
   readonly #trees = new Map<GroupId, DigestTree>();
   readonly #counts = new Map<string, number>();
@@ -105,7 +100,7 @@ export class SimTable implements Table, GroupOwner {
     this.#keyedHash = setting.keyedHash;
     this.#watch = setting.watch ?? ((): void => undefined);
     this.#taken = setting.taken ?? ((): void => undefined);
-    this.#kept = setting.kept ?? ((): void => undefined);
+    this.#documents = new SimDocuments(store, setting.kept);
     this.supports = { digests: true, attempts: setting.faults.attempts };
     this.changes = new SimChangeLog(process, setting.random, (name) => this.#items.get(name)?.record.state);
     this.#load();
@@ -121,11 +116,10 @@ export class SimTable implements Table, GroupOwner {
       if (name === logCells.trimmed) trimmed = value as number;
       else if (name.startsWith('r ')) this.#put(rest, value as SimItem, ZERO_SUM);
       else if (name.startsWith('x ')) this.#note(value as LossRow);
-      else if (name.startsWith('d ')) this.#documents.set(rest, value as StoredDocument);
+      else if (name.startsWith('d ')) this.#documents.load(rest, value as StoredDocument);
       else if (name.startsWith('l ')) rows.push([Number(rest), value as LogRow]);
       else if (name.startsWith('m ')) this.#largest.set(rest as ActorId, value as Stamp);
     }
-    for (const [name, document] of this.#documents) this.#durableDocuments.set(name, document);
     this.changes.load(rows, trimmed);
   }
 
@@ -351,30 +345,11 @@ export class SimTable implements Table, GroupOwner {
   // Documents -------------------------------------------------------------------------------------------------------------------
 
   async document(name: string): Promise<StoredDocument | undefined> {
-    return this.#durableDocuments.get(name);
+    return this.#documents.get(name);
   }
 
-  async putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean> {
-    const before = this.#documents.get(name);
-    if (before?.revision !== expected) {
-      await this.#writing.get(name)?.catch(() => undefined); // nothing that is not durable is told of
-      return false;
-    }
-    const document: StoredDocument = { bytes: bytes.slice(), revision: (before?.revision ?? 0) + 1 };
-    const written = this.#store.write([{ name: cells.document(name), value: document }], { frees: true });
-    this.#documents.set(name, document);
-    this.#writing.set(name, written);
-    try {
-      await written;
-    } catch (error) {
-      const durable = this.#durableDocuments.get(name);
-      if (durable === undefined) this.#documents.delete(name);
-      else this.#documents.set(name, durable);
-      throw error;
-    }
-    this.#durableDocuments.set(name, document);
-    this.#kept(name, document.bytes);
-    return true;
+  putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean> {
+    return this.#documents.put(name, bytes, expected);
   }
 
   // Digests ---------------------------------------------------------------------------------------------------------------------

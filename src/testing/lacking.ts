@@ -1,0 +1,49 @@
+// What a loss of a region at this instant would really lose towards a peer: the truth that its live RPO is held against.
+
+import { EPOCH_MS } from '../adapters/sim/machine.ts';
+import { keyText } from '../core/bytes.ts';
+import { compareDots, formatDot, type ActorId, type Dot } from '../core/version/dot.ts';
+import { headDot, liveValues, type State } from '../core/version/record.ts';
+import { STAMP_ZERO } from '../core/version/stamp.ts';
+import { covers } from '../core/version/version-vector.ts';
+import type { StoredItem } from '../ports/table.ts';
+import type { SimRegion } from './cluster.ts';
+
+export interface LackingSetting {
+  readonly nowMs: number;
+  readonly isLww: (collection: string) => boolean;
+  /** Writes were given up for some peer: digests, which are of live values, prove that they are there after all. */
+  readonly wasBehind: boolean;
+  readonly isReaping: boolean;
+}
+
+/** Items of which the peer does not have the newest write of this region's present incarnation. */
+export function lackingAt(region: SimRegion, peer: SimRegion, { nowMs, isLww, wasBehind, isReaping }: LackingSetting): StoredItem[] {
+  const { running } = region;
+  if (running === undefined || peer.running === undefined) return [];
+  const actor = running.region.actor;
+  const theirs = new Map([...peer.running.table.everything()].map(({ key, record }) => [keyText(key.encoded), record.state]));
+  return [...running.table.everything()].filter(({ key, record: { state } }) => {
+    if (running.region.catalog.holdersOf(key)?.includes(peer.id) !== true) return false;
+    const their = theirs.get(keyText(key.encoded));
+    if (isReaping && state.values.length === 0) return false; // the peer may have reaped it already
+    // A delete of what the peer does not hold either is not missed.
+    if (wasBehind && liveDots(state, nowMs) === liveDots(their, nowMs)) return false;
+    if (isReaping && !isLww(key.collection)) return lacksValue(state, their, actor);
+    if (!isLww(key.collection)) return (their?.context.get(actor) ?? STAMP_ZERO) < (state.context.get(actor) ?? STAMP_ZERO);
+    // The state is one whole write: a peer that holds a larger one has no use for this.
+    const [mine, held] = [headDot(state), their === undefined ? undefined : headDot(their)];
+    return mine !== undefined && mine.actor === actor && (held === undefined || compareDots(held, mine) < 0);
+  });
+}
+
+const liveDots = (state: State | undefined, nowMs: number): string =>
+  (state === undefined ? [] : liveValues(state, EPOCH_MS + nowMs)).map(({ dot }) => formatDot(dot)).join(' ');
+
+/** Where contexts are forgotten: a value that the other never saw, or one that it still holds and this has replaced. */
+function lacksValue(mine: State, their: State | undefined, actor: ActorId): boolean {
+  const has = (state: State | undefined, dot: Dot): boolean => state?.values.some((held) => compareDots(held.dot, dot) === 0) === true;
+  const isNew = mine.values.some(({ dot }) => dot.actor === actor && !has(their, dot) && (their === undefined || !covers(their.context, dot)));
+  const isOld = their?.values.some(({ dot }) => covers(mine.context, dot) && !has(mine, dot)) === true && (their.context.get(actor) ?? STAMP_ZERO) < (mine.context.get(actor) ?? STAMP_ZERO);
+  return isNew || isOld;
+}

@@ -37,6 +37,12 @@ export interface WriteResult {
   readonly created: boolean;
 }
 
+export interface WriteOptions {
+  readonly requireContext?: boolean;
+  /** As Change.meanwhile, for a write that is committed. */
+  readonly meanwhile?: ((result: WriteResult) => () => void) | undefined;
+}
+
 /** `Replicate-To`: so many regions besides this one, or these. */
 export type ReplicationTarget = { readonly type: 'count'; readonly count: number } | { readonly type: 'regions'; readonly regions: readonly RegionId[] };
 
@@ -54,7 +60,7 @@ export class Coordinator {
   }
 
   /** @throws ArchipelError `clock-unsafe`, and what Table.update throws */
-  async write(key: ItemKey, write: Write, options: { readonly requireContext?: boolean } = {}): Promise<WriteResult> {
+  async write(key: ItemKey, write: Write, options: WriteOptions = {}): Promise<WriteResult> {
     const { catalog, time, hash } = this.#parts;
     const setting = {
       conflict: catalog.conflictRule(key.collection),
@@ -67,6 +73,7 @@ export class Coordinator {
     this.stats.writes++;
     const result = await this.#parts.table.update(key, {
       decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { ...setting, reapedLine: this.#parts.lines.of(key) })),
+      meanwhile: options.meanwhile,
     });
     // mark if (result.decision.type === 'duplicate'): duplicate answered from the operations
     if (result.decision.type === 'duplicate') this.stats.duplicates++;

@@ -6,6 +6,7 @@ import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import type { Principal } from '../auth/keys.ts';
 import { checkConsistency } from './fields.ts';
 import { parseUnambiguousJson } from './json.ts';
+import type { Reply } from './reply.ts';
 import { parseQuery, percentDecodeText, queryText, splitTarget } from './target.ts';
 
 /** What an adapter puts beside the request. */
@@ -53,6 +54,8 @@ export interface Asked {
   bytes(): Promise<Uint8Array> | Uint8Array;
   /** Any other body. */
   stream(): ReadableStream<Uint8Array> | null;
+  /** Where a door can write an answer before the promise of it resolves: the same one. */
+  answerNow?(reply: Reply): void;
 }
 
 /** By the main door. */
@@ -168,10 +171,14 @@ export class Call {
     throw new ArchipelError('bad-request', 'The body is not what this route takes.', { errors: parsed.error.issues.flatMap(faultsOf) });
   }
 
+  timing(nowMs: number): string {
+    return `total;dur=${(nowMs - this.startedMs).toFixed(2)}`;
+  }
+
   /** What every answer with data carries. */
   headers(region: string, more: Readonly<Record<string, string>>, nowMs: number): Record<string, string> {
     const trace = traceOf(this.field('traceparent'));
-    const fields: Record<string, string> = { 'cache-control': 'no-store', vary: 'Accept, Authorization, Prefer', 'served-by': region, 'server-timing': `total;dur=${(nowMs - this.startedMs).toFixed(2)}` };
+    const fields: Record<string, string> = { 'cache-control': 'no-store', vary: 'Accept, Authorization, Prefer', 'served-by': region, 'server-timing': this.timing(nowMs) };
     if (this.#consistency !== undefined) fields['consistency'] = this.#consistency;
     if (trace !== undefined) fields['traceparent'] = trace;
     return Object.assign(fields, more);

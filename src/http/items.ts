@@ -1,14 +1,14 @@
 // One item: GET, HEAD, PUT, PATCH, DELETE.
 
-import { EMPTY, toBase64Url, toHex, utf8 } from '../core/bytes.ts';
+import { EMPTY, toHex, utf8 } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { REQUEST_DEADLINE_MS, VALUE_BYTES_HARD_MAX } from '../core/limits.ts';
 import { Recent } from '../core/recent.ts';
-import { sameDot, type Dot, type RegionId } from '../core/version/dot.ts';
+import type { Dot, RegionId } from '../core/version/dot.ts';
 import { distinctValues, type DottedValue, type State } from '../core/version/record.ts';
 import { acceptedTags, canonicalDot, tagOf, tagOfDots } from '../core/version/tag.ts';
-import { findOperation, twinDots } from '../core/version/operations.ts';
+import { findOperation } from '../core/version/operations.ts';
 import { joinVectors } from '../core/version/version-vector.ts';
 import type { TagCondition, Write, WriteRefusal } from '../core/version/write.ts';
 import type { Collection } from '../engine/catalog.ts';
@@ -35,7 +35,8 @@ import { mergePatch } from './merge-patch.ts';
 import { Reply } from './reply.ts';
 import { siblingsJson, siblingsMultipart, toBase64, winnerOf } from './representation.ts';
 import type { Service } from './service.ts';
-import { keyFromQuery, keyFromSegment, segmentFromKey } from './target.ts';
+import { keyFromQuery, keyFromSegment } from './target.ts';
+import { applied, isOwn, locationOf } from './written.ts';
 
 export interface NamedItem {
   readonly collection: Collection;
@@ -213,9 +214,28 @@ export class ItemRoutes {
   async #write(call: Call, { collection, key }: NamedItem, write: Write): Promise<Reply> {
     const prefer = parsePrefer(call.field('prefer'));
     const target = this.#target(parseReplicateTo(call.field('replicate-to')), key);
-    const result = await this.#service.region.coordinator.write(key, write, { requireContext: collection.policy.requireContext === true });
-    const replicated = target === undefined ? NOWHERE : await this.#replicate(key, result, target, prefer);
+    const requireContext = collection.policy.requireContext === true;
+    if (target === undefined) return this.#writeHere(call, { collection, key }, write, { prefer, requireContext });
+    const result = await this.#service.region.coordinator.write(key, write, { requireContext });
+    const replicated = await this.#replicate(key, result, target, prefer);
     return this.#answerWrite(call, { collection, key }, write, result, { prefer, target, replicated });
+  }
+
+  /** A door that can is given the answer while the disk still works, to be written at the moment the disk has done. */
+  async #writeHere(call: Call, item: NamedItem, write: Write, { prefer, requireContext }: { readonly prefer: Preferences; readonly requireContext: boolean }): Promise<Reply> {
+    const answer = (result: WriteResult): Reply => this.#answerWrite(call, item, write, result, { prefer, target: undefined, replicated: NOWHERE });
+    if (call.asked.answerNow === undefined) return answer(await this.#service.region.coordinator.write(item.key, write, { requireContext }));
+    let early: Reply | undefined;
+    const meanwhile = (result: WriteResult) => {
+      const reply = answer(result);
+      return () => {
+        reply.headers['server-timing'] = call.timing(this.#service.monotonicMs());
+        early = reply;
+        call.asked.answerNow?.(reply);
+      };
+    };
+    const result = await this.#service.region.coordinator.write(item.key, write, { requireContext, meanwhile });
+    return early ?? answer(result);
   }
 
   #target(target: ReplicationTarget | undefined, key: ItemKey): ReplicationTarget | undefined {
@@ -363,7 +383,6 @@ interface Patch extends Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
 const NEVER_WRITTEN: Write = { value: { bytes: EMPTY, contentType: 'application/json', hash: EMPTY }, ifMatch: [] };
 
 const NOWHERE: readonly RegionId[] = [];
-const NOTHING_APPLIED: Record<string, string> = {};
 const UNCONDITIONAL: Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> = {};
 
 const PATCH_ATTEMPTS_MAX = 16;
@@ -376,24 +395,3 @@ const REFUSALS: Readonly<Record<WriteRefusal, string>> = {
   'not-found': 'There is no such item here.',
   'too-many-siblings': 'The item holds as many siblings as are allowed: merge them, and write with the Causal-Context that they come with.',
 };
-
-/** The path of an item; where its key cannot travel in a path, the other form. */
-export function locationOf({ collection, key }: NamedItem): string {
-  const pk = segmentFromKey(key.pk);
-  const sk = key.sk.length === 0 ? '' : segmentFromKey(key.sk);
-  const items = `/v1/c/${collection.name}/items`;
-  if (pk !== undefined && sk !== undefined) return `${items}/${pk}${sk === '' ? '' : `/${sk}`}`;
-  return `${items}?pk=${toBase64Url(key.pk)}${key.sk.length === 0 ? '' : `&sk=${toBase64Url(key.sk)}`}&keys=base64url`;
-}
-
-/** `Preference-Applied`: what was done, not what was asked. */
-function applied({ prefer, target }: { readonly prefer: Preferences; readonly target: ReplicationTarget | undefined }, returned: string | undefined): Record<string, string> {
-  if (returned === undefined && target === undefined) return NOTHING_APPLIED;
-  const done = [...(returned === undefined ? [] : [returned]), ...(target === undefined || prefer.waitSeconds === undefined ? [] : [`wait=${prefer.waitSeconds}`])];
-  return done.length === 0 ? {} : { 'preference-applied': done.join(', ') };
-}
-
-function isOwn(decision: WriteResult['decision'], state: State, dot: Dot): boolean {
-  const own = decision.type === 'commit' ? decision.dot : decision.type === 'duplicate' ? decision.entry.dot : undefined;
-  return own !== undefined && twinDots(state.operations, own).some((twin) => sameDot(twin, dot));
-}

@@ -83,6 +83,8 @@ class Connection {
   /** What was read and not answered. */
   #bytes: Buffer | undefined;
   #isBusy = false;
+  /** The request under way is, and its promise has still to tell. */
+  #isAnswered = false;
   #hasEnded = false;
   /** A client sends the same fields again and again: their text, and what they say. */
   #text = '';
@@ -115,7 +117,9 @@ class Connection {
 
   readonly #onClose = (): void => this.#all.gone(this);
 
-  readonly #onDrain = (): void => this.#goOn();
+  readonly #onDrain = (): void => {
+    if (!this.#isAnswered) this.#goOn();
+  };
 
   destroy(): void {
     this.#socket.destroy();
@@ -124,6 +128,7 @@ class Connection {
   #next(): void {
     const bytes = this.#bytes as Buffer;
     const request = this.#read(bytes);
+    if (request?.method === 'PUT') request.answerNow = this.#answerNow;
     const answer = request === undefined ? undefined : this.#all.options.door(request);
     if (request === undefined || answer === undefined) return this.#handOver(bytes);
     this.#bytes = bytes.length === request.end ? undefined : bytes.subarray(request.end);
@@ -131,9 +136,21 @@ class Connection {
     this.#isBusy = true;
     this.idleUntilMs = Number.POSITIVE_INFINITY;
     answer.then(
-      (reply) => writeLater(this, reply),
+      (reply) => (this.#isAnswered ? this.#wasAnswered() : writeLater(this, reply)),
       () => this.destroy(),
     );
+  }
+
+  /** Called from within the store, which is not to be come back to from here: the next request waits for the promise. */
+  readonly #answerNow = (reply: Reply): void => {
+    const bytes = answerBytes(reply, lastFields(Date.now()));
+    this.#isAnswered = true;
+    this.#send(bytes);
+  };
+
+  #wasAnswered(): void {
+    this.#isAnswered = false;
+    if (!this.#socket.destroyed && !this.#socket.writableNeedDrain) this.#goOn();
   }
 
   /** 1. Undefined when it is not whole, or not of the plainest form. */
@@ -170,9 +187,12 @@ class Connection {
   }
 
   write(bytes: string | Buffer): void {
-    if (this.#socket.destroyed) return;
-    const isTaken = typeof bytes === 'string' ? this.#socket.write(bytes, 'latin1') : this.#socket.write(bytes);
-    if (isTaken) this.#goOn(); // else when the client has read
+    if (this.#send(bytes)) this.#goOn(); // else when the client has read
+  }
+
+  #send(bytes: string | Buffer): boolean {
+    if (this.#socket.destroyed) return false;
+    return typeof bytes === 'string' ? this.#socket.write(bytes, 'latin1') : this.#socket.write(bytes);
   }
 
   #goOn(): void {
@@ -215,6 +235,7 @@ class DirectRequest implements Asked {
   readonly forwarded = false;
   /** Where the next request begins. */
   readonly end: number;
+  answerNow?: (reply: Reply) => void;
   readonly #values: ReadonlyMap<string, string>;
   readonly #body: Uint8Array;
 

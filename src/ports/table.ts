@@ -66,6 +66,12 @@ export interface Change<R> {
     /** Asked at once before the guard is used. False: it must be decided. */
     readonly isStillGood?: () => boolean;
   };
+  /**
+   * Asked at most once, while a commit is being made durable, with the result that `update` is going to resolve with; what
+   * it answers is called at the moment the commit is durable, before `update` resolves, and never if it fails. So that an
+   * answer is ready when the disk is. An adapter may leave it out. Neither may throw, or come back to the table.
+   */
+  readonly meanwhile?: ((result: R) => () => void) | undefined;
 }
 
 export interface StoredItem {

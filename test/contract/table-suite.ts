@@ -8,7 +8,7 @@ import { ALL_PARTITIONS, formatSum, isZeroSum, leafOf, LEAVES_PER_BRANCH } from 
 import { formatState } from '../../src/core/version/format.ts';
 import type { Record, State } from '../../src/core/version/record.ts';
 import type { ChangeLog, LogEntry } from '../../src/ports/change-log.ts';
-import type { Table } from '../../src/ports/table.ts';
+import type { Commit, Table } from '../../src/ports/table.ts';
 import { A, B, bytes, C, deleted, dot, GROUP, key, lossRow, operation, prefix, several, texts, value, vector, written } from './make.ts';
 
 export interface TableUnderTest {
@@ -164,6 +164,27 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
           await table.update(item, { decide: () => ({ result: 'done', commit }), attempt: { guard, commit, result: 'done' } });
           expect(texts((await table.get(item))?.state)).toEqual(['new']);
         }
+      });
+    });
+
+    describe('meanwhile', () => {
+      check('is asked at most once for a commit, and what it answers is called at most once, before the update resolves', async () => {
+        const told: string[] = [];
+        const commit: Commit = { state: written(dot(A, 1), 'v'), kind: 'local' };
+        const meanwhile = (result: string) => (told.push(`asked ${result}`), () => void told.push(`durable ${result}`));
+        await table.update(key('a'), { decide: () => ({ result: 'done', commit }), meanwhile });
+        told.push('resolved');
+        // An adapter may leave it out.
+        expect([['asked done', 'durable done', 'resolved'], ['resolved']]).toContainEqual(told);
+      });
+
+      check('is not asked where nothing is committed', async () => {
+        const asked: string[] = [];
+        const meanwhile = (result: string) => (asked.push(result), () => undefined);
+        await table.update(key('a'), { decide: () => ({ result: 'refused' }), meanwhile });
+        await store(table, key('a'), deleted(dot(A, 2)));
+        await table.update(key('a'), { decide: () => ({ result: 'removed', remove: true }), meanwhile });
+        expect(asked).toEqual([]);
       });
     });
 

@@ -135,6 +135,27 @@ describe('the change log', () => {
     expect(await keys(again.table)).toEqual([]);
   });
 
+  it('what was prepared while the disk worked is used when it is durable, before the promise, and never when it failed', async () => {
+    const { store, table } = await open();
+    const told: string[] = [];
+    const commit = { state: written(dot(A, 1), 'v'), kind: 'local' } as const;
+    const write = (): Promise<string> => table.update(key('k'), { decide: () => ({ result: 'done', commit }), meanwhile: () => (told.push('prepared'), () => void told.push('durable')) });
+    await write().then(() => told.push('resolved'));
+    expect(told).toEqual(['prepared', 'durable', 'resolved']);
+    failNextSync(store, { isWritten: true });
+    expect(await codeOf(write())).toBe('write-outcome-unknown');
+    expect(told.slice(3)).toEqual(['prepared']);
+  });
+
+  it('one that fails to prepare, or to be told, keeps nobody waiting', async () => {
+    const { table } = await open();
+    const commit = { state: written(dot(A, 1), 'v'), kind: 'local' } as const;
+    const fail = (): never => {
+      throw new TypeError('no');
+    };
+    for (const meanwhile of [fail, () => fail]) expect(await table.update(key('k'), { decide: () => ({ result: 'done', commit }), meanwhile })).toBe('done');
+  });
+
   it('a position whose group failed is not taken for durable', async () => {
     const opened = await open();
     const { store, table } = opened;

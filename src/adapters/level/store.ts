@@ -41,6 +41,8 @@ export interface GroupWrite {
   readonly operations: readonly Operation[];
   /** Handed to the group's owner when the group is sealed and when it is durable. */
   readonly change?: unknown;
+  /** Called while the disk works; what it answers, as soon as the group is durable, before its owner and its writers are told. */
+  readonly meanwhile?: (() => () => void) | undefined;
 }
 
 export interface GroupOwner {
@@ -55,6 +57,7 @@ export interface GroupOwner {
 interface Group {
   readonly operations: Operation[];
   readonly changes: unknown[];
+  readonly meanwhile: (() => () => void)[];
   readonly settled: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -151,6 +154,7 @@ export class LevelStore {
       group.bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0);
     }
     if (write.change !== undefined) group.changes.push(write.change);
+    if (write.meanwhile !== undefined) group.meanwhile.push(write.meanwhile);
     group.frees &&= frees;
     this.stats.writes++;
     this.#flushing ??= Promise.resolve().then(() => this.#flush());
@@ -166,27 +170,32 @@ export class LevelStore {
         this.#refuse(group);
         continue;
       }
+      let prepared: readonly (() => void)[];
       try {
         const sealed = this.#owner?.seal(group.changes) ?? [];
-        await this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' });
+        const written = this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' });
+        prepared = group.meanwhile.flatMap((prepare) => this.#guarded(prepare) ?? []);
+        await written;
       } catch (error) {
         this.#fail(group, error);
         break;
       }
       this.#bytesSinceCheck += group.bytes;
       this.stats.groups++;
-      this.#tellDurable(group);
+      for (const answer of prepared) this.#guarded(answer);
+      this.#guarded(() => this.#owner?.durable(group.changes));
       group.resolve();
     }
     this.#flushing = undefined;
   }
 
-  /** The group is durable, whatever its owner makes of that: an error there must not keep the writers, and all later ones, waiting. */
-  #tellDurable(group: Group): void {
+  /** The group is durable, whatever others make of that: an error there must not keep the writers, and all later ones, waiting. */
+  #guarded<R>(task: () => R): R | undefined {
     try {
-      this.#owner?.durable(group.changes);
+      return task();
     } catch (error) {
       this.#options.log.write('error', 'store.listener-failed', { error: String(error) });
+      return undefined;
     }
   }
 
@@ -258,7 +267,7 @@ export class LevelStore {
 function newGroup(): Group {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   promise.catch(() => undefined); // every writer has its own handle on it; none may be left
-  return { operations: [], changes: [], settled: promise, resolve, reject, bytes: 0, frees: true };
+  return { operations: [], changes: [], meanwhile: [], settled: promise, resolve, reject, bytes: 0, frees: true };
 }
 
 async function openDatabase(folder: string): Promise<Database> {

@@ -53,6 +53,9 @@ export interface PendingChange extends PendingLosses {
   readonly isRemoval?: true;
 }
 
+/** GroupWrite's. */
+type Meanwhile = (() => () => void) | undefined;
+
 const NONE_LOST: readonly Dot[] = [];
 const NO_IMAGE = new Uint8Array(0);
 /** Records used lately, decoded: a look-up in place of a read, a copy and a decoding. */
@@ -138,17 +141,18 @@ export class LevelTable implements Table, GroupOwner {
     const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);
     const operations = ledger?.operations ?? [];
     const lost = fresh.length === 0 ? NONE_LOST : fresh.map(({ dot }) => dot);
+    const { meanwhile } = change;
     const settled =
       commit === undefined
         ? this.#store.write({ operations, change: { lost } })
-        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost });
+        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost, meanwhile: meanwhile && (() => meanwhile(result)) });
     ledger?.track(settled);
     await settled;
     if (commit === undefined) await pending?.settled;
     return result;
   }
 
-  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost }: { readonly operations: Operation[]; readonly lost: readonly Dot[] }): Promise<void> {
+  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost, meanwhile }: { readonly operations: Operation[]; readonly lost: readonly Dot[]; readonly meanwhile: Meanwhile }): Promise<void> {
     const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
     const decided: StoredRecord = { state: next.state, revision: next.revision, kind: next.kind, element };
     const { row, image } = encodeRecord(decided);
@@ -158,7 +162,7 @@ export class LevelTable implements Table, GroupOwner {
     this.#indexExpiry(key, current?.state, next.state, operations);
     this.#indexTombstones(key, current?.state, next.state, operations);
     const change = changeOf(key.encoded, next.kind, current?.element, element);
-    return this.#write({ key, name, change, record, image, lost }, operations);
+    return this.#write({ key, name, change, record, image, lost }, operations, { meanwhile });
   }
 
   /** In the log like a sweep: nobody is told, and a replay brings the digest up to date. */
@@ -168,11 +172,11 @@ export class LevelTable implements Table, GroupOwner {
     this.#indexExpiry(key, current.state, undefined, operations);
     this.#indexTombstones(key, current.state, undefined, operations);
     const change = changeOf(key.encoded, 'swept', current.element, { high: 0, low: 0 });
-    return this.#write({ key, name, change, record: current, image: NO_IMAGE, isRemoval: true, lost: NONE_LOST }, operations, true);
+    return this.#write({ key, name, change, record: current, image: NO_IMAGE, isRemoval: true, lost: NONE_LOST }, operations, { frees: true });
   }
 
-  #write(change: PendingChange, operations: readonly Operation[], frees = false): Promise<void> {
-    const settled = this.#store.write({ operations, change }, frees);
+  #write(change: PendingChange, operations: readonly Operation[], { frees = false, meanwhile }: { readonly frees?: boolean; readonly meanwhile?: Meanwhile }): Promise<void> {
+    const settled = this.#store.write({ operations, change, meanwhile }, frees);
     this.#pending.set(change.name, { record: change.isRemoval === true ? undefined : change.record, settled });
     return settled;
   }
@@ -365,7 +369,7 @@ export class LevelTable implements Table, GroupOwner {
     const { row: bytes, image } = encodeRecord(record);
     operations.push({ type: 'put', key: rows.record(key.encoded), value: bytes });
     const change = changeOf(key.encoded, 'swept', current.element, element);
-    await this.#write({ key, name, change, record, image, lost: NONE_LOST }, operations, true);
+    await this.#write({ key, name, change, record, image, lost: NONE_LOST }, operations, { frees: true });
   }
 
   async #fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]> {

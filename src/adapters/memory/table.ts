@@ -50,6 +50,7 @@ export class MemoryTable implements Table {
       const record: Record = { state, kind, revision: (current?.revision ?? 0) + 1 };
       this.#items.set(toHex(key.encoded), { key, record });
       for (const [actor, stamp] of state.context) this.#note(actor, stamp);
+      change.meanwhile?.(decision.result)();
       this.changes.append(key, record);
     }
     return decision.result;

@@ -9,14 +9,18 @@ export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Ed
   },
   {
     name: 'acknowledged before it is handed to the operating system',
-    edit: { file: 'adapters/level/store.ts', find: 'await this.#database.batch(', replace: 'group.resolve(); await new Promise((resolve) => setTimeout(resolve, 2)); await this.#database.batch(' },
+    edit: { file: 'adapters/level/store.ts', find: 'const written = this.#database.batch(', replace: 'for (const prepare of group.meanwhile) prepare()(); group.resolve(); await new Promise((resolve) => setTimeout(resolve, 2)); const written = this.#database.batch(' },
+  },
+  {
+    name: 'an answer that was prepared is given before the disk has done',
+    edit: { file: 'adapters/level/store.ts', find: 'await written;', replace: 'for (const answer of prepared) answer(); await written;' },
   },
   {
     name: 'the entry of the change log outside of the batch',
     edit: {
       file: 'adapters/level/store.ts',
-      find: 'await this.#database.batch([...group.operations, ...sealed], ',
-      replace: 'await this.#database.batch(group.operations, { sync: true }); await new Promise((resolve) => setTimeout(resolve, 50)); await this.#database.batch([...sealed], ',
+      find: 'const written = this.#database.batch([...group.operations, ...sealed], ',
+      replace: 'await this.#database.batch(group.operations, { sync: true }); await new Promise((resolve) => setTimeout(resolve, 50)); const written = this.#database.batch([...sealed], ',
     },
   },
   {

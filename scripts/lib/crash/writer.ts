@@ -82,7 +82,8 @@ async function change(): Promise<void> {
   const key = keyOf(name);
   const kind = random.pick(['one', 'one', 'one', 'one', 'one', 'two', 'expiring', 'late'] as const);
   const atMs = clock.wallMs();
-  const done = await table.update(key, {
+  const done = await table.update<number>(key, {
+    meanwhile: (number) => () => note('stored', name, number),
     decide: (current) => {
       const head = current === undefined ? undefined : headDot(current.state);
       const before = current?.state.values.find(({ dot }) => dot.stamp === head?.stamp);
@@ -98,7 +99,7 @@ async function change(): Promise<void> {
       return { result: largest, commit: { state, kind: random.chance(0.5) ? 'local' : 'applied' }, losses };
     },
   });
-  note(kind === 'late' ? 'late' : 'stored', name, done);
+  if (kind === 'late') note('late', name, done);
 }
 
 async function hint(): Promise<void> {

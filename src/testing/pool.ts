@@ -63,7 +63,7 @@ export class Thread {
   #death: string | undefined;
 
   constructor(control: string | undefined) {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { control } });
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { control }, resourceLimits: { maxYoungGenerationSizeMb: 64 } });
     this.#worker.on('message', (answer: SeedAnswer) => this.#settle(answer));
     this.#worker.on('error', (error) => this.#died(error instanceof Error ? (error.stack ?? error.message) : String(error)));
     this.#worker.on('exit', (code) => this.#died(`The thread ended with ${code}.`));

@@ -73,6 +73,9 @@ export async function scriptOf(seed: number, options: RunOptions = {}): Promise<
   return script;
 }
 
+/** Of a trace at a time: a call for each line costs more than its hash. */
+const HASHED_CHARACTERS = 64 * 1024;
+
 /** A part of a run ends with its first violation: the last line of its trace. */
 class Enough extends Error {}
 
@@ -88,11 +91,16 @@ async function once(seed: number, options: RunOptions, script: Script, replay?: 
   // Refusals are everyday in a run, and where they were made costs more to note than to make them. Who looks for a bug asks for it.
   if (options.stacks !== true) Error.stackTraceLimit = 0;
   try {
+    let lines = '';
     const world = new World(seed, (line) => {
-      hash.update(line);
+      lines += line;
+      if (lines.length > HASHED_CHARACTERS) {
+        hash.update(lines);
+        lines = '';
+      }
       options.trace?.(line);
     });
-    return await new Run(world, script, replay, options.rare).all(() => hash.digest('hex'));
+    return await new Run(world, script, replay, options.rare).all(() => hash.update(lines).digest('hex'));
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     permit();

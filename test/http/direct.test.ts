@@ -27,7 +27,7 @@ interface Answered {
   readonly body: string;
 }
 
-const REQUESTS = 5_000;
+const REQUESTS = 2_000;
 
 async function startWorld(isDirect: boolean): Promise<World> {
   const cluster = await startCluster({ regions: [AP, EU, US], replicas: 2 });

@@ -13,6 +13,7 @@ import type { Socket } from 'node:net';
 import type { Asked } from '../http/call.ts';
 import type { DirectDoor } from '../http/direct.ts';
 import { isPlainHost } from './direct.ts';
+import { atEndOfTurn } from './end-of-turn.ts';
 import { isToldEmpty, type Reply } from '../http/reply.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
@@ -136,7 +137,7 @@ class Connection {
     this.#isBusy = true;
     this.idleUntilMs = Number.POSITIVE_INFINITY;
     answer.then(
-      (reply) => (this.#isAnswered ? this.#wasAnswered() : writeLater(this, reply)),
+      (reply) => (this.#isAnswered ? this.#wasAnswered() : writeLater([this, reply])),
       () => this.destroy(),
     );
   }
@@ -266,17 +267,7 @@ class DirectRequest implements Asked {
 
 // Answering ------------------------------------------------------------------------------------------------------------------
 
-/** Written together at the end of the turn: see direct.ts. */
-let waiting: (readonly [Connection, Reply])[] = [];
-
-function writeLater(connection: Connection, reply: Reply): void {
-  if (waiting.length === 0) setImmediate(writeAll);
-  waiting.push([connection, reply]);
-}
-
-function writeAll(): void {
-  const answers = waiting;
-  waiting = [];
+const writeLater = atEndOfTurn<readonly [Connection, Reply]>((answers) => {
   const last = lastFields(Date.now());
   for (const [connection, reply] of answers) {
     try {
@@ -285,7 +276,7 @@ function writeAll(): void {
       connection.destroy(); // a field that cannot be sent: Node's server would not either
     }
   }
-}
+});
 
 const KEEP_ALIVE = 'Connection: keep-alive\r\nKeep-Alive: timeout=65\r\n';
 let second = Number.NaN;

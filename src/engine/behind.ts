@@ -46,6 +46,13 @@ export class Behind {
     await this.#save();
   }
 
+  /** Nobody is there to catch up any more. */
+  async forget(): Promise<void> {
+    if (this.#note.count === 0) return;
+    this.#note = NONE;
+    await this.#save();
+  }
+
   #save(): Promise<void> {
     return keepDocument(this.#table, this.#name, () => this.#note);
   }

@@ -58,12 +58,16 @@ export class Catalog {
   readonly #groups = new Map<GroupId, Placement>();
   readonly #maps = new Map<GroupId, PartitionMap>();
   #topology: Topology;
+  #self: RegionEntry;
   #version: TopologyVersion;
 
   constructor(options: CatalogOptions) {
     this.#region = options.region;
     this.#hash = options.hash;
     this.#topology = options.topology;
+    const self = options.topology.regions.find(({ id }) => id === options.region);
+    invariant(self !== undefined, 'the topology lists this region');
+    this.#self = self;
     this.#version = topologyVersion(options.topology);
     this.systemGroup = groupOf(SYSTEM_PLACEMENT, options.hash);
     this.#groups.set(this.systemGroup, SYSTEM_PLACEMENT);
@@ -83,10 +87,23 @@ export class Catalog {
     return this.#topology.regions.find(({ id }) => id === region);
   }
 
+  /** A region that is listed no longer is as good as fenced. */
   get self(): RegionEntry {
-    const entry = this.entry(this.#region);
-    invariant(entry !== undefined, 'the topology lists this region');
-    return entry;
+    return this.entry(this.#region) ?? { ...this.#self, state: 'fenced' };
+  }
+
+  /** A newer document is in force: every path asks for the placement when it sends, so nothing else is told. */
+  replace(topology: Topology): void {
+    this.#self = topology.regions.find(({ id }) => id === this.#region) ?? this.#self;
+    this.#topology = topology;
+    this.#version = topologyVersion(topology);
+    this.#maps.clear();
+  }
+
+  /** Who would hold what under another document. */
+  mapUnder(topology: Topology, group: GroupId): PartitionMap {
+    const placement = this.#groups.get(group);
+    return placement === undefined ? [] : placedLately(group, placement, topology, this.#hash);
   }
 
   // Placement -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 import { ByteReader, ByteWriter, utf8, utf8Text } from '../core/bytes.ts';
 import type { ClockStatus } from '../core/clock/clock-guard.ts';
 import { ArchipelError, type ErrorCode } from '../core/errors.ts';
-import { judgeTopology, type TopologyVerdict, type TopologyVersion } from '../core/placement/topology.ts';
+import { judgeTopology, type Topology, type TopologyVerdict, type TopologyVersion } from '../core/placement/topology.ts';
 import { FORMAT_VERSION, NewerFormatError } from '../core/version/codec.ts';
 import { isRegionId, parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 
@@ -14,6 +14,8 @@ export interface Envelope {
   readonly wallMs: number;
   readonly clock: ClockStatus;
   readonly topology: TopologyVersion;
+  /** Of an answer to who works on an older one. */
+  readonly document?: Topology;
   /** Of an answer: the region will not. */
   readonly refused?: { readonly code: ErrorCode; readonly message: string };
 }

@@ -133,6 +133,7 @@ export class FanOut {
     }
     for (const lane of this.#lanesFor(key)) {
       batch.pending++;
+      lane.owe(name, position); // it may hold the item only since the topology changed
       lane.offer({ key, name, state: image, position, committedMs, done: batch.done });
     }
   }

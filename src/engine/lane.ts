@@ -13,7 +13,6 @@
 //  3. Nothing waits without a bound: beyond `inboxRecords` records or INBOX_BYTES_MAX bytes the rest becomes hints.
 //  4. What a hint forwards is the record as it is then, to the regions that hold it then.
 
-import { textKey } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { INBOX_BYTES_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
@@ -27,6 +26,7 @@ import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } fr
 import { hintedRecord, packed, type Hinted } from './hinted.ts';
 import { Histogram } from './histogram.ts';
 import type { Limits } from './limits.ts';
+import { Owed } from './owed.ts';
 import type { PeerLink } from './peer-link.ts';
 
 /** Messages in flight to one peer: enough to hide a round trip, few enough that a slow peer is noticed. */
@@ -58,11 +58,6 @@ export interface LaneParts {
   readonly limits: Limits;
 }
 
-interface Unacknowledged {
-  position: number;
-  readonly sinceMs: number;
-}
-
 export class Lane {
   readonly #parts: LaneParts;
   readonly #waiting = new Map<string, LaneItem>();
@@ -77,8 +72,7 @@ export class Lane {
   /** The queue took no hints a moment ago: until then nothing more is hinted. */
   #hintAgainMs = 0;
   #hintsSinceMs: number | undefined;
-  /** Items whose newest local change the peer has not acknowledged and no hint covers yet. */
-  readonly #unacknowledged = new Map<string, Unacknowledged>();
+  readonly #owed = new Owed();
   /** Commit to acknowledgement, in milliseconds. */
   readonly lag = new Histogram();
   readonly stats = { sent: 0, messages: 0, bytes: 0, hinted: 0, forwarded: 0, refused: 0, dropped: 0 };
@@ -89,7 +83,6 @@ export class Lane {
     parts.link.onReturn(() => this.wake());
   }
 
-  /** What the last run left behind, before anything is counted. */
   load(): Promise<void> {
     return this.#behind.load();
   }
@@ -98,35 +91,27 @@ export class Lane {
 
   /** Invariant 2: called when the write is durable, before its writer is answered. */
   owe(name: string, position: number): void {
-    const known = this.#unacknowledged.get(name);
-    if (known === undefined) this.#unacknowledged.set(name, { position, sinceMs: this.#parts.clock.monotonicMs() });
-    else known.position = Math.max(known.position, position);
+    this.#owed.add(name, position, this.#parts.clock.monotonicMs());
   }
 
   /** Nothing up to this position is owed for the item any more. */
   settle(item: { readonly name: string; readonly position: number }): void {
-    const known = this.#unacknowledged.get(item.name);
-    if (known !== undefined && known.position <= item.position) this.#unacknowledged.delete(item.name);
+    this.#owed.settle(item);
   }
 
   /** Live RPO towards this peer: how many items a loss of this region, now, would lose there. */
   async unreplicated(): Promise<{ readonly items: number; readonly exact: boolean }> {
-    const hints = await this.#parts.hints.depth();
-    let both = 0;
-    if (hints > 0 && this.#parts.hints.has !== undefined) {
-      for (const name of this.#unacknowledged.keys()) if (this.#parts.hints.has(textKey(name))) both++;
-    }
-    return { items: this.#unacknowledged.size + hints - both + this.behind, exact: this.behind === 0 && this.#parts.hints.supports.exactDepth };
+    const { hints } = this.#parts;
+    return { items: (await this.#owed.countWith(hints)) + this.behind, exact: this.behind === 0 && hints.supports.exactDepth };
   }
 
   oldestMs(): number {
     const nowMs = this.#parts.clock.monotonicMs();
-    const [oldest] = this.#unacknowledged.values();
-    const since = Math.min(oldest?.sinceMs ?? nowMs, this.#hintsSinceMs ?? nowMs);
+    const since = Math.min(this.#owed.oldestMs() ?? nowMs, this.#hintsSinceMs ?? nowMs);
     return nowMs - since;
   }
 
-  /** Writes that were not even hinted since the last certificate. */
+  /** Not even hinted since the last certificate. */
   get behind(): number {
     return this.#behind.count;
   }
@@ -134,6 +119,22 @@ export class Lane {
   /** A certificate proves that the peer has everything that was written before this time. */
   caughtUp(provedMs: number): Promise<void> {
     return this.#behind.caughtUp(provedMs);
+  }
+
+  /** So many items that this region holds, and that the peer comes to hold, may be lacking there. */
+  mayLack(count: number): Promise<void> {
+    return this.#behind.add(count, this.#parts.clock.wallMs());
+  }
+
+  /** The peer will never take anything again: nothing is kept for it, and nothing is owed. */
+  async retire(): Promise<void> {
+    for (const item of this.#waiting.values()) item.done();
+    this.#waiting.clear();
+    this.#waitingBytes = 0;
+    this.#owed.clear();
+    const { hints } = this.#parts;
+    for (let taken = await hints.receive(FORWARD_KEYS); taken.length > 0; taken = await hints.receive(FORWARD_KEYS)) await hints.acknowledge(taken.map(({ receipt }) => receipt));
+    await this.#behind.forget();
   }
 
   hints(): Promise<number> {
@@ -229,7 +230,7 @@ export class Lane {
   }
 
   #acknowledged(item: LaneItem, nowMs: number): void {
-    this.settle(item);
+    this.#owed.settle(item);
     if (item.committedMs !== undefined) this.lag.record(nowMs - item.committedMs);
     item.done();
   }

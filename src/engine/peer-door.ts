@@ -89,13 +89,16 @@ export class PeerDoor {
   /** Never throws: what goes wrong is told under the envelope. */
   async answer(method: PeerMethod, question: Uint8Array): Promise<Uint8Array> {
     this.stats.questions++;
+    let newer: Pick<Envelope, 'document'> = {};
     try {
       const { envelope, body } = unseal(question);
+      // Whoever works on an older document learns from the first answer, also that it was fenced or is listed no longer.
+      if (verdictOn(envelope, this.#parts.catalog.version) === 'older') newer = { document: this.#parts.catalog.topology };
       this.#admit(envelope);
       return seal(this.#parts.envelope(), await this.#handle(method, envelope, body));
     } catch (error) {
       this.stats.refused++;
-      return seal({ ...this.#parts.envelope(), refused: refusalOf(error) }, new Uint8Array(0));
+      return seal({ ...this.#parts.envelope(), ...newer, refused: refusalOf(error) }, new Uint8Array(0));
     }
   }
 

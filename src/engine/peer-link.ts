@@ -5,7 +5,7 @@ import { isArchipelError, ArchipelError } from '../core/errors.ts';
 import { EDGE_ATTEMPT_MS } from '../core/limits.ts';
 import { Breaker, type BreakerState } from '../core/routing/breaker.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
-import type { TopologyVerdict, TopologyVersion } from '../core/placement/topology.ts';
+import type { Topology, TopologyVerdict, TopologyVersion } from '../core/placement/topology.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer, PeerMethod } from '../ports/peer.ts';
 import { seal, unseal, verdictOn, type Envelope } from './envelope.ts';
@@ -18,6 +18,10 @@ export interface Speaker {
   readonly region: RegionId;
   actor(): ActorId;
   topology(): TopologyVersion;
+  /** A peer's answer brought the document that it works on. */
+  offered(document: Topology): void;
+  /** A peer asked us on a newer document: its answer to anything would bring it. */
+  hasNewer(peer: RegionId): void;
 }
 
 export class PeerLink {
@@ -110,6 +114,7 @@ export class PeerLink {
     this.#time.heard(this.id, envelope.clock, envelope.wallMs, nowMs - startMs);
     this.#answeredMs = nowMs;
     this.#note(envelope);
+    if (envelope.document !== undefined) this.#speaker.offered(envelope.document);
     const wasUp = this.#breaker.state(nowMs) === 'closed';
     this.#breaker.succeed(nowMs);
     if (wasUp) return;
@@ -118,19 +123,21 @@ export class PeerLink {
     for (const listener of this.#listeners) listener();
   }
 
-  #note(envelope: Envelope): void {
+  /** Answers the verdict when it has changed. */
+  #note(envelope: Envelope): TopologyVerdict | undefined {
     this.#actor = envelope.actor;
     const verdict = verdictOn(envelope, this.#speaker.topology());
-    if (verdict === this.#verdict) return;
+    if (verdict === this.#verdict) return undefined;
     this.#verdict = verdict;
     if (verdict !== 'same') this.#log.write('warn', 'topology.differs', { peer: this.id, verdict, theirs: envelope.topology });
+    return verdict;
   }
 
   /** The peer sent us something: it lives, so try again at once. */
   heardFrom(envelope: Envelope): void {
     const nowMs = this.#time.monotonicMs();
     this.#time.heardOneWay(this.id, envelope.clock, envelope.wallMs);
-    this.#note(envelope);
+    if (this.#note(envelope) === 'newer') this.#speaker.hasNewer(this.id);
     if (this.#breaker.state(nowMs) === 'closed') return;
     this.#breaker.nudge(nowMs);
     for (const listener of this.#listeners) listener();

@@ -28,6 +28,8 @@ export interface RegionParts {
   readonly table: Table;
   readonly changes: ChangeLog;
   readonly peers: readonly Peer[];
+  /** Of a region that a later document lists. */
+  peer?(id: RegionId): Peer;
   hints(peer: RegionId): Queue;
   deadLetters(peer: RegionId): DeadLetters;
   readonly clock: Clock;

@@ -16,13 +16,13 @@ import type { ItemKey } from '../core/keys/item-key.ts';
 import { Catalog, COLLECTIONS } from './catalog.ts';
 import { Collections } from './collections.ts';
 import { Coordinator } from './coordinate.ts';
-import { keepDocument, readDocument } from './documents.ts';
 import { decodeRecords, type Envelope } from './envelope.ts';
 import { FanOut } from './fan-out.ts';
-import { Lane } from './lane.ts';
 import { LIMITS } from './limits.ts';
+import type { Lane } from './lane.ts';
 import { PeerDoor, type HelloAnswer } from './peer-door.ts';
-import { PeerLink } from './peer-link.ts';
+import type { PeerLink, Speaker } from './peer-link.ts';
+import { Peers } from './peers.ts';
 import { Reaper } from './reap.ts';
 import { ReapedLines } from './reaped-lines.ts';
 import { Reconciler } from './reconciler.ts';
@@ -30,6 +30,7 @@ import { Recovery } from './recovery.ts';
 import { Restored } from './restored.ts';
 import type { RegionParts } from './region-parts.ts';
 import { Timekeeper } from './timekeeper.ts';
+import { TopologyKeeper } from './topology-keeper.ts';
 import { decodeState } from '../core/version/codec.ts';
 import type { State } from '../core/version/record.ts';
 
@@ -56,6 +57,7 @@ export class Region {
   readonly time: Timekeeper;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
   readonly lanes: ReadonlyMap<RegionId, Lane>;
+  readonly topology: TopologyKeeper;
   readonly applier: Applier;
   readonly coordinator: Coordinator;
   readonly collections: Collections;
@@ -65,6 +67,7 @@ export class Region {
   readonly restored: Restored;
   readonly door: PeerDoor;
   readonly parts: RegionParts;
+  readonly #peers: Peers;
   readonly #fanOut: FanOut;
   readonly #recovery: Recovery;
   /** Of its own actor, as the store had it at the start: what a peer knows beyond is forgotten here. */
@@ -87,12 +90,15 @@ export class Region {
     this.#storedStamp = parts.table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
     const { table, clock, hash, log, topology, digestHash, limits = LIMITS } = parts;
     const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
-    this.time = new Timekeeper(clock, largest, () => parts.peers.length > 0);
+    this.time = new Timekeeper(clock, largest, () => this.links.size > 0);
     this.catalog = new Catalog({ region: parts.id, topology, hash });
     const actor = (): ActorId => this.#actor;
-    const speaker = { region: parts.id, actor, topology: () => this.catalog.version };
-    this.links = new Map(parts.peers.map((peer) => [peer.id, new PeerLink(peer, speaker, this.time, log)]));
-    this.lanes = new Map([...this.links].map(([id, link]) => [id, new Lane({ link, isGreeted: () => this.#greeted.has(id), hints: parts.hints(id), table, catalog: this.catalog, clock, log, limits })]));
+    const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id) };
+    const { catalog, time } = this;
+    this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, hints: parts.hints, peer: parts.peer, isGreeted: (id) => this.#greeted.has(id) }, parts.peers);
+    this.links = this.#peers.links;
+    this.lanes = this.#peers.lanes;
+    this.topology = new TopologyKeeper({ region: parts.id, table, catalog, log, peers: this.#peers, isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });
     this.lines = new ReapedLines(table);
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
     this.applier = new Applier({ ...shared, limits, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
@@ -151,11 +157,11 @@ export class Region {
 
   /** Resolves when reads can be answered; `ready` when writes can. */
   async start(): Promise<{ readonly ready: Promise<void> }> {
+    await this.topology.load();
     await this.catalog.load(this.parts.table);
     await this.lines.load();
     this.#learnFromChanges();
-    await this.#loadPauses();
-    await Promise.all([...this.lanes.values()].map((lane) => lane.load()));
+    await this.#peers.load();
     await this.#fanOut.start();
     await this.reconciler.start();
     return { ready: this.#becomeReady() };
@@ -346,20 +352,19 @@ export class Region {
     if (this.#phase === 'stopped') throw refusal('overloaded', 'This region is stopping.');
     const { state } = this.catalog.self;
     if (state === 'fenced' || state === 'lost') throw refusal('region-fenced', 'This region is fenced.');
+    if (state === 'joining') throw refusal('region-recovering', 'This region is joining: it does not hold everything yet.');
+  }
+
+  #askNewer(peer: RegionId): void {
+    const link = this.links.get(peer);
+    if (link !== undefined) void this.#hello(link, HELLO_MS);
   }
 
   // Replication ---------------------------------------------------------------------------------------------------------------
 
   /** Holds back both directions with this peer, on this side, until resumed; also over a restart. */
   async setPaused(peer: RegionId, paused: boolean): Promise<void> {
-    const lane = this.lanes.get(peer);
-    if (lane === undefined) throw new ArchipelError('not-found', `${peer} is not a peer of this region.`);
-    lane.setPaused(paused);
-    await keepDocument(this.parts.table, PAUSES, () => [...this.lanes].filter(([, each]) => each.isPaused).map(([id]) => id));
-  }
-
-  async #loadPauses(): Promise<void> {
-    for (const peer of (await readDocument<RegionId[]>(this.parts.table, PAUSES)) ?? []) this.lanes.get(peer)?.setPaused(true);
+    await this.#peers.setPaused(peer, paused);
   }
 
   /** Merges dead letters again. Answers how many were merged; the others stay. */
@@ -375,7 +380,5 @@ export class Region {
     return merged;
   }
 }
-
-const PAUSES = 'paused';
 
 const refusal = (code: ErrorCode, message: string): ArchipelError => new ArchipelError(code, message);

@@ -138,11 +138,15 @@ export class Account {
     return this.#history.writes.filter(({ kind, outcome, value }) => kind === 'put' && (outcome === 'acknowledged' || shown.has(value)) && !this.#history.excused.has(value));
   }
 
-  view(regions: readonly SimRegion[], write: ClientWrite): View {
+  /** `placed`: what was left behind when the topology changed does not count. */
+  view(regions: readonly SimRegion[], write: ClientWrite, { placed = false }: { readonly placed?: boolean } = {}): View {
     const tables = regions.flatMap(({ running }) => running?.table ?? []);
     const reaped = regions.flatMap(({ id }) => this.#reaped.get(`${id} ${write.collection}/${write.pk}`) ?? []).map((state): State => ({ ...state, values: [] }));
+    const states = regions.flatMap(({ id, running }) =>
+      [...(running?.table.everything() ?? [])].filter(({ key }) => isItem(key, write) && (!placed || running?.region.catalog.holdersOf(key)?.includes(id) === true)).map(({ record }) => record.state),
+    );
     return {
-      states: [...tables.flatMap((table) => [...table.everything()].filter(({ key }) => isItem(key, write)).map(({ record }) => record.state)), ...reaped],
+      states: [...states, ...reaped],
       losses: tables.flatMap((table) => [...table.everyLoss()].filter(({ key }) => isItem(key, write))),
     };
   }

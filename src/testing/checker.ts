@@ -49,7 +49,7 @@ export class Checker {
   readonly damaged = new Set<SimRegion>();
   /** Writes were given up for a peer: reconciliation, which compares live values only, repairs it. */
   get wasBehind(): boolean {
-    return this.#world.counts.has('peer.behind');
+    return this.#world.counts.has('peer.behind') || this.#cluster.topology.epoch > 1;
   }
 
   readonly #passing: Passing;
@@ -105,7 +105,9 @@ export class Checker {
     if (head !== undefined && compareDots(head, this.#heads.get(name) ?? head) >= 0) this.#heads.set(name, head);
     this.#neverBack(region, name, key.collection, state);
     const holders = region.running?.region.catalog.holdersOf(key);
-    if (holders !== undefined && !holders.includes(region.id)) this.#violated('nothing outside of its placement', `${region.id} holds ${name}, which belongs to ${holders.join(', ')}`);
+    // A write that was decided before the topology changed is committed, and sent on, behind it.
+    const isSettled = this.#world.nowMs - this.#cluster.topologyMs > TOPOLOGY_SETTLES_MS;
+    if (holders !== undefined && !holders.includes(region.id) && isSettled) this.#violated('nothing outside of its placement', `${region.id} holds ${name}, which belongs to ${holders.join(', ')}`);
   }
 
   /** What it covered is deleted or has expired for good: the account goes on believing it. */
@@ -216,10 +218,11 @@ export class Checker {
     const all = new Map<string, Map<string, string>>();
     for (const { id, running } of this.#cluster.regions) {
       for (const { key, record } of running?.table.everything() ?? []) {
+        const holders = running?.region.catalog.holdersOf(key) ?? [];
+        if (!holders.includes(id)) continue; // left behind when the topology changed
         const name = nameOf(key);
         const states = all.get(name) ?? new Map<string, string>();
         all.set(name, states.set(id, this.#compared(record.state)));
-        const holders = running?.region.catalog.holdersOf(key) ?? [];
         for (const holder of holders) if (!states.has(holder)) states.set(holder, 'nothing');
       }
     }
@@ -249,7 +252,7 @@ export class Checker {
   #checkAccount(): void {
     for (const write of this.#account.promised()) {
       if (write.effect === 'superseded' && write.status !== undefined && this.#conflict.get(write.collection) === 'siblings') continue;
-      if (!this.#account.isAccounted(write, this.#account.view(this.#cluster.regions, write))) this.#violated('every acknowledged write is accounted for', describe(write));
+      if (!this.#account.isAccounted(write, this.#account.view(this.#cluster.regions, write, { placed: true }))) this.#violated('every acknowledged write is accounted for', describe(write));
     }
   }
 
@@ -272,7 +275,7 @@ export class Checker {
   #checkReturned(): void {
     const writes = this.#history.writes.filter(({ outcome, effect, value, superseded }) => outcome === 'acknowledged' && effect !== 'superseded' && superseded.length > 0 && !this.#history.excused.has(value));
     for (const write of writes) {
-      for (const state of this.#account.view(this.#cluster.regions, write).states) {
+      for (const state of this.#account.view(this.#cluster.regions, write, { placed: true }).states) {
         const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#isForgottenRetry(value, state));
         if (back !== undefined) this.#violated('what was written over stays away', `${back} is back, although ${describe(write)} had replaced it: ${formatState(state)}`);
       }
@@ -291,7 +294,7 @@ export class Checker {
       for (const { key, record } of running?.table.everything() ?? []) {
         if (this.#conflict.get(key.collection) !== 'lww') continue;
         if (record.state.values.length > 1) this.#violated('lww holds one write', `${id} ${nameOf(key)} ${formatState(record.state)}`);
-        if (this.#cluster.wasChanged.has(key.collection)) continue;
+        if (this.#cluster.wasChanged.has(key.collection) || this.#isByValue) continue;
         const [head, largest] = [headDot(record.state), this.#heads.get(nameOf(key))];
         if (this.#isReaping && record.state.values.length === 0) continue;
         if (!this.#isPartial && (head === undefined || largest === undefined || compareDots(head, largest) !== 0)) this.#violated('the largest write wins', `${id} ${nameOf(key)}: ${formatState(record.state)}, but ${largest === undefined ? '?' : formatDot(largest)} was committed`);
@@ -359,6 +362,7 @@ export class Checker {
 
 const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));
 
+const TOPOLOGY_SETTLES_MS = 30_000;
 const LETTERS_LOOKED_AT = 1_000;
 const LATEST_WRITE_MS = 60_000;
 /** Trimming is durable with the next group, so a few stay. */

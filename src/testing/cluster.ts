@@ -12,7 +12,7 @@ import { ContextTokens } from '../auth/context-tokens.ts';
 import { KeyRing, newKey } from '../auth/keys.ts';
 import { utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
-import type { Topology } from '../core/placement/topology.ts';
+import type { RegionEntry, RegionState, Topology } from '../core/placement/topology.ts';
 import { asRegionId, type RegionId } from '../core/version/dot.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import type { CommitKind, State } from '../core/version/record.ts';
@@ -116,6 +116,8 @@ export class SimRegion {
   readonly #cluster: SimCluster;
   running: Running | undefined;
   build: Build = 'this';
+  /** As its topology file says: read at each start. */
+  #startsWith: Topology | undefined;
   /** Every incarnation that ever ran here, newest last. */
   readonly incarnations: string[] = [];
 
@@ -140,7 +142,8 @@ export class SimRegion {
     // What a dying sync left behind is seen here for the first time.
     for (const item of table.everything()) watch(item, item.record.kind);
     for (const { key, kind } of table.changes.everything()) this.#cluster.watch.logged(this, key, kind);
-    const others = topology.regions.map(({ id }) => id).filter((id) => id !== this.id);
+    this.#startsWith ??= topology;
+    const others = PLACES.map(({ id }) => id).filter((id) => id !== this.id);
     const hints = new Map(others.map((peer) => [peer, new SimQueue(process, store, random.stream(`${process.name} hints ${peer}`), `hints-${peer}`, setting.rare.settings.includes('short-visibility') ? SHORT_VISIBILITY_MS : VISIBILITY_MS)]));
     const letters = new Map(others.map((peer) => [peer, new SimDeadLetters(process, store, peer)]));
     void this.#run({ process, table, hints, letters, admin }).catch((error: unknown) => {
@@ -156,7 +159,8 @@ export class SimRegion {
   }
 
   async #run({ process, table, hints, letters, admin }: Omit<Running, 'region' | 'fetch' | 'isReady'> & { readonly admin: string }): Promise<void> {
-    const { setting, world, topology, network } = this.#cluster;
+    const { setting, world, network } = this.#cluster;
+    const topology = this.#startsWith ?? this.#cluster.topology;
     const random = world.random.stream(`${process.name} region`);
     const log: Log = {
       write: (level, event, fields) => {
@@ -183,6 +187,7 @@ export class SimRegion {
       table,
       changes: table.changes,
       peers: topology.regions.filter(({ id }) => id !== this.id).map(({ id }) => peer(id)),
+      peer,
       hints: (id) => hints.get(id) as SimQueue,
       deadLetters: (id) => letters.get(id) as SimDeadLetters,
       clock: process.clock,
@@ -286,9 +291,12 @@ export class SimCluster {
   readonly world: World;
   readonly setting: ClusterSetting;
   readonly network: Network;
-  readonly topology: Topology;
+  /** As its one writer has it; each region starts with the first that lists it, and learns. */
+  topology: Topology;
+  /** When it was last written. */
+  topologyMs = Number.NEGATIVE_INFINITY;
   readonly admin: string;
-  readonly regions: readonly SimRegion[];
+  readonly #regions: SimRegion[];
   readonly edge: Machine;
   #edgeFetch: Fetch | undefined;
   watch: ClusterWatcher = NOBODY;
@@ -301,12 +309,35 @@ export class SimCluster {
     this.world = world;
     this.setting = setting;
     this.network = new Network(world.random.stream('network'), setting.network);
-    const places = PLACES.slice(0, setting.regions);
+    const places = PLACES.slice(0, setting.regions - (this.joins ? 1 : 0));
     const [first] = places as unknown as readonly [(typeof PLACES)[number]];
-    this.topology = { format: 1, term: 1, epoch: 1, control: first.id, regions: places.map((place) => ({ ...place, url: `http://${place.id}.sim`, weight: 1, state: 'active' })) };
+    this.topology = { format: 1, term: 1, epoch: 1, control: first.id, regions: places.map(({ id }) => this.entry(id, 'active')) };
     this.admin = newKey(world.random.stream('admin key'), sha256, 'admin').key;
-    this.regions = places.map(({ id }) => new SimRegion(id, this));
+    this.#regions = places.map(({ id }) => new SimRegion(id, this));
     this.edge = new Machine('edge', world);
+  }
+
+  /** One region is added in the run. */
+  get joins(): boolean {
+    return this.setting.rare.settings.includes('topology') && this.setting.regions > 2;
+  }
+
+  get regions(): readonly SimRegion[] {
+    return this.#regions;
+  }
+
+  entry(id: RegionId, state: RegionState): RegionEntry {
+    const place = PLACES.find((each) => each.id === id) as (typeof PLACES)[number];
+    return { ...place, url: `http://${id}.sim`, weight: 1, state };
+  }
+
+  /** The machine of the region that joins; it is started with a document that lists it. */
+  add(): SimRegion | undefined {
+    const place = this.joins ? PLACES[this.setting.regions - 1] : undefined;
+    if (place === undefined) return undefined;
+    const region = new SimRegion(place.id, this);
+    this.#regions.push(region);
+    return region;
   }
 
   region(id: RegionId): SimRegion {

@@ -133,7 +133,7 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'hints-not-counted',
     what: 'The live RPO leaves out what waits in hints: it promises more than it holds.',
-    edits: [{ file: 'engine/lane.ts', find: 'items: this.#unacknowledged.size + hints - both', replace: 'items: this.#unacknowledged.size - both' }],
+    edits: [{ file: 'engine/owed.ts', find: 'return this.#entries.size + depth - both;', replace: 'return this.#entries.size - both;' }],
     seed: 1,
   },
   {

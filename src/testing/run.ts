@@ -9,6 +9,7 @@ import type { RegionId } from '../core/version/dot.ts';
 import { Checker, type Violation } from './checker.ts';
 import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
+import { Hand } from './hand.ts';
 import { History } from './history.ts';
 import type { RareOption, RareSetting } from './rare.ts';
 import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
@@ -121,6 +122,7 @@ class Run {
   readonly #conflict: Map<string, 'lww' | 'siblings'>;
   #isPolicyChanged = false;
   readonly #marks = collectMarks();
+  readonly #hand: Hand | undefined;
 
   constructor(world: World, script: Script, replay: Replay | undefined, rare: readonly RareOption[] = []) {
     this.#world = world;
@@ -130,6 +132,7 @@ class Run {
     const swarm = this.#swarm;
     script.regions = swarm.regions;
     this.#cluster = new SimCluster(world, swarm);
+    if (this.#has('topology')) this.#hand = new Hand(this.#cluster);
     const narrow = (swarm.workload.narrow || this.#has('narrow-everything')) && swarm.regions > 2 ? { replicas: 2 } : {};
     this.#collections = [
       { name: 'win', conflict: 'lww', ...(this.#has('narrow-everything') ? narrow : {}) },
@@ -210,6 +213,7 @@ class Run {
     this.#startAll(startMs);
     if (this.#has('policy-change')) this.#changePolicy();
     if (this.#has('next-format')) this.#upgradeSome();
+    this.#hand?.start();
     const watch = (): void => {
       this.#world.after(RPO_CHECK_EVERY_MS, () => {
         if (this.#world.nowMs >= endMs) return;
@@ -278,10 +282,12 @@ class Run {
     if (this.#has('next-format')) for (const region of regions) this.#upgrade(region);
     await this.#reach('nobody is frozen any more', QUIET_MS_MAX, () => regions.every(({ machine }) => machine.process?.isPaused !== true));
     if (this.#has('policy-change')) await this.#reach('the policy is changed', QUIET_MS_MAX, () => this.#isPolicyChanged);
+    this.#hand?.finish();
+    if (this.#hand !== undefined) await this.#reach('every region works on the last topology', 2 * QUIET_MS_MAX, () => this.#hand?.isDone === true);
     const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => regions.every(({ isUp }) => isUp) && this.#workload.isOver);
     if (!isUp) return;
     for (const region of regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
-    if (this.#has('few-hints')) {
+    if (this.#has('few-hints') || this.#hand !== undefined) {
       await this.#world.run(this.#world.nowMs + HINTS_MS);
       await this.#reconcileAll();
     }

@@ -22,6 +22,7 @@ const MET: Readonly<Record<RareOption, string | undefined>> = {
   'skewed-clocks': undefined,
   'roaming-clients': undefined,
   'crowded-item': undefined,
+  topology: 'topology shown: newer',
 };
 
 const SEEDS_MAX = 6;

@@ -1,0 +1,81 @@
+// The other regions as this one deals with them: a link for questions and a lane for writes to each. Those that the
+// topology comes to list are met, those that it lists no longer are parted from; everybody else looks them up when asking.
+
+import { ArchipelError } from '../core/errors.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Peer } from '../ports/peer.ts';
+import type { Queue } from '../ports/queue.ts';
+import type { Table } from '../ports/table.ts';
+import type { Catalog } from './catalog.ts';
+import { keepDocument, readDocument } from './documents.ts';
+import { Lane } from './lane.ts';
+import type { Limits } from './limits.ts';
+import { PeerLink, type Speaker } from './peer-link.ts';
+import type { Timekeeper } from './timekeeper.ts';
+
+export interface PeersParts {
+  readonly table: Table;
+  readonly catalog: Catalog;
+  readonly time: Timekeeper;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly speaker: Speaker;
+  readonly limits: Limits;
+  hints(peer: RegionId): Queue;
+  isGreeted(peer: RegionId): boolean;
+  /** Of a region that a later document lists; undefined where none can be reached. */
+  readonly peer: ((id: RegionId) => Peer) | undefined;
+}
+
+const PAUSES = 'paused';
+
+export class Peers {
+  readonly links = new Map<RegionId, PeerLink>();
+  readonly lanes = new Map<RegionId, Lane>();
+  readonly #parts: PeersParts;
+
+  constructor(parts: PeersParts, peers: readonly Peer[]) {
+    this.#parts = parts;
+    for (const peer of peers) this.#add(peer);
+  }
+
+  #add(peer: Peer): Lane {
+    const { table, catalog, time, clock, log, speaker, limits } = this.#parts;
+    const { id } = peer;
+    const link = new PeerLink(peer, speaker, time, log);
+    const lane = new Lane({ link, isGreeted: () => this.#parts.isGreeted(id), hints: this.#parts.hints(id), limits, table, catalog, clock, log });
+    this.links.set(id, link);
+    this.lanes.set(id, lane);
+    return lane;
+  }
+
+  /** What the last run left behind, before anything is counted. */
+  async load(): Promise<void> {
+    for (const peer of (await readDocument<RegionId[]>(this.#parts.table, PAUSES)) ?? []) this.lanes.get(peer)?.setPaused(true);
+    await Promise.all([...this.lanes.values()].map((lane) => lane.load()));
+  }
+
+  /** False when nobody says how it is reached. */
+  async meet(id: RegionId): Promise<boolean> {
+    const { peer } = this.#parts;
+    if (this.lanes.has(id)) return true;
+    if (peer === undefined) return false;
+    await this.#add(peer(id)).load();
+    return true;
+  }
+
+  part(id: RegionId): void {
+    this.links.delete(id);
+    this.lanes.delete(id);
+  }
+
+  /** Durable when it resolves. */
+  async setPaused(id: RegionId, paused: boolean): Promise<void> {
+    const lane = this.lanes.get(id);
+    if (lane === undefined) throw new ArchipelError('not-found', `${id} is not a peer of this region.`);
+    lane.setPaused(paused);
+    await keepDocument(this.#parts.table, PAUSES, () => [...this.lanes].filter(([, each]) => each.isPaused).map(([peer]) => peer));
+  }
+}

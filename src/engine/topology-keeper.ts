@@ -1,0 +1,132 @@
+// The topology document that this region works on, and how a newer one takes its place. One writer orders the documents;
+// a region takes what is newer, from whoever shows it, and works on its last one for as long as nobody does.
+//
+//   1. Only a newer document that has no fault is put in force; an older, a different or an empty one is refused and alarmed.
+//   2. It is durable before it is in force: a region that starts again never falls back.
+//   3. What a peer holds under it and did not hold before counts as lacking there, from before it is in force until a
+//      certificate says otherwise: the live RPO is never too low.
+//   4. Nothing is kept for a region that will never take it: hints for what is lost or no longer listed go.
+
+import type { GroupId, PartitionId } from '../core/keys/item-key.ts';
+import { formatTopology, judgeTopology, topologyFault, topologyVersion, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import type { Log } from '../ports/log.ts';
+import type { Table } from '../ports/table.ts';
+import type { Catalog } from './catalog.ts';
+import { keepDocument, readDocument } from './documents.ts';
+import type { Peers } from './peers.ts';
+
+const DOCUMENT = 'topology';
+const COUNT_PAGE = 1_000;
+
+export interface TopologyKeeperParts {
+  readonly region: RegionId;
+  readonly table: Table;
+  readonly catalog: Catalog;
+  readonly peers: Peers;
+  readonly log: Log;
+  isServing(): boolean;
+  reconcile(peers: readonly RegionId[]): Promise<void>;
+}
+
+export class TopologyKeeper {
+  readonly #parts: TopologyKeeperParts;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: TopologyKeeperParts) {
+    this.#parts = parts;
+  }
+
+  /** At start, before anything is counted: the document that was last in force, when it is newer than the one given. */
+  async load(): Promise<void> {
+    const { table, catalog } = this.#parts;
+    const stored = await readDocument<Topology>(table, DOCUMENT);
+    if (stored === undefined || judgeTopology(catalog.version, topologyVersion(stored)) !== 'newer') return;
+    catalog.replace(stored);
+    await this.#meetAll(stored);
+  }
+
+  /** Takes a document, or says why not. One after the other. */
+  offer(document: Topology): Promise<TopologyVerdict | 'faulty'> {
+    const turn = this.#turn.then(() => this.#offer(document));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** What a peer's answer brought. */
+  learn(document: Topology): void {
+    this.offer(document).catch((error: unknown) => this.#parts.log.write('error', 'topology.not-kept', { error: String(error) }));
+  }
+
+  async #offer(document: Topology): Promise<TopologyVerdict | 'faulty'> {
+    const { catalog, log } = this.#parts;
+    const fault = faultOf(document); // 1
+    const verdict = fault === undefined ? judgeTopology(catalog.version, topologyVersion(document)) : 'faulty';
+    if (verdict === 'newer') await this.#take(document);
+    else if (verdict !== 'same') log.write('error', 'topology.refused', { verdict, ...(fault === undefined ? {} : { fault }) });
+    return verdict;
+  }
+
+  async #take(document: Topology): Promise<void> {
+    const { table, catalog, peers, log } = this.#parts;
+    await this.#meetAll(document);
+    const gained = await this.#gained(document);
+    for (const [peer, count] of gained) await peers.lanes.get(peer)?.mayLack(count); // 3
+    await keepDocument(table, DOCUMENT, () => document); // 2
+    catalog.replace(document);
+    log.write('info', 'topology.in-force', { topology: formatTopology(document) });
+    for (const [peer, lane] of [...peers.lanes]) {
+      const entry = catalog.entry(peer);
+      if (entry === undefined || entry.state === 'lost') await lane.retire(); // 4
+      if (entry === undefined) peers.part(peer);
+    }
+    this.#compareWith([...gained.keys()]);
+  }
+
+  /** At once, whatever the schedule says. The first of a pair asks, so that the two do not wait for each other's lease. */
+  #compareWith(peers: readonly RegionId[]): void {
+    const mine = peers.filter((peer) => this.#parts.region < peer && this.#parts.peers.links.has(peer));
+    if (mine.length > 0 && this.#parts.isServing()) this.#parts.reconcile(mine).catch(() => undefined);
+  }
+
+  async #meetAll({ regions }: Topology): Promise<void> {
+    for (const { id } of regions) {
+      if (id !== this.#parts.region && !(await this.#parts.peers.meet(id))) this.#parts.log.write('error', 'topology.no-address', { peer: id });
+    }
+  }
+
+  /** Per peer: items of the partitions that this region has and that the peer comes to hold. */
+  async #gained(document: Topology): Promise<ReadonlyMap<RegionId, number>> {
+    const { catalog, region } = this.#parts;
+    const gained = new Map<RegionId, number>();
+    for (const group of catalog.groups().keys()) {
+      const before = catalog.map(group) ?? [];
+      for (const [partition, holders] of catalog.mapUnder(document, group).entries()) {
+        const had = before[partition] ?? [];
+        const coming = holders.filter((id) => id !== region && !had.includes(id));
+        const items = coming.length === 0 ? 0 : await this.#count(group, partition);
+        if (items > 0) for (const id of coming) gained.set(id, (gained.get(id) ?? 0) + items);
+      }
+    }
+    return gained;
+  }
+
+  async #count(group: GroupId, partition: PartitionId): Promise<number> {
+    let count = 0;
+    for (let after: Uint8Array | undefined; ; ) {
+      const page = await this.#parts.table.scan({ group, partition, limit: COUNT_PAGE, bytesMax: 1 << 20, ...(after === undefined ? {} : { after }) });
+      count += page.items.length;
+      if (page.cursor === undefined) return count;
+      after = page.cursor;
+    }
+  }
+}
+
+/** A document comes from outside: what has not even its shape is as faulty as what lists nobody. */
+function faultOf(document: Topology): string | undefined {
+  try {
+    return topologyFault(document);
+  } catch {
+    return 'Not a topology document.';
+  }
+}

@@ -55,6 +55,12 @@ export class Account {
     this.#reaped.set(name, [...(this.#reaped.get(name) ?? []), state]);
   }
 
+  /** This region had reaped what covers them all. */
+  hasReaped(region: SimRegion, item: string, dots: readonly Dot[]): boolean {
+    const reaped = this.#reaped.get(`${region.id} ${item}`) ?? [];
+    return reaped.length > 0 && dots.every((dot) => reaped.some(({ context }) => covers(context, dot)));
+  }
+
   /** A value stands under this dot somewhere. */
   noteValue(value: string, dot: Dot, expiresMs: number | undefined): void {
     if (expiresMs !== undefined && this.clocksWereWrong) this.#expiries.set(value, Math.min(expiresMs, this.#expiries.get(value) ?? expiresMs));

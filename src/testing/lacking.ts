@@ -2,7 +2,8 @@
 
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
 import { keyText } from '../core/bytes.ts';
-import { compareDots, formatDot, type ActorId, type Dot } from '../core/version/dot.ts';
+import type { ItemKey } from '../core/keys/item-key.ts';
+import { compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { headDot, liveValues, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
@@ -15,26 +16,41 @@ export interface LackingSetting {
   /** Writes were given up for some peer: digests, which are of live values, prove that they are there after all. */
   readonly wasBehind: boolean;
   readonly isReaping: boolean;
+  readonly regionOf: (id: RegionId) => SimRegion;
+  readonly hasReaped: (at: SimRegion, key: ItemKey, dots: readonly Dot[]) => boolean;
 }
 
+type States = ReadonlyMap<string, State>;
+
+const statesOf = ({ running }: SimRegion): States => new Map([...(running?.table.everything() ?? [])].map(({ key, record }) => [keyText(key.encoded), record.state]));
+
 /** Items of which the peer does not have the newest write of this region's present incarnation. */
-export function lackingAt(region: SimRegion, peer: SimRegion, { nowMs, isLww, wasBehind, isReaping }: LackingSetting): StoredItem[] {
+export function lackingAt(region: SimRegion, peer: SimRegion, setting: LackingSetting): StoredItem[] {
   const { running } = region;
   if (running === undefined || peer.running === undefined) return [];
-  const actor = running.region.actor;
-  const theirs = new Map([...peer.running.table.everything()].map(({ key, record }) => [keyText(key.encoded), record.state]));
-  return [...running.table.everything()].filter(({ key, record: { state } }) => {
-    if (running.region.catalog.holdersOf(key)?.includes(peer.id) !== true) return false;
-    const their = theirs.get(keyText(key.encoded));
-    if (isReaping && state.values.length === 0) return false; // the peer may have reaped it already
-    // A delete of what the peer does not hold either is not missed.
-    if (wasBehind && liveDots(state, nowMs) === liveDots(their, nowMs)) return false;
-    if (isReaping && !isLww(key.collection)) return lacksValue(state, their, actor);
-    if (!isLww(key.collection)) return (their?.context.get(actor) ?? STAMP_ZERO) < (state.context.get(actor) ?? STAMP_ZERO);
-    // The state is one whole write: a peer that holds a larger one has no use for this.
-    const [mine, held] = [headDot(state), their === undefined ? undefined : headDot(their)];
-    return mine !== undefined && mine.actor === actor && (held === undefined || compareDots(held, mine) < 0);
+  const { actor, catalog } = running.region;
+  const theirs = statesOf(peer);
+  return [...running.table.everything()].filter((item) => {
+    const holders = catalog.holdersOf(item.key) ?? [];
+    if (!holders.includes(peer.id) || !isLacking(actor, peer, theirs, item, setting)) return false;
+    if (holders.includes(region.id)) return true;
+    // Left behind when the topology changed: what one of those has who hold it is theirs to pass on.
+    return holders.map(setting.regionOf).every((holder) => isLacking(actor, holder, statesOf(holder), item, setting));
   });
+}
+
+function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, record: { state } }: StoredItem, { nowMs, isLww, wasBehind, isReaping, hasReaped }: LackingSetting): boolean {
+  const their = theirs.get(keyText(key.encoded));
+  if (isReaping && state.values.length === 0) return false; // the peer may have reaped it already
+  // Left behind here when the topology changed; deleted since, and reaped, by those who hold it.
+  if (hasReaped(peer, key, state.values.map(({ dot }) => dot))) return false;
+  // A delete of what the peer does not hold either is not missed.
+  if (wasBehind && liveDots(state, nowMs) === liveDots(their, nowMs)) return false;
+  if (isReaping && !isLww(key.collection)) return lacksValue(state, their, actor);
+  if (!isLww(key.collection)) return (their?.context.get(actor) ?? STAMP_ZERO) < (state.context.get(actor) ?? STAMP_ZERO);
+  // The state is one whole write: a peer that holds a larger one has no use for this.
+  const [mine, held] = [headDot(state), their === undefined ? undefined : headDot(their)];
+  return mine !== undefined && mine.actor === actor && (held === undefined || compareDots(held, mine) < 0);
 }
 
 const liveDots = (state: State | undefined, nowMs: number): string =>

@@ -123,7 +123,8 @@ export class Site {
       topology: this.topology,
       table: mortalTable(disk.table, state),
       changes: mortalLog(disk.changes, state),
-      peers: peers.map((peer) => network.peer(this.id, peer, () => state.isAlive)),
+      peers: this.topology.regions.filter(({ id }) => id !== this.id).map(({ id }) => network.peer(this.id, id, () => state.isAlive)),
+      peer: (id) => network.peer(this.id, id, () => state.isAlive),
       hints: (peer) => disk.hints(peer),
       deadLetters: (peer) => disk.letters(peer),
       clock: own,
@@ -272,6 +273,8 @@ export interface ArchipelagoOptions {
   /** Before a delete may be reaped. */
   readonly graceMs?: number;
   readonly states?: Readonly<Record<string, RegionState>>;
+  /** The last of the regions, that the first document does not list and that nobody has started. */
+  readonly later?: readonly RegionId[];
 }
 
 /** Real time, for disks that are real. */
@@ -286,23 +289,29 @@ export class Archipelago {
   readonly sites: readonly Site[];
   readonly reconcileEveryMs: number | undefined;
   readonly graceMs: number | undefined;
+  readonly #later: readonly RegionId[];
   #seed = 0;
 
-  constructor({ regions = [AP, EU, US], disk = (clock) => new MemoryDisk(clock), reconcileEveryMs, graceMs, states = {} }: ArchipelagoOptions = {}) {
+  constructor({ regions = [AP, EU, US], disk = (clock) => new MemoryDisk(clock), reconcileEveryMs, graceMs, states = {}, later = [] }: ArchipelagoOptions = {}) {
     this.graceMs = graceMs;
     this.ids = regions;
+    this.#later = later;
     this.reconcileEveryMs = reconcileEveryMs;
     this.sites = regions.map((id) => new Site(id, disk(this.clock, id), this, this.topology(states)));
   }
 
-  topology(states: Readonly<Record<string, RegionState>> = {}, number: Partial<Pick<Topology, 'term' | 'epoch'>> = {}): Topology {
+  /** `states`: of the others than active ones; one that is not to be listed has none. */
+  topology(states: Readonly<Record<string, RegionState | undefined>> = {}, number: Partial<Pick<Topology, 'term' | 'epoch'>> = {}): Topology {
     return {
       format: 1,
       term: 1,
       epoch: 1,
       ...number,
       control: this.ids[0] as RegionId,
-      regions: this.ids.map((id) => ({ id, lat: 0, lon: 0, weight: 1, state: states[id] ?? 'active' })),
+      regions: this.ids.flatMap((id) => {
+        const state = Object.hasOwn(states, id) ? states[id] : this.#later.includes(id) ? undefined : 'active';
+        return state === undefined ? [] : [{ id, lat: 0, lon: 0, weight: 1, state }];
+      }),
     };
   }
 
@@ -315,7 +324,7 @@ export class Archipelago {
   }
 
   async start(): Promise<this> {
-    const booted = await Promise.all(this.sites.map((site) => site.boot()));
+    const booted = await Promise.all(this.sites.filter(({ id }) => !this.#later.includes(id)).map((site) => site.boot()));
     await this.drive(Promise.all(booted.map(({ ready }) => ready)));
     return this;
   }

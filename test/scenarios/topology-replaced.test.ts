@@ -1,0 +1,223 @@
+// A topology document is replaced while the regions run: who takes it, what it changes at once, and what stays as it was.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { formatTopology, type Topology } from '../../src/core/placement/topology.ts';
+import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
+import { seal, unseal } from '../../src/engine/envelope.ts';
+import type { PeerLink } from '../../src/engine/peer-link.ts';
+import { AP, archipelago, EU, lane, US, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
+
+const SA = asRegionId('sa-east-1');
+
+const cleanUp: Archipelago[] = [];
+afterEach(async () => {
+  for (const regions of cleanUp.splice(0)) await regions.end();
+});
+
+const start = async (options: ArchipelagoOptions = {}): Promise<Archipelago> => {
+  const regions = await archipelago(options);
+  cleanUp.push(regions);
+  return regions;
+};
+
+const offer = (regions: Archipelago, to: RegionId, document: Topology): Promise<string> => regions.drive(regions.at(to).region.topology.offer(document));
+
+const inForce = (site: Site): string => formatTopology(site.region.catalog.topology);
+
+const epochs = (regions: Archipelago): number[] => regions.sites.map((site) => site.region.catalog.version.epoch);
+
+describe('a topology document is replaced', () => {
+  it('shown to one region -> in force there; the others learn it from the next answer; nothing is owed', async () => {
+    const regions = await start();
+    expect(await offer(regions, EU, regions.topology({ [US]: 'draining' }, { epoch: 2 }))).toBe('newer');
+    expect(epochs(regions)).toEqual([1, 2, 1]);
+    await regions.at(US).put('demo', 'k', 'v');
+    await regions.converge();
+    expect(epochs(regions)).toEqual([2, 2, 2]);
+    expect(inForce(regions.at(AP))).toBe(`1.2 ${AP} active, ${EU} active, ${US} draining`);
+    await regions.expectEqual();
+    expect((await regions.at(US).rpo(EU)).items).toBe(0);
+  });
+
+  it('a region starts again with its old file -> works on the document that was last in force', async () => {
+    const regions = await start();
+    await offer(regions, EU, regions.topology({ [US]: 'draining' }, { epoch: 2 }));
+    await regions.at(EU).crash();
+    for (const peer of [AP, US]) regions.network.cut(EU, peer);
+    await regions.at(EU).start();
+    expect(inForce(regions.at(EU))).toContain('1.2 ');
+  });
+
+  it('it cannot be made durable -> it is not in force either; the next showing is', async () => {
+    const regions = await start();
+    const { table } = regions.at(EU).memory;
+    table.onDocument = (name) => {
+      if (name === 'topology') throw new Error('The disk is full.');
+    };
+    const document = regions.topology({ [US]: 'draining' }, { epoch: 2 });
+    await expect(offer(regions, EU, document)).rejects.toThrow('full');
+    expect(epochs(regions)).toEqual([1, 1, 1]);
+    table.onDocument = () => undefined;
+    expect(await offer(regions, EU, document)).toBe('newer');
+    expect(epochs(regions)).toEqual([1, 2, 1]);
+  });
+
+  it('an older, an empty, a shapeless, and a different one under the same number -> refused, alarmed, nothing changes', async () => {
+    const regions = await start();
+    const eu = regions.at(EU);
+    await offer(regions, EU, regions.topology({}, { epoch: 5 }));
+    const before = inForce(eu);
+    expect(await offer(regions, EU, regions.topology({ [US]: 'lost' }, { epoch: 4 }))).toBe('older');
+    expect(await offer(regions, EU, { ...regions.topology({}, { epoch: 6 }), regions: [] })).toBe('faulty');
+    expect(await offer(regions, EU, {} as Topology)).toBe('faulty');
+    expect(await offer(regions, EU, regions.topology({ [US]: 'fenced' }, { epoch: 5 }))).toBe('different');
+    expect(await offer(regions, EU, regions.topology({}, { epoch: 5 }))).toBe('same');
+    expect(inForce(eu)).toBe(before);
+    expect(eu.logged('topology.refused').map(({ level, fields }) => `${level} ${String(fields['verdict'])}`)).toEqual(['error older', 'error faulty', 'error faulty', 'error different']);
+  });
+
+  it('a higher term -> taken over a higher epoch, and moves control', async () => {
+    const regions = await start();
+    await offer(regions, EU, regions.topology({}, { epoch: 9 }));
+    await regions.converge();
+    expect(await offer(regions, US, { ...regions.topology({}, { term: 2 }), control: US })).toBe('newer');
+    await regions.converge();
+    expect(regions.sites.map((site) => `${inForce(site).split(' ')[0]} of ${site.region.catalog.topology.control}`)).toEqual([`2.1 of ${US}`, `2.1 of ${US}`, `2.1 of ${US}`]);
+  });
+
+  it('two documents at once -> one after the other, the newest in force', async () => {
+    const regions = await start();
+    const { topology } = regions.at(EU).region;
+    const verdicts = await regions.drive(Promise.all([topology.offer(regions.topology({}, { epoch: 3 })), topology.offer(regions.topology({}, { epoch: 2 }))]));
+    expect(verdicts).toEqual(['newer', 'older']);
+    expect(epochs(regions)).toEqual([1, 3, 1]);
+  });
+
+  it('every other region is gone -> a region goes on with its last document, over a restart', async () => {
+    const regions = await start();
+    await offer(regions, EU, regions.topology({ [US]: 'draining' }, { epoch: 2 }));
+    for (const id of [AP, US]) await regions.at(id).crash();
+    await regions.at(EU).put('demo', 'k', 'v');
+    await regions.at(EU).crash();
+    await regions.at(EU).start();
+    expect(await regions.at(EU).get('demo', 'k')).toEqual(['v']);
+    await regions.at(EU).put('demo', 'k', 'w');
+  });
+
+  it('a region is fenced, and told by nobody -> it hears it with its next question, and serves nobody', async () => {
+    const regions = await start();
+    const us = regions.at(US);
+    for (const id of [AP, EU]) await offer(regions, id, regions.topology({ [US]: 'fenced' }, { epoch: 2 }));
+    await us.put('demo', 'k', 'of a region that does not know it yet');
+    await regions.converge();
+    expect(() => us.region.assertServing()).toThrow('fenced');
+    expect(await regions.at(EU).get('demo', 'k')).toEqual([]);
+    expect((await us.rpo(EU)).items).toBe(1);
+  });
+});
+
+describe('a region joins', () => {
+  /** Three, and a fourth that comes later and is to hold all that they hold. */
+  const threeOfFour = async (): Promise<Archipelago> => {
+    const regions = await start({ regions: [AP, EU, US, SA], later: [SA] });
+    await regions.collection('all', { replicas: 4 });
+    return regions;
+  };
+
+  const join = async (regions: Archipelago): Promise<Site> => {
+    const sa = regions.at(SA);
+    const document = regions.topology({ [SA]: 'joining' }, { epoch: 2 });
+    for (const id of [AP, EU, US]) await offer(regions, id, document);
+    sa.topology = document;
+    sa.memory.isNew = true;
+    await sa.start();
+    return sa;
+  };
+
+  it('counts as lacking everything that it comes to hold, from before the document is in force until a certificate', async () => {
+    const regions = await threeOfFour();
+    for (let i = 0; i < 5; i++) await regions.at(EU).put('all', `k${i}`, 'v');
+    await regions.converge();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    let before: number | undefined;
+    eu.memory.table.onDocument = (name) => {
+      if (name === 'topology') before = eu.region.lanes.get(SA)?.behind;
+    };
+    await offer(regions, EU, regions.topology({ [SA]: 'joining' }, { epoch: 2 }));
+    expect(before).toBe(8); // with three policies
+    expect(await eu.rpo(SA)).toEqual({ items: 8, exact: false });
+    await offer(regions, AP, regions.topology({ [SA]: 'joining' }, { epoch: 2 }));
+    await ap.crash();
+    await ap.start();
+    expect((await ap.rpo(SA)).items).toBe(8); // over a restart too
+    await join(regions);
+    await regions.advance(5_000);
+    for (const id of [AP, EU, US]) await regions.drive(regions.at(id).region.reconciler.run({ peers: [SA] }).finished);
+    for (const id of [AP, EU, US]) expect(await regions.at(id).rpo(SA)).toEqual({ items: 0, exact: true });
+    await regions.expectEqual();
+  });
+
+  it('is sent every write, and serves nobody, until it is active', async () => {
+    const regions = await threeOfFour();
+    await regions.at(EU).put('all', 'before', 'v');
+    const sa = await join(regions);
+    await regions.at(US).put('all', 'after', 'w');
+    await regions.advance(1_000);
+    expect(await sa.get('all', 'before')).toEqual(['v']);
+    expect(await sa.get('all', 'after')).toEqual(['w']);
+    expect(() => sa.region.assertServing()).toThrow('joining');
+    await offer(regions, EU, regions.topology({ [SA]: 'active' }, { epoch: 3 }));
+    await regions.converge();
+    await sa.put('all', 'k', 'of the new one');
+    await regions.converge();
+    await regions.expectEqual();
+  });
+
+  it('is not asked before it is listed, and refused by who does not list it yet', async () => {
+    const regions = await threeOfFour();
+    const document = regions.topology({ [SA]: 'joining' }, { epoch: 2 });
+    await offer(regions, EU, document);
+    for (const id of [AP, US]) regions.network.cut(EU, id);
+    const sa = regions.at(SA);
+    sa.topology = document;
+    await sa.boot();
+    await regions.advance(2_000);
+    expect(regions.network.sent.filter((each) => each.startsWith(`${AP}>${SA}`))).toEqual([]);
+    expect(regions.at(AP).region.catalog.version.epoch).toBe(1);
+    regions.network.heal();
+    await regions.converge();
+    expect(epochs(regions)).toEqual([2, 2, 2, 2]);
+  });
+});
+
+describe('a region is gone', () => {
+  for (const how of ['lost', 'not listed any more'] as const) {
+    const without = (regions: Archipelago): Topology => regions.topology({ [US]: how === 'lost' ? 'lost' : undefined }, { epoch: 2 });
+
+    it(`${how} -> hints for it go, nothing is owed to it, it is asked nothing, and nothing of it is taken`, async () => {
+      const regions = await start();
+      const [eu, us] = [regions.at(EU), regions.at(US)];
+      const old = seal((us.region.links.get(EU) as PeerLink).envelope(), new Uint8Array([0]));
+      await us.crash();
+      for (let i = 0; i < 5; i++) await eu.put('demo', `k${i}`, 'v');
+      await regions.converge();
+      const lost = lane(eu, US);
+      expect(await lost.hints()).toBe(5);
+      for (const id of [AP, EU]) await offer(regions, id, without(regions));
+      expect(await lost.hints()).toBe(0);
+      expect(await lost.unreplicated()).toEqual({ items: 0, exact: true });
+      await regions.advance(2_000);
+      const asked = regions.network.sent.filter((each) => each.includes(`>${US} inbox`)).length;
+      await eu.put('demo', 'more', 'v');
+      await regions.converge();
+      expect(await lost.hints()).toBe(0);
+      expect(regions.network.sent.filter((each) => each.includes(`>${US} inbox`)).length).toBe(asked);
+      expect(eu.region.links.has(US)).toBe(how === 'lost');
+      await regions.expectEqual(AP, EU);
+      expect(unseal(await eu.region.door.answer('inbox', old)).envelope.refused?.code).toBe(how === 'lost' ? 'region-fenced' : 'forbidden');
+      // It was only cut off.
+      await us.start();
+      await expect(us.put('demo', 'k', 'of one that is gone')).rejects.toThrow('fenced');
+    });
+  }
+});

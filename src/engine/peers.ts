@@ -6,13 +6,13 @@ import type { RegionId } from '../core/version/dot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer } from '../ports/peer.ts';
-import type { Queue } from '../ports/queue.ts';
 import type { Table } from '../ports/table.ts';
 import type { Catalog } from './catalog.ts';
 import { keepDocument, readDocument } from './documents.ts';
 import { Lane } from './lane.ts';
 import type { Limits } from './limits.ts';
 import { PeerLink, type Speaker } from './peer-link.ts';
+import type { RegionParts } from './region-parts.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 export interface PeersParts {
@@ -23,10 +23,8 @@ export interface PeersParts {
   readonly log: Log;
   readonly speaker: Speaker;
   readonly limits: Limits;
-  hints(peer: RegionId): Queue;
+  readonly ports: Pick<RegionParts, 'peers' | 'peer' | 'hints'>;
   isGreeted(peer: RegionId): boolean;
-  /** Of a region that a later document lists; undefined where none can be reached. */
-  readonly peer: ((id: RegionId) => Peer) | undefined;
 }
 
 const PAUSES = 'paused';
@@ -36,16 +34,16 @@ export class Peers {
   readonly lanes = new Map<RegionId, Lane>();
   readonly #parts: PeersParts;
 
-  constructor(parts: PeersParts, peers: readonly Peer[]) {
+  constructor(parts: PeersParts) {
     this.#parts = parts;
-    for (const peer of peers) this.#add(peer);
+    for (const peer of parts.ports.peers) this.#add(peer);
   }
 
   #add(peer: Peer): Lane {
-    const { table, catalog, time, clock, log, speaker, limits } = this.#parts;
+    const { table, catalog, time, clock, log, speaker, limits, ports } = this.#parts;
     const { id } = peer;
     const link = new PeerLink(peer, speaker, time, log);
-    const lane = new Lane({ link, isGreeted: () => this.#parts.isGreeted(id), hints: this.#parts.hints(id), limits, table, catalog, clock, log });
+    const lane = new Lane({ link, isGreeted: () => this.#parts.isGreeted(id), hints: ports.hints(id), limits, table, catalog, clock, log });
     this.links.set(id, link);
     this.lanes.set(id, lane);
     return lane;
@@ -59,10 +57,10 @@ export class Peers {
 
   /** False when nobody says how it is reached. */
   async meet(id: RegionId): Promise<boolean> {
-    const { peer } = this.#parts;
     if (this.lanes.has(id)) return true;
+    const peer = this.#parts.ports.peer?.(id);
     if (peer === undefined) return false;
-    await this.#add(peer(id)).load();
+    await this.#add(peer).load();
     return true;
   }
 

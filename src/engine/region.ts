@@ -95,7 +95,7 @@ export class Region {
     const actor = (): ActorId => this.#actor;
     const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id) };
     const { catalog, time } = this;
-    this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, hints: parts.hints, peer: parts.peer, isGreeted: (id) => this.#greeted.has(id) }, parts.peers);
+    this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#greeted.has(id) });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
     this.topology = new TopologyKeeper({ region: parts.id, table, catalog, log, peers: this.#peers, isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });

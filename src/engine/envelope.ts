@@ -14,6 +14,8 @@ export interface Envelope {
   readonly wallMs: number;
   readonly clock: ClockStatus;
   readonly topology: TopologyVersion;
+  /** What the sender holds may have been reaped elsewhere. */
+  readonly isInDoubt?: boolean;
   /** Of an answer to who works on an older one. */
   readonly document?: Topology;
   /** Of an answer: the region will not. */

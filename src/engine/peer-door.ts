@@ -134,6 +134,7 @@ export class PeerDoor {
       case 'forward':
         return this.#parts.forward(body);
       case 'record':
+        this.#assertSameTopology(envelope); // under a newer one this region may have to find out first
         return this.#record(body);
       case 'tombstone':
         this.#assertReaping(envelope);
@@ -151,9 +152,13 @@ export class PeerDoor {
 
   /** All replicas agree under one epoch: with another document in force here, not. */
   #assertReaping(envelope: Envelope): void {
-    if (verdictOn(envelope, this.#parts.catalog.version) !== 'same') throw new ArchipelError('topology-different', 'The sender works on a topology that is not in force here.');
+    this.#assertSameTopology(envelope);
     if (this.#parts.lanes.get(envelope.from)?.isPaused === true) throw new ArchipelError('replication-paused', 'Replication with this region is paused here.');
     if (this.#parts.isInDoubt()) throw new ArchipelError('region-recovering', 'This region is finding out what was reaped while it was away.');
+  }
+
+  #assertSameTopology(envelope: Envelope): void {
+    if (verdictOn(envelope, this.#parts.catalog.version) !== 'same') throw new ArchipelError('topology-different', 'The sender works on a topology that is not in force here.');
   }
 
   /** What this incarnation knows of a key: asked by who got a value late. */

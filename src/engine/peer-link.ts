@@ -36,6 +36,7 @@ export class PeerLink {
   #answeredMs = Number.NEGATIVE_INFINITY;
   #isSaidToBeDown = false;
   #actor: ActorId | undefined;
+  #isInDoubt = false;
   /** On the peer's topology: said once, when it changes. */
   #verdict: TopologyVerdict = 'same';
   readonly stats = { questions: 0, unreachable: 0, refused: 0, roundTripMs: 0 };
@@ -52,6 +53,16 @@ export class PeerLink {
   /** The actor that the peer last spoke as. */
   get actor(): ActorId | undefined {
     return this.#actor;
+  }
+
+  /** As it last said. */
+  get isOnSameTopology(): boolean {
+    return this.#verdict === 'same';
+  }
+
+  /** What it holds may have been reaped elsewhere: as it last said. */
+  get isInDoubt(): boolean {
+    return this.#isInDoubt;
   }
 
   breakerState(): BreakerState {
@@ -126,6 +137,7 @@ export class PeerLink {
   /** Answers the verdict when it has changed. */
   #note(envelope: Envelope): TopologyVerdict | undefined {
     this.#actor = envelope.actor;
+    this.#isInDoubt = envelope.isInDoubt === true;
     const verdict = verdictOn(envelope, this.#speaker.topology());
     if (verdict === this.#verdict) return undefined;
     this.#verdict = verdict;

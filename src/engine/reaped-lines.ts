@@ -22,6 +22,7 @@ export class ReapedLines {
   readonly #lines = new Map<string, Line>();
   /** How often something was reaped in a partition: an answer from before says nothing about what came after. */
   readonly #turns = new Map<string, number>();
+  readonly #raising = new Set<Promise<void>>();
 
   constructor(table: Table) {
     this.#table = table;
@@ -45,8 +46,19 @@ export class ReapedLines {
     return [...this.#lines.values()];
   }
 
+  /** Undefined when no line is being raised now. */
+  raising(): Promise<unknown> | undefined {
+    return this.#raising.size === 0 ? undefined : Promise.allSettled(this.#raising);
+  }
+
   /** Durable when it resolves; only then may a record below a line go. */
-  async raise(lines: readonly Line[]): Promise<void> {
+  raise(lines: readonly Line[]): Promise<void> {
+    const raised = this.#raise(lines).finally(() => this.#raising.delete(raised));
+    this.#raising.add(raised);
+    return raised;
+  }
+
+  async #raise(lines: readonly Line[]): Promise<void> {
     while (lines.some((line) => this.#isHigher(line))) {
       const stored = await this.#table.document(DOCUMENT);
       for (const line of stored === undefined ? [] : decodeLines(stored.bytes)) this.#learn(line);

@@ -12,11 +12,11 @@ import { decodeKey, type GroupId, type ItemKey, type PartitionId } from '../core
 import { ArchipelError } from '../core/errors.ts';
 import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import { addSums, differingPositions, formatSum, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
+import { judgeTopology, type TopologyVersion } from '../core/placement/topology.ts';
 import { encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
-import type { Clock } from '../ports/clock.ts';
-import { pause } from '../ports/clock.ts';
+import { pause, type Clock } from '../ports/clock.ts';
 import type { PeerMethod } from '../ports/peer.ts';
 import type { Table } from '../ports/table.ts';
 import type { Applier } from './apply.ts';
@@ -89,6 +89,8 @@ export class Comparison {
   readonly #parts: ReconcileParts;
   readonly #link: PeerLink;
   readonly #scopes: readonly Scope[];
+  /** The scopes are those of this document. */
+  readonly #topology: TopologyVersion;
   #seen: ReadonlyMap<string, Seen> = new Map();
   #signal: AbortSignal | undefined;
   readonly report: PairReport;
@@ -96,13 +98,10 @@ export class Comparison {
   constructor(parts: ReconcileParts, link: PeerLink, groups?: readonly GroupId[]) {
     this.#parts = parts;
     this.#link = link;
+    this.#topology = parts.catalog.version;
     const ids = groups ?? [...parts.catalog.groups().keys()].sort();
     this.#scopes = ids.map((group) => ({ group, partitions: parts.catalog.shared(group, link.id) }));
     this.report = { peer: link.id, compared: 0, differing: 0, pushed: 0, pulled: 0, requests: 0, bytes: 0, rounds: 0, comparedBytes: 0, corrupt: [], wrongDigests: 0, differingKeys: [], equal: false };
-  }
-
-  get scopes(): readonly Scope[] {
-    return this.#scopes;
   }
 
   /**
@@ -377,8 +376,13 @@ export class Comparison {
     await flush();
   }
 
+  /** Another document is in force: perhaps the two share by now what was not compared. */
+  get isOutdated(): boolean {
+    return judgeTopology(this.#topology, this.#parts.catalog.version) !== 'same';
+  }
+
   certificate(atMs: number, root: Sum, deep: boolean, token: number): Certificate {
-    const { term, epoch } = this.#parts.catalog.version;
+    const { term, epoch } = this.#topology;
     const [a, b] = [this.#parts.region, this.#link.id].sort() as [RegionId, RegionId];
     const groups = this.#scopes.map(({ group, partitions }) => ({ group, partitions: partitions.length }));
     return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: YOUNG_MS, token };

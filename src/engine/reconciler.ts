@@ -197,8 +197,8 @@ export class Reconciler {
       const deep = request.deep === true;
       const { atMs, root, settled } = await comparison.run({ deep, hasty: request.hasty === true }, AbortSignal.any([this.#abort.signal, lost.signal]));
       this.stats.differing += comparison.report.differing;
-      // A run of one collection proves nothing about the others, and a lost lease nothing at all.
-      if (settled && request.groups === undefined && (await this.#holds(peer, lease))) {
+      // A run of one collection proves nothing about the others, and one under an older document, or a lost lease, nothing at all.
+      if (settled && request.groups === undefined && !comparison.isOutdated && (await this.#holds(peer, lease))) {
         comparison.report.certificate = comparison.certificate(atMs, root, deep, lease.token);
         await this.certified(comparison.report.certificate);
         await link.ask('certificate', utf8(JSON.stringify(comparison.report.certificate)));
@@ -280,7 +280,9 @@ export class Reconciler {
     // mark if (newest !== undefined && certificate.token < newest.token): older certificate not taken
     if (newest !== undefined && certificate.token < newest.token) return;
     this.stats.certificates++;
-    await this.#parts.lanes.get(peer)?.caughtUp(certificate.atMs - certificate.noDifferenceOlderThanMs);
+    const { term, epoch } = this.#parts.catalog.version;
+    const isOfThis = certificate.term === term && certificate.epoch === epoch; // of another, it says nothing of what is shared now
+    if (isOfThis) await this.#parts.lanes.get(peer)?.caughtUp(certificate.atMs - certificate.noDifferenceOlderThanMs);
     await this.#save(peer, { certificate });
   }
 

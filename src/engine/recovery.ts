@@ -31,6 +31,8 @@ export interface RecoveryParts {
   readonly log: Log;
   /** Nothing is missing any more; durable when it resolves. */
   recovered(): Promise<void>;
+  /** False of a peer that the topology has put out of the deployment since. */
+  mayGive(peer: RegionId): boolean;
   isStopped(): boolean;
 }
 
@@ -83,6 +85,8 @@ export class Recovery {
   /** From every peer in reach, the policies of all before the rest. */
   async take(): Promise<void> {
     const { systemGroup, log } = this.#parts;
+    for (const peer of this.#owing) if (!this.#parts.mayGive(peer)) this.#owing.delete(peer);
+    if (this.#owing.size === 0 && !this.#isTaking) return this.#noteRecovered();
     const peers = this.#inReach();
     if (this.#isTaking || peers.length === 0 || this.#parts.clock.monotonicMs() < this.#notBeforeMs) return;
     this.#isTaking = true;

@@ -5,11 +5,10 @@
 // actor that they hold; then writes are. A region that starts as somebody new (a wiped or copied folder) first takes back
 // what its peers hold.
 
-import { utf8, utf8Text } from '../core/bytes.ts';
-import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
+import { ArchipelError, type ErrorCode } from '../core/errors.ts';
 import { PEER_PROBE_MS, REAP_EVERY_MS, TOMBSTONE_GRACE_MS } from '../core/limits.ts';
-import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
-import { maxStamp, parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import type { ActorId, RegionId } from '../core/version/dot.ts';
+import { maxStamp, STAMP_ZERO } from '../core/version/stamp.ts';
 import { pause, type Cancel } from '../ports/clock.ts';
 import { Applier } from './apply.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
@@ -18,9 +17,10 @@ import { Collections } from './collections.ts';
 import { Coordinator } from './coordinate.ts';
 import { decodeRecords, type Envelope } from './envelope.ts';
 import { FanOut } from './fan-out.ts';
+import { Identity } from './incarnation.ts';
 import { LIMITS } from './limits.ts';
 import type { Lane } from './lane.ts';
-import { PeerDoor, type HelloAnswer } from './peer-door.ts';
+import { PeerDoor } from './peer-door.ts';
 import type { PeerLink, Speaker } from './peer-link.ts';
 import { Peers } from './peers.ts';
 import { Reaper } from './reap.ts';
@@ -70,35 +70,27 @@ export class Region {
   readonly #peers: Peers;
   readonly #fanOut: FanOut;
   readonly #recovery: Recovery;
-  /** Of its own actor, as the store had it at the start: what a peer knows beyond is forgotten here. */
-  readonly #storedStamp: Stamp;
-  readonly #firstActor: ActorId;
-  /** Peers that said in this life what they know of our stamps. */
-  readonly #greeted = new Set<RegionId>();
-  #forgetting: Promise<void> | undefined;
-  #hasForgotten = false;
+  readonly #identity: Identity;
   readonly #timers = new Set<Cancel>();
   readonly #listeners = new Set<SystemListener>();
-  #actor: ActorId;
   #phase: Phase = 'starting';
   #forward: (request: Uint8Array) => Promise<Uint8Array> = () => Promise.reject(new ArchipelError('internal', 'This region takes no forwarded requests.'));
 
   constructor(parts: RegionParts) {
     this.parts = parts;
     this.id = parts.id;
-    this.#actor = this.#firstActor = makeActor(parts.id, parts.incarnation);
-    this.#storedStamp = parts.table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
     const { table, clock, hash, log, topology, digestHash, limits = LIMITS } = parts;
     const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
     this.time = new Timekeeper(clock, largest, () => this.links.size > 0);
     this.catalog = new Catalog({ region: parts.id, topology, hash });
-    const actor = (): ActorId => this.#actor;
+    const actor = (): ActorId => this.actor;
     const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id) };
     const { catalog, time } = this;
-    this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#greeted.has(id) });
+    this.#identity = new Identity({ parts, catalog, log, links: () => this.links, lanes: () => this.lanes, recovery: () => this.#recovery, isStopped: () => this.#isStopped() });
+    this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
-    this.topology = new TopologyKeeper({ region: parts.id, table, catalog, log, peers: this.#peers, isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });
+    this.topology = new TopologyKeeper({ region: parts.id, table, catalog, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });
     this.lines = new ReapedLines(table);
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
     this.applier = new Applier({ ...shared, limits, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
@@ -115,6 +107,7 @@ export class Region {
       clock,
       log,
       recovered: () => parts.recovered?.() ?? Promise.resolve(),
+      mayGive: (peer) => this.#identity.mayGive(peer),
       isStopped: () => this.#phase === 'stopped',
     });
     this.#fanOut = new FanOut({ region: parts.id, changes: parts.changes, catalog: this.catalog, lanes: this.lanes, log });
@@ -127,12 +120,12 @@ export class Region {
       forward: (request) => this.#forward(request),
       certified: (certificate) => this.reconciler.certified(certificate),
       reaper: this.reaper,
-      isInDoubt: () => this.#phase === 'starting' || this.#recovery.isPending,
+      isInDoubt: () => this.#isInDoubt,
     });
   }
 
   get actor(): ActorId {
-    return this.#actor;
+    return this.#identity.actor;
   }
 
   get phase(): Phase {
@@ -140,7 +133,7 @@ export class Region {
   }
 
   #envelope(): Envelope {
-    return { from: this.id, actor: this.#actor, wallMs: this.time.wallMs(), clock: this.time.status(), topology: this.catalog.version };
+    return { from: this.id, actor: this.actor, wallMs: this.time.wallMs(), clock: this.time.status(), topology: this.catalog.version, ...(this.#isInDoubt ? { isInDoubt: true } : {}) };
   }
 
   /** How requests that other regions pass on are answered here: set by the HTTP layer. */
@@ -158,6 +151,7 @@ export class Region {
   /** Resolves when reads can be answered; `ready` when writes can. */
   async start(): Promise<{ readonly ready: Promise<void> }> {
     await this.topology.load();
+    this.#identity.begin();
     await this.catalog.load(this.parts.table);
     await this.lines.load();
     this.#learnFromChanges();
@@ -206,8 +200,8 @@ export class Region {
   async #becomeReady(): Promise<void> {
     await this.#introduce();
     this.time.finishStart();
-    if (this.parts.isNew) this.#mayLack();
-    else await this.#startAnew();
+    if (this.parts.isNew) this.#identity.mayLack();
+    else await this.#identity.startAnew();
     if (this.#recovery.isPending) await this.#recover();
     if (this.#isStopped()) return;
     this.#phase = 'serving';
@@ -222,9 +216,20 @@ export class Region {
     return this.#phase === 'stopped';
   }
 
-  /** What any peer holds may be missing here. One that is lost is never asked, one that is fenced not now. */
-  #mayLack(): void {
-    this.#recovery.begin([...this.links.keys()].filter((peer) => !['lost', 'fenced'].includes(this.catalog.entry(peer)?.state ?? 'lost')));
+  /** What is here may have been reaped elsewhere. */
+  get #isInDoubt(): boolean {
+    return this.#phase === 'starting' || this.#recovery.isPending;
+  }
+
+  #returned({ fromOutside }: { readonly fromOutside: boolean }): void {
+    this.#identity.mayLack();
+    if (this.#phase !== 'serving') return; // it is about to find out anyhow
+    const recovered = fromOutside ? this.#recover().then(() => this.#serve()) : this.#recovery.take();
+    recovered.catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
+  }
+
+  #serve(): void {
+    if (!this.#isStopped()) this.#phase = 'serving';
   }
 
   async #recover(): Promise<void> {
@@ -240,62 +245,11 @@ export class Region {
   async #introduce(): Promise<void> {
     const { clock } = this.parts;
     const endMs = clock.monotonicMs() + LISTEN_MS;
-    for (let silent = this.#silent(); silent.length > 0; silent = this.#silent()) {
-      await Promise.all(silent.map((link) => this.#hello(link, START_HELLO_MS)));
+    for (let silent = this.#identity.silent(); silent.length > 0; silent = this.#identity.silent()) {
+      await Promise.all(silent.map((link) => this.#identity.hello(link, START_HELLO_MS)));
       if (clock.monotonicMs() >= endMs || this.#isStopped()) return;
-      if (this.#silent().length > 0) await pause(clock, LISTEN_STEP_MS);
+      if (this.#identity.silent().length > 0) await pause(clock, LISTEN_STEP_MS);
     }
-  }
-
-  /** Peers that have not told yet whether we have forgotten something. */
-  #silent(): PeerLink[] {
-    return [...this.links.values()].filter(({ id }) => !this.#greeted.has(id) && !['lost', 'fenced'].includes(this.catalog.entry(id)?.state ?? 'lost'));
-  }
-
-  /**
-   * A peer that was not asked may hold stamps of ours that this store has forgotten. A write above such a gap would claim to
-   * have seen what lies in it, and the peers would drop it. So whoever could not ask everybody goes on as somebody new: one
-   * incarnation too many is harmless.
-   */
-  async #startAnew(): Promise<void> {
-    const silent = this.#silent().map(({ id }) => id);
-    if (silent.length === 0 || this.#storedStamp === STAMP_ZERO || this.#actor !== this.#firstActor || this.#isStopped()) return;
-    this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
-    // mark: not everybody asked, so somebody new
-    this.#recovery.begin(silent);
-    this.parts.log.write('warn', 'region.unconfirmed', { before: this.#firstActor, now: this.#actor, silent });
-  }
-
-  /** Says hello: compares clocks, and asks whether we have forgotten stamps of our own. */
-  async #hello(link: PeerLink, timeoutMs: number): Promise<void> {
-    // The one that this store was written by, until the peer has told about it.
-    const asked = this.#greeted.has(link.id) ? this.#actor : this.#firstActor;
-    try {
-      const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked })), timeoutMs)) ?? '') as HelloAnswer;
-      const theirs = answer.largest === null ? STAMP_ZERO : (parseStamp(answer.largest) ?? STAMP_ZERO);
-      if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, theirs);
-    } catch (error) {
-      if (!isArchipelError(error, 'peer-unreachable')) this.parts.log.write('warn', 'hello.failed', { peer: link.id, error: String(error) });
-    }
-  }
-
-  /**
-   * Compared with what was stored at the start, not with what is now: writes of this life would hide what was forgotten.
-   * Nothing is sent to a peer before, or its answer would count what it has just been sent.
-   */
-  async #greet(peer: RegionId, asked: ActorId, theirs: Stamp): Promise<void> {
-    if (asked === this.#firstActor && theirs > this.#storedStamp) await (this.#forgetting ??= this.#forgot().finally(() => (this.#forgetting = undefined)));
-    this.#greeted.add(peer);
-    this.lanes.get(peer)?.wake();
-  }
-
-  async #forgot(): Promise<void> {
-    if (this.#hasForgotten) return; // another peer has told before
-    this.#hasForgotten = true;
-    // mark: region forgot
-    if (this.#actor === this.#firstActor) this.#actor = makeActor(this.id, await this.parts.drawIncarnation());
-    this.#mayLack();
-    this.parts.log.write('error', 'region.forgot', { before: this.#firstActor, now: this.#actor, meaning: 'this store is older than what it has sent' });
   }
 
   // Recurring ---------------------------------------------------------------------------------------------------------------
@@ -316,11 +270,11 @@ export class Region {
 
   async #heartbeat(): Promise<void> {
     // Whatever the breaker says: it spares requests that somebody waits for, and growing waits would keep a healed link shut.
-    const quiet = [...this.links.values()].filter((link) => link.silentMs() >= PEER_PROBE_MS || !this.#greeted.has(link.id));
+    const quiet = [...this.links.values()].filter((link) => link.silentMs() >= PEER_PROBE_MS || !this.#identity.isGreeted(link.id));
     // A hint may have become visible again, or room on the disk: nothing else would tell the lane.
     for (const lane of this.lanes.values()) lane.wake();
     this.#fanOut.wake();
-    await Promise.all(quiet.map((link) => this.#hello(link, HELLO_MS)));
+    await Promise.all(quiet.map((link) => this.#identity.hello(link, HELLO_MS)));
     if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
@@ -357,7 +311,7 @@ export class Region {
 
   #askNewer(peer: RegionId): void {
     const link = this.links.get(peer);
-    if (link !== undefined) void this.#hello(link, HELLO_MS);
+    if (link !== undefined) void this.#identity.hello(link, HELLO_MS);
   }
 
   // Replication ---------------------------------------------------------------------------------------------------------------

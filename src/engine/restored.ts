@@ -6,6 +6,7 @@
 import { keyText } from '../core/bytes.ts';
 import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
 import { decodeState } from '../core/version/codec.ts';
+import { ArchipelError } from '../core/errors.ts';
 import { compareDots, type RegionId } from '../core/version/dot.ts';
 import { ownLateValues, withoutOwnLate } from '../core/version/reap.ts';
 import type { State } from '../core/version/record.ts';
@@ -39,7 +40,10 @@ export class Restored {
 
   /** The line of a restored region rises to the largest of its peers', before it compares with this one. */
   async learnLines(peer: RegionId): Promise<void> {
-    await this.#parts.lines.raise(decodeLines(await (this.#parts.links.get(peer) as PeerLink).ask('lines', new Uint8Array(0))));
+    const link = this.#parts.links.get(peer) as PeerLink;
+    const lines = decodeLines(await link.ask('lines', new Uint8Array(0)));
+    if (!link.isOnSameTopology) throw new ArchipelError('topology-different', `${peer} may reap without this region.`);
+    await this.#parts.lines.raise(lines);
   }
 
   /** Of these keys, those that may be sent. */
@@ -68,6 +72,7 @@ export class Restored {
     const answers = await Promise.all(
       [...this.#parts.links].map(async ([id, link]): Promise<[RegionId, Map<string, State>] | undefined> => {
         const states = await link.ask('fetch', question).catch(() => undefined);
+        if (states !== undefined && link.isInDoubt) return [id, new Map()]; // what it holds proves nothing
         return states === undefined ? undefined : [id, new Map(decodeRecords(states).map(({ key, state }) => [keyText(key), decodeState(state)]))];
       }),
     );

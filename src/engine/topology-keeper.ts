@@ -5,10 +5,16 @@
 //   2. It is durable before it is in force: a region that starts again never falls back.
 //   3. What a peer holds under it and did not hold before counts as lacking there, from before it is in force until a
 //      certificate says otherwise: the live RPO is never too low.
-//   4. Nothing is kept for a region that will never take it: hints for what is lost or no longer listed go.
+//   4. Nothing is kept for a region that will never take it: hints for what is lost or no longer listed go. The others compare
+//      with each other at once: it may have told only some of them.
+//   5. Who did not take part for a while holds, perhaps, what was deleted and reaped meanwhile: a region that was fenced, lost
+//      or not listed, one that skipped a document, one that gets back a partition of which it has a copy. It goes on as one
+//      that was restored (restored.ts), and has noted so before the document is in force.
+//   6. What all replicas agreed to reap under the last document has raised its line before the next is in force: whoever that
+//      one lets in asks for the lines, and hears all of them.
 
 import type { GroupId, PartitionId } from '../core/keys/item-key.ts';
-import { formatTopology, judgeTopology, topologyFault, topologyVersion, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
+import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
@@ -25,9 +31,19 @@ export interface TopologyKeeperParts {
   readonly catalog: Catalog;
   readonly peers: Peers;
   readonly log: Log;
+  /** Undefined when no line is being raised. */
+  raising(): Promise<unknown> | undefined;
+  /** 5: durable when it resolves. */
+  returning(): Promise<void>;
+  /** 5: the document is in force. `fromOutside`: it served nobody until now. */
+  returned(how: { readonly fromOutside: boolean }): void;
   isServing(): boolean;
   reconcile(peers: readonly RegionId[]): Promise<void>;
 }
+
+type Comeback = 'from-outside' | 'in-doubt' | undefined;
+
+const isOut = (entry: RegionEntry | undefined): boolean => entry === undefined || entry.state === 'fenced' || entry.state === 'lost';
 
 export class TopologyKeeper {
   readonly #parts: TopologyKeeperParts;
@@ -53,8 +69,9 @@ export class TopologyKeeper {
     return turn;
   }
 
-  /** What a peer's answer brought. */
+  /** What a peer's answer brought. One that was long under way is older by now: no reason for alarm. */
   learn(document: Topology): void {
+    if (faultOf(document) === undefined && judgeTopology(this.#parts.catalog.version, topologyVersion(document)) === 'older') return;
     this.offer(document).catch((error: unknown) => this.#parts.log.write('error', 'topology.not-kept', { error: String(error) }));
   }
 
@@ -72,15 +89,41 @@ export class TopologyKeeper {
     await this.#meetAll(document);
     const gained = await this.#gained(document);
     for (const [peer, count] of gained) await peers.lanes.get(peer)?.mayLack(count); // 3
+    const comeback = await this.#comeback(document);
+    if (comeback !== undefined) await this.#parts.returning(); // 5
     await keepDocument(table, DOCUMENT, () => document); // 2
+    for (let raising = this.#parts.raising(); raising !== undefined; raising = this.#parts.raising()) await raising; // 6
+    const isOthersLoss = [...peers.lanes.keys()].some((peer) => !isGone(catalog.entry(peer)) && isGone(entryIn(document, peer)));
     catalog.replace(document);
+    if (comeback !== undefined) this.#parts.returned({ fromOutside: comeback === 'from-outside' });
     log.write('info', 'topology.in-force', { topology: formatTopology(document) });
     for (const [peer, lane] of [...peers.lanes]) {
-      const entry = catalog.entry(peer);
-      if (entry === undefined || entry.state === 'lost') await lane.retire(); // 4
-      if (entry === undefined) peers.part(peer);
+      if (isGone(catalog.entry(peer))) await lane.retire(); // 4
+      if (catalog.entry(peer) === undefined) peers.part(peer);
     }
-    this.#compareWith([...gained.keys()]);
+    this.#compareWith(isOthersLoss ? [...peers.links.keys()].filter((peer) => !isOut(catalog.entry(peer))) : [...gained.keys()]); // 4
+  }
+
+  /** 5 */
+  async #comeback(document: Topology): Promise<Comeback> {
+    const { catalog, region } = this.#parts;
+    const { term, epoch } = catalog.version;
+    if (isOut(entryIn(document, region))) return undefined;
+    if (isOut(catalog.self)) return 'from-outside';
+    const isNext = document.term === term && document.epoch === epoch + 1;
+    return !isNext || (await this.#regains(document)) ? 'in-doubt' : undefined;
+  }
+
+  async #regains(document: Topology): Promise<boolean> {
+    const { catalog, region } = this.#parts;
+    for (const group of catalog.groups().keys()) {
+      const before = catalog.map(group) ?? [];
+      for (const [partition, holders] of catalog.mapUnder(document, group).entries()) {
+        const isRegained = holders.includes(region) && before[partition]?.includes(region) !== true;
+        if (isRegained && (await this.#count(group, partition)) > 0) return true;
+      }
+    }
+    return false;
   }
 
   /** At once, whatever the schedule says. The first of a pair asks, so that the two do not wait for each other's lease. */
@@ -121,6 +164,11 @@ export class TopologyKeeper {
     }
   }
 }
+
+const entryIn = ({ regions }: Topology, region: RegionId): RegionEntry | undefined => regions.find(({ id }) => id === region);
+
+/** For good. */
+const isGone = (entry: RegionEntry | undefined): boolean => entry === undefined || entry.state === 'lost';
 
 /** A document comes from outside: what has not even its shape is as faulty as what lists nobody. */
 function faultOf(document: Topology): string | undefined {

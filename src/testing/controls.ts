@@ -112,13 +112,13 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'relaxed-start-without-new-incarnation',
     what: 'After a power cut the region issues dots again that it had issued before.',
-    edits: [{ file: 'testing/cluster.ts', find: 'note?.clean !== true;', replace: 'note?.clean === false && false;' }, { file: 'engine/region.ts', find: 'theirs > this.#storedStamp)', replace: 'theirs < 0n)' }, { file: 'engine/region.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
+    edits: [{ file: 'testing/cluster.ts', find: 'note?.clean !== true;', replace: 'note?.clean === false && false;' }, { file: 'engine/incarnation.ts', find: 'theirs > this.#storedStamp)', replace: 'theirs < 0n)' }, { file: 'engine/incarnation.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
     seed: 1,
   },
   {
     name: 'gap-not-noticed',
     what: 'A region whose disk was rolled back goes on under its old name, and claims to have seen what it forgot.',
-    edits: [{ file: 'engine/region.ts', find: 'theirs > this.#storedStamp)', replace: 'theirs < 0n)' }, { file: 'engine/region.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
+    edits: [{ file: 'engine/incarnation.ts', find: 'theirs > this.#storedStamp)', replace: 'theirs < 0n)' }, { file: 'engine/incarnation.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
     seed: 1,
   },
   {

@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { formatTopology, type Topology } from '../../src/core/placement/topology.ts';
+import { partitionOf } from '../../src/core/keys/item-key.ts';
 import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
 import { seal, unseal } from '../../src/engine/envelope.ts';
 import type { PeerLink } from '../../src/engine/peer-link.ts';
@@ -90,7 +91,7 @@ describe('a topology document is replaced', () => {
     const { topology } = regions.at(EU).region;
     const verdicts = await regions.drive(Promise.all([topology.offer(regions.topology({}, { epoch: 3 })), topology.offer(regions.topology({}, { epoch: 2 }))]));
     expect(verdicts).toEqual(['newer', 'older']);
-    expect(epochs(regions)).toEqual([1, 3, 1]);
+    expect(regions.at(EU).region.catalog.version.epoch).toBe(3);
   });
 
   it('every other region is gone -> a region goes on with its last document, over a restart', async () => {
@@ -220,4 +221,118 @@ describe('a region is gone', () => {
       await expect(us.put('demo', 'k', 'of one that is gone')).rejects.toThrow('fenced');
     });
   }
+});
+
+describe('what was reaped while a region did not take part stays away', () => {
+  const GRACE_MS = 1_000;
+
+  const compare = async (regions: Archipelago): Promise<void> => {
+    await regions.advance(5_000);
+    for (const { isAlive, region } of regions.sites) if (isAlive) await regions.drive(region.reconciler.run({ peers: regions.ids.filter((id) => region.links.has(id) && regions.at(id).isAlive) }).finished);
+  };
+
+  const lines = (regions: Archipelago, collection: string, pk: string): Promise<string[]> => Promise.all(regions.sites.map((site) => site.line(collection, pk)));
+
+  it('a region is fenced, an item is deleted and reaped, the region is taken back -> its copy goes to the ledger', async () => {
+    const regions = await start({ graceMs: GRACE_MS });
+    const us = regions.at(US);
+    await us.put('carts', 'a', 'from before');
+    await us.put('carts', 'b', 'lives');
+    await regions.converge();
+    for (const id of regions.ids) await offer(regions, id, regions.topology({ [US]: 'fenced' }, { epoch: 2 }));
+    for (const id of [AP, EU]) regions.network.cut(US, id);
+    await regions.at(EU).delete('carts', 'a');
+    await regions.advance(6 * GRACE_MS);
+    expect((await lines(regions, 'carts', 'a')).map((line) => line.includes('from before'))).toEqual([false, false, true]);
+    const before = us.region.actor;
+    regions.network.heal();
+    await offer(regions, EU, regions.topology({}, { epoch: 3 }));
+    await regions.until('the region serves again', () => us.region.catalog.version.epoch === 3 && us.region.phase === 'serving');
+    await compare(regions);
+    for (const site of regions.sites) expect([await site.get('carts', 'a'), await site.get('carts', 'b')]).toEqual([[], ['lives']]);
+    expect(await us.ledger('carts')).toEqual(['from before late']);
+    expect(us.region.actor).not.toBe(before);
+  });
+
+  it('two regions are fenced, and taken back at once -> neither takes the other for one that holds it by right', async () => {
+    const regions = await start({ graceMs: GRACE_MS });
+    await regions.at(US).put('carts', 'a', 'from before');
+    await regions.converge();
+    for (const id of [US, AP, EU]) await offer(regions, id, regions.topology({ [US]: 'fenced', [AP]: 'fenced' }, { epoch: 2 }));
+    for (const id of [US, AP]) regions.network.cut(EU, id);
+    await regions.at(EU).delete('carts', 'a');
+    await regions.advance(6 * GRACE_MS);
+    expect(await regions.at(EU).line('carts', 'a')).toBe('nothing');
+    regions.network.heal();
+    for (const id of [US, AP]) void regions.at(id).region.topology.offer(regions.topology({}, { epoch: 3 }));
+    await offer(regions, EU, regions.topology({}, { epoch: 3 }));
+    await regions.until('all serve again', () => regions.sites.every(({ region }) => region.catalog.version.epoch === 3 && region.phase === 'serving'));
+    await compare(regions);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
+  });
+
+  it('a region is down while it is fenced and taken back -> it has skipped a document, and cannot know', async () => {
+    const regions = await start({ graceMs: GRACE_MS });
+    const us = regions.at(US);
+    await us.put('carts', 'a', 'from before');
+    await regions.converge();
+    await us.crash();
+    for (const id of [AP, EU]) await offer(regions, id, regions.topology({ [US]: 'fenced' }, { epoch: 2 }));
+    await regions.at(EU).delete('carts', 'a');
+    await regions.advance(6 * GRACE_MS);
+    for (const id of [AP, EU]) await offer(regions, id, regions.topology({}, { epoch: 3 }));
+    await us.start();
+    await compare(regions);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
+  });
+
+  it('a partition leaves a region, its item is deleted and reaped, and it comes back -> the copy left behind does not', async () => {
+    const regions = await start({ regions: [AP, EU, US, SA], later: [SA], graceMs: GRACE_MS });
+    await regions.collection('few', { replicas: 2, conflict: 'siblings' });
+    const ap = regions.at(AP);
+    const holders = (pk: string, states: Parameters<Archipelago['topology']>[0]): readonly RegionId[] => {
+      const key = ap.key('few', pk);
+      return ap.region.catalog.mapUnder(regions.topology(states), key.group)[partitionOf(key.encoded)] ?? [];
+    };
+    const pk = Array.from({ length: 300 }, (_, at) => `k${at}`).find((each) => holders(each, {}).join() === `${EU},${US}` && holders(each, { [SA]: 'active' }).join() === `${SA},${EU}`) as string;
+    await regions.at(EU).put('few', pk, 'from before');
+    await regions.converge();
+    const document = regions.topology({ [SA]: 'active' }, { epoch: 2 });
+    for (const id of [AP, EU, US]) await offer(regions, id, document);
+    regions.at(SA).topology = document;
+    await regions.at(SA).start();
+    await compare(regions);
+    await regions.at(EU).delete('few', pk);
+    await regions.advance(10 * GRACE_MS);
+    expect((await lines(regions, 'few', pk)).map((line) => line.includes('from before'))).toEqual([false, false, true, false]);
+    for (const id of [AP, EU, US]) await offer(regions, id, regions.topology({ [SA]: 'lost' }, { epoch: 3 }));
+    await regions.at(SA).crash();
+    await regions.until('nothing is in doubt', () => regions.at(US).logged('region.recovered').length > 0);
+    await compare(regions);
+    for (const id of [EU, US]) expect(await regions.at(id).get('few', pk)).toEqual([]);
+    expect(await regions.at(US).ledger('few')).toEqual(['from before late']);
+  });
+});
+
+describe('the others carry on', () => {
+  it('a region is lost that had told one of them only -> the survivors compare at once, without a schedule', async () => {
+    const regions = await start();
+    regions.network.cut(US, EU);
+    await regions.at(US).put('demo', 'k', 'told to one');
+    await regions.advance(1_000);
+    await regions.at(US).crash();
+    for (const id of [AP, EU]) await offer(regions, id, regions.topology({ [US]: 'lost' }, { epoch: 2 }));
+    await regions.advance(10_000);
+    expect(await regions.at(EU).get('demo', 'k')).toEqual(['told to one']);
+  });
+
+  it('an answer that was under way brings a document that is older by now -> no alarm', async () => {
+    const regions = await start();
+    const eu = regions.at(EU);
+    await offer(regions, EU, regions.topology({}, { epoch: 3 }));
+    eu.region.topology.learn(regions.topology({}, { epoch: 2 }));
+    await regions.advance(100);
+    expect(eu.region.catalog.version.epoch).toBe(3);
+    expect(eu.logged('topology.refused')).toEqual([]);
+  });
 });

@@ -1,0 +1,131 @@
+// As whom a region writes. Two may not issue the same dot, and a write above forgotten ones would claim to have seen them: so
+// every peer is asked, before anything is sent to it, what it knows of this region's stamps. Whoever has forgotten some,
+// cannot know, or did not take part for a while, goes on as somebody new. One incarnation too many is harmless.
+
+import { utf8, utf8Text } from '../core/bytes.ts';
+import { isArchipelError } from '../core/errors.ts';
+import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
+import { parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import type { Log } from '../ports/log.ts';
+import type { Catalog } from './catalog.ts';
+import type { Lane } from './lane.ts';
+import type { HelloAnswer } from './peer-door.ts';
+import type { PeerLink } from './peer-link.ts';
+import type { Recovery } from './recovery.ts';
+import type { RegionParts } from './region-parts.ts';
+
+export interface IdentityParts {
+  readonly parts: Pick<RegionParts, 'id' | 'incarnation' | 'table' | 'drawIncarnation'>;
+  readonly catalog: Catalog;
+  readonly log: Log;
+  links(): ReadonlyMap<RegionId, PeerLink>;
+  lanes(): ReadonlyMap<RegionId, Lane>;
+  recovery(): Recovery;
+  isStopped(): boolean;
+}
+
+export class Identity {
+  readonly #parts: IdentityParts;
+  /** Of its own actor, as the store had it at the start: what a peer knows beyond is forgotten here. */
+  readonly #storedStamp: Stamp;
+  readonly #first: ActorId;
+  #actor: ActorId;
+  /** Listed when this life began. */
+  #firstPeers: ReadonlySet<RegionId> = new Set();
+  /** Peers that said in this life what they know of our stamps. */
+  readonly #greeted = new Set<RegionId>();
+  #forgetting: Promise<void> | undefined;
+  #hasForgotten = false;
+
+  constructor(parts: IdentityParts) {
+    this.#parts = parts;
+    const { id, incarnation, table } = parts.parts;
+    this.#actor = this.#first = makeActor(id, incarnation);
+    this.#storedStamp = table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
+  }
+
+  get actor(): ActorId {
+    return this.#actor;
+  }
+
+  begin(): void {
+    this.#firstPeers = new Set(this.#parts.links().keys());
+  }
+
+  isGreeted(peer: RegionId): boolean {
+    return this.#greeted.has(peer);
+  }
+
+  /** Peers that have not told yet whether we have forgotten something. */
+  silent(): PeerLink[] {
+    return [...this.#parts.links().values()].filter(({ id }) => !this.#greeted.has(id) && this.mayGive(id));
+  }
+
+  /** One that is lost is never asked, one that is fenced not now: taken back, it compares with everybody. */
+  mayGive(peer: RegionId): boolean {
+    return !['lost', 'fenced'].includes(this.#parts.catalog.entry(peer)?.state ?? 'lost');
+  }
+
+  /** What any peer holds may be missing here. */
+  mayLack(): void {
+    this.#parts.recovery().begin([...this.#parts.links().keys()].filter((peer) => this.mayGive(peer)));
+  }
+
+  async #goOnAnew(): Promise<void> {
+    const { parts } = this.#parts;
+    this.#actor = makeActor(parts.id, await parts.drawIncarnation());
+  }
+
+  /** Noted by the new incarnation: until everything is compared, a start is that of a restored region. */
+  async returning(): Promise<void> {
+    const before = this.#actor;
+    await this.#goOnAnew();
+    this.#parts.log.write('warn', 'region.returns', { before, now: this.#actor, meaning: 'something may have been deleted and reaped while this region did not take part' });
+  }
+
+  /** A peer that was not asked may hold stamps of ours that this store has forgotten, and the peers would drop a write above such a gap. */
+  async startAnew(): Promise<void> {
+    const silent = this.silent().map(({ id }) => id);
+    if (silent.length === 0 || this.#storedStamp === STAMP_ZERO || this.#actor !== this.#first || this.#parts.isStopped()) return;
+    await this.#goOnAnew();
+    // mark: not everybody asked, so somebody new
+    this.#parts.recovery().begin(silent);
+    this.#parts.log.write('warn', 'region.unconfirmed', { before: this.#first, now: this.#actor, silent });
+  }
+
+  /** Says hello: compares clocks, and asks whether we have forgotten stamps of our own. */
+  async hello(link: PeerLink, timeoutMs: number): Promise<void> {
+    // The one that this store was written by, until the peer has told about it.
+    const asked = this.#greeted.has(link.id) ? this.#actor : this.#first;
+    try {
+      const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked })), timeoutMs)) ?? '') as HelloAnswer;
+      const theirs = answer.largest === null ? STAMP_ZERO : (parseStamp(answer.largest) ?? STAMP_ZERO);
+      if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, theirs);
+    } catch (error) {
+      if (!isArchipelError(error, 'peer-unreachable')) this.#parts.log.write('warn', 'hello.failed', { peer: link.id, error: String(error) });
+    }
+  }
+
+  /**
+   * Compared with what was stored at the start, not with what is now: writes of this life would hide what was forgotten.
+   * Nothing is sent to a peer before, or its answer would count what it has just been sent.
+   */
+  async #greet(peer: RegionId, asked: ActorId, theirs: Stamp): Promise<void> {
+    if (asked === this.#first && theirs > this.#storedStamp) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
+    this.#greeted.add(peer);
+    this.#parts.lanes().get(peer)?.wake();
+  }
+
+  async #forgot(peer: RegionId): Promise<void> {
+    if (this.#hasForgotten) return; // another peer has told before
+    const isSure = this.#firstPeers.has(peer);
+    this.#hasForgotten = isSure;
+    if (this.#actor === this.#first) await this.#goOnAnew();
+    // A peer that is listed since then may have from others what was written since then: nothing tells it from what was forgotten.
+    if (!isSure) this.#parts.recovery().begin([peer]);
+    if (!isSure) return this.#parts.log.write('warn', 'region.unconfirmed', { before: this.#first, now: this.#actor, silent: [peer] });
+    // mark: region forgot
+    this.mayLack();
+    this.#parts.log.write('error', 'region.forgot', { before: this.#first, now: this.#actor, meaning: 'this store is older than what it has sent' });
+  }
+}

@@ -59,6 +59,9 @@ export class LateStates {
         if (verdicts.size >= LATE_QUESTIONS_MAX) return this.#held();
         const found = await this.#ask(key, dot, stored, answers);
         if (found === undefined) return this.#held();
+        // mark if (found.verdict === 'holds'): late value kept
+        // mark if (found.verdict === 'does-not-hold'): late value dropped
+        // mark if (found.verdict === 'is-no-more'): late value ledgered
         this.stats[STATS[found.verdict]]++;
         verdicts.set(formatDot(dot), found.verdict);
         if (found.verdict === 'does-not-hold' && found.record !== undefined && !records.includes(found.record)) records.push(found.record);
@@ -68,6 +71,7 @@ export class LateStates {
   }
 
   #held(): undefined {
+    // mark: late value held back, who knows is out of reach
     this.stats.held++;
     return undefined;
   }

@@ -136,6 +136,7 @@ export class Reaper {
     try {
       const answers = await Promise.all(replicas.map(async (id) => decodeAnswers(await (links.get(id) as PeerLink).ask('tombstone', asked), proposals.length)));
       const agreed = proposals.filter((_, at) => answers.every((answer) => answer[at] === true)); // by all of them
+      // mark if (agreed.length < proposals.length): reap question met a new write
       this.stats.refused += proposals.length - agreed.length;
       if (agreed.length === 0 || catalog.version.identity !== version.identity || catalog.version.epoch !== version.epoch || catalog.version.term !== version.term) return 0;
       const told = encodeQuestion({ atMs, proposals: agreed });
@@ -144,6 +145,7 @@ export class Reaper {
       return gone;
     } catch (error) {
       if (!isArchipelError(error)) throw error;
+      // mark: reap question not answered by all
       this.stats.unreachable++;
       log.write('debug', 'reap.not-agreed', { error: error.message });
       return 0;
@@ -186,6 +188,7 @@ export class Reaper {
     const isGone = await this.#parts.table.update<boolean>(key, {
       decide: (current) => (current !== undefined && mayGo(current.state, tombstone, atMs) ? { result: true, remove: true } : { result: false }),
     });
+    // mark if (!isGone): agreed to, and spared
     this.stats[isGone ? 'reaped' : 'spared']++;
     return isGone;
   }

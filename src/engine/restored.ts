@@ -88,9 +88,11 @@ export class Restored {
     const dead = (await this.#late(key)).filter((value) => !isHeld(value)).map(({ dot }) => dot);
     if (dead.length === 0) return true;
     if (!others.every((id) => held.has(id))) {
+      // mark: value from before the restore waits for a peer
       this.stats.undecided++;
       return false; // it may be theirs
     }
+    // mark: value from before the restore ledgered
     this.stats.ledgered += dead.length;
     await table.update(key, {
       decide: (current) => {

@@ -26,6 +26,7 @@ import type { ClientWrite, History } from './history.ts';
 import { lackingAt } from './lacking.ts';
 import { Passing } from './passing.ts';
 import { isPoison } from './rare-faults.ts';
+import { Reaped } from './reaped.ts';
 
 export interface Violation {
   readonly rule: string;
@@ -53,6 +54,7 @@ export class Checker {
   }
 
   readonly #passing: Passing;
+  readonly #reaped: Reaped;
   /** When each value expires, at the latest: a retry counts from its own time. */
   readonly #expires = new Map<string, number>();
 
@@ -64,8 +66,10 @@ export class Checker {
     this.#passing = new Passing({
       damaged: this.damaged,
       isInDoubt: () => this.clocksWereWrong,
+      wasDurable: (value) => history.writer(value) === undefined || this.#account.dotsOf(value).length > 0,
       violated: (rule, what) => this.#violated(rule, what),
     });
+    this.#reaped = new Reaped(cluster, { damaged: this.damaged, violated: (rule, what) => this.#violated(rule, what) });
     cluster.watch = this.#passing.watcher((region, item, kind) => this.#committed(region, item, kind));
   }
 
@@ -86,7 +90,7 @@ export class Checker {
   #committed(region: SimRegion, { key, record }: StoredItem, kind: CommitKind | 'reaped'): void {
     const { state } = record;
     const name = nameOf(key);
-    if (kind === 'reaped') return this.#reaped(region, name, state);
+    if (kind === 'reaped') return this.#noteReaped(region, key, state);
     this.#passing.logged(region, key, kind);
     if (this.#before.get(`${region.id} ${name}`) === state) return;
     this.#world.trace(region.id, `${kind} ${name} ${formatState(state)}`);
@@ -111,10 +115,12 @@ export class Checker {
   }
 
   /** What it covered is deleted or has expired for good: the account goes on believing it. */
-  #reaped(region: SimRegion, name: string, state: State): void {
+  #noteReaped(region: SimRegion, key: StoredItem['key'], state: State): void {
+    const name = nameOf(key);
     this.#world.trace(region.id, `reaped ${name} ${formatState(state)}`);
     this.#before.delete(`${region.id} ${name}`);
     this.#account.noteReaped(region, name, state);
+    this.#reaped.note(region, key, state);
     if (liveValues(state, EPOCH_MS + this.#world.nowMs - LATEST_WRITE_MS).length > 0) this.#violated('only what is dead is reaped', `${region.id} ${name} ${formatState(state)}`);
   }
 
@@ -126,7 +132,7 @@ export class Checker {
     if (replaced === undefined || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1) return;
     const past = this.#account.pastOf(item, seen);
     const text = utf8Text(replaced.value.bytes) ?? '';
-    if (past === undefined || covers(past, replaced.dot) || text === write.value || replaced.value.expiresMs !== undefined) return;
+    if (past === undefined || covers(past, replaced.dot) || text === seen || text === write.value || replaced.value.expiresMs !== undefined) return;
     const rows = [...(region.running?.table.everyLoss() ?? [])];
     if (!rows.some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) this.#violated('what was replaced unseen is in the ledger', `${region.id} ${item}: ${describe(write)} replaced ${text}`);
   }
@@ -203,6 +209,7 @@ export class Checker {
     this.#checkWinners();
     this.#checkConditions();
     this.#checkExpiredReads();
+    this.#reaped.finish();
     await this.checkLiveRpo();
     await this.#checkDigests();
     await this.#checkQueues();

@@ -62,11 +62,13 @@ export interface ClusterWatcher {
   asked(region: SimRegion, method: PeerMethod, question: Uint8Array): void;
   /** Every document that a region keeps. */
   kept(region: SimRegion, name: string, bytes: Uint8Array): void;
+  /** Every answer of a region to a client or the edge. */
+  answered(region: SimRegion, question: HttpQuestion, answer: Exchange): void;
   /** The edge has answered, after so long. */
   edgeAnswered(ms: number): void;
 }
 
-const NOBODY: ClusterWatcher = { committed: () => undefined, logged: () => undefined, arrived: () => undefined, asked: () => undefined, kept: () => undefined, edgeAnswered: () => undefined };
+const NOBODY: ClusterWatcher = { committed: () => undefined, logged: () => undefined, arrived: () => undefined, asked: () => undefined, kept: () => undefined, answered: () => undefined, edgeAnswered: () => undefined };
 
 export interface HttpQuestion {
   readonly method: string;
@@ -283,6 +285,7 @@ export class SimRegion {
     this.#cluster.noteTimeOf(this.running.region);
     const answer = await answerHttp(this.running.fetch, question);
     if (this.running !== undefined) this.#cluster.noteTimeOf(this.running.region);
+    this.#cluster.watch.answered(this, question, answer);
     return answer;
   }
 }

@@ -269,13 +269,73 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'compare-and-set-on-an-old-read',
     what: 'The commit does not look whether the item has changed since it was read: of two writes with one If-Match both succeed.',
-    edits: [{ file: 'adapters/sim/table.ts', find: '        if (this.#newest(name) !== seen) continue;\n', replace: '' }],
+    edits: [{ file: 'adapters/sim/table.ts', find: "        if (this.#newest(name) !== seen && this.#process.world.count('conditional write lost the race')) continue;\n", replace: '' }],
     seed: 1,
   },
   {
     name: 'expired-value-read',
     what: 'A value is shown after its time to live.',
     edits: [{ file: 'core/version/record.ts', find: 'return state.values.every(({ value }) => !isExpired(value, nowMs)) ? state.values : state.values.filter(({ value }) => !isExpired(value, nowMs));', replace: 'return nowMs < 0 ? [] : state.values;' }],
+    seed: 1,
+  },
+  {
+    name: 'origin-filter-on-the-record',
+    what: 'Whether a write is sent is judged by the record as it is by then: what was merged a moment later takes it along.',
+    edits: [
+      { file: 'adapters/sim/table.ts', find: '(name) => this.#items.get(name)?.record.state);', replace: '(name) => this.#items.get(name)?.record);' },
+      { file: 'adapters/sim/change-log.ts', find: '{ image: encodeState(later) }', replace: '{ image: encodeState(later.state), kind: later.kind }' },
+    ],
+    seed: 1,
+  },
+  {
+    name: 'late-states-not-asked-for',
+    what: 'An old message brings back what was deleted and reaped.',
+    edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6\n", replace: '' }],
+    seed: 1,
+  },
+  {
+    name: 'late-states-ignored',
+    what: 'A write that is delivered for the first time after the line has passed it is dropped.',
+    edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6", replace: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'merged' };" }],
+    seed: 1,
+  },
+  {
+    name: 'line-raised-after-the-record-goes',
+    what: 'Between the two nothing keeps an old message away.',
+    edits: [
+      { file: 'engine/reap.ts', find: '    await lines.raise(linesOf(proposals)); // before anything goes\n', replace: '' },
+      { file: 'engine/reap.ts', find: '    return gone.filter(Boolean).length;', replace: '    await lines.raise(linesOf(proposals));\n    return gone.filter(Boolean).length;' },
+    ],
+    seed: 1,
+  },
+  {
+    name: 'tombstone-reaped-by-age',
+    what: 'A tombstone is old, so it goes: a replica that never saw it brings the deleted value back.',
+    edits: [{ file: 'engine/reap.ts', find: 'reaped += await this.#propose(part);', replace: 'reaped += await this.#reap({ atMs: this.#parts.time.nowMs(), proposals: part });' }],
+    seed: 1,
+  },
+  {
+    name: 'reaped-with-a-replica-unasked',
+    what: 'Only the replicas that are up are asked: the one that is away has the deleted value still.',
+    edits: [{ file: 'engine/reap.ts', find: 'return others.every((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false) ? others : undefined;', replace: 'return others.filter((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false);' }],
+    seed: 1,
+  },
+  {
+    name: 'reaped-whatever-came-since',
+    what: 'What was written between the question and the deletion goes with the tombstone.',
+    edits: [{ file: 'engine/reap.ts', find: 'current !== undefined && mayGo(current.state, tombstone, atMs)', replace: 'current !== undefined' }],
+    seed: 1,
+  },
+  {
+    name: 'region-asked-instead-of-incarnation',
+    what: 'A region that was restored says that it does not hold its own value, and is believed: the copies that peers hold are removed.',
+    edits: [{ file: 'engine/late.ts', find: 'const isSame = issuer.actor === dot.actor;', replace: 'const isSame = issuer.actor !== undefined;' }],
+    seed: 1,
+  },
+  {
+    name: 'restored-values-not-judged',
+    what: 'A region that was restored from an old copy sends what was deleted and reaped meanwhile.',
+    edits: [{ file: 'engine/reconcile.ts', find: 'hasty ? await this.#parts.restored.judge(mine) : mine', replace: 'mine' }],
     seed: 1,
   },
 ];

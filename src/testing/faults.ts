@@ -199,7 +199,8 @@ export class Faults {
   oldDisk(region: SimRegion): boolean {
     if (!this.#mayForget(region)) return false;
     const copy = region.machine.disk.copy();
-    this.#later(this.#random.around(4_000), () => {
+    // Long enough that something is reaped meanwhile.
+    this.#later(this.#random.around(this.#swarm.graceMs === undefined ? 4_000 : 2 * this.#swarm.graceMs), () => {
       this.#forget(region, 'its disk is replaced by an older copy', () => region.machine.disk.restore(copy, { sameMarker: this.#random.chance(0.5) }));
     });
     return true;

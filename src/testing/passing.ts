@@ -9,14 +9,17 @@ import type { State } from '../core/version/record.ts';
 import { decodeRecords, unseal } from '../engine/envelope.ts';
 import type { Lease } from '../engine/lease.ts';
 import type { StoredItem } from '../ports/table.ts';
-import type { ClusterWatcher, SimRegion } from './cluster.ts';
+import type { ClusterWatcher, Exchange, HttpQuestion, SimRegion } from './cluster.ts';
 import { holdsPoison } from './rare-faults.ts';
+import { valuesOf } from './workload.ts';
 
 /** The checker, as far as it is needed here. */
 export interface Overseer {
   readonly damaged: ReadonlySet<SimRegion>;
   /** Clocks were stepped in this run. */
   isInDoubt(): boolean;
+  /** Was it ever on a disk? Also true for what no client wrote. */
+  wasDurable(value: string): boolean;
   violated(rule: string, what: string): void;
 }
 
@@ -45,6 +48,7 @@ export class Passing {
       kept: (region, name, bytes) => {
         if (name.startsWith('lease/')) this.#granted(region, name, JSON.parse(utf8Text(bytes) ?? '') as Lease);
       },
+      answered: (region, question, answer) => this.#shown(region, question, answer),
       edgeAnswered: (ms) => {
         if (ms > REQUEST_DEADLINE_MS + 1) this.#overseer.violated('the edge answers in time', `after ${ms.toFixed(0)} ms`);
       },
@@ -72,6 +76,12 @@ export class Passing {
     for (const { key } of records) {
       if (!this.#wrote.has(`${region.id} ${keyText(key)}`) && decodeKey(key) !== undefined) this.#overseer.violated('what was applied is not sent on', `${region.id} sends an item that it never wrote`);
     }
+  }
+
+  /** What a reader is shown is on a disk: a crash takes nothing back that anybody has seen. */
+  #shown(region: SimRegion, { method, target }: HttpQuestion, answer: Exchange): void {
+    if (method !== 'GET' || !target.includes('/items/')) return;
+    for (const value of valuesOf(answer)) if (!this.#overseer.wasDurable(value)) this.#overseer.violated('nothing is shown before it is durable', `${region.id} shows ${value}`);
   }
 
   /** Tokens rise with every grant. A table that forgot begins at the time of its clock. */

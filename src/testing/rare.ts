@@ -9,12 +9,12 @@ import { LIMITS, type Limits } from '../engine/limits.ts';
 export type RareFault = 'long-pause' | 'slow-region' | 'throttle' | 'amnesia' | 'poison';
 
 /** How a whole run is. */
-export type RareSetting = 'few-hints' | 'short-visibility' | 'hoarded-contexts' | 'narrow-everything' | 'policy-change' | 'next-format' | 'small-inbox' | 'skewed-clocks' | 'roaming-clients' | 'crowded-item' | 'topology';
+export type RareSetting = 'few-hints' | 'short-visibility' | 'hoarded-contexts' | 'narrow-everything' | 'policy-change' | 'next-format' | 'small-inbox' | 'skewed-clocks' | 'roaming-clients' | 'crowded-item' | 'topology' | 'much-reaped';
 
 export type RareOption = RareFault | RareSetting;
 
 const FAULTS: readonly RareFault[] = ['long-pause', 'slow-region', 'throttle', 'amnesia', 'poison'];
-const SETTINGS: readonly RareSetting[] = ['few-hints', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format', 'small-inbox', 'skewed-clocks', 'roaming-clients', 'crowded-item', 'topology'];
+const SETTINGS: readonly RareSetting[] = ['few-hints', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format', 'small-inbox', 'skewed-clocks', 'roaming-clients', 'crowded-item', 'topology', 'much-reaped'];
 
 export const RARE_OPTIONS: readonly RareOption[] = [...FAULTS, ...SETTINGS];
 

@@ -5,6 +5,7 @@ import type { NetworkFaults } from '../adapters/sim/network.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { StoreFaults } from '../adapters/sim/store.ts';
 import type { TableFaults } from '../adapters/sim/table.ts';
+import { PARTITIONS } from '../core/limits.ts';
 import { drawRare, type Rare, type RareOption, type RareSetting } from './rare.ts';
 
 export type FaultKind = 'kill' | 'stop' | 'freeze' | 'split' | 'clock' | 'disk-full' | 'power-cut' | 'old-disk' | 'wiped-disk' | 'edge' | 'pause-replication' | 'reconcile';
@@ -29,6 +30,8 @@ export interface WorkloadOptions {
   readonly wandering: number;
   /** Of collections, those with two replicas. */
   readonly narrow: boolean;
+  /** All keys lie in so few partitions. */
+  readonly partitions: number;
 }
 
 export interface Swarm {
@@ -95,6 +98,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       retries: random.between(1, 6),
       narrow: random.chance(0.5),
       wandering: WANDERING,
+      partitions: PARTITIONS,
     },
     rare: drawRare(random.stream('rare'), asked),
   };
@@ -109,14 +113,26 @@ function rarely(swarm: Swarm): Swarm {
   const has = (setting: RareSetting): boolean => swarm.rare.settings.includes(setting);
   const roaming = has('roaming-clients') ? { ...swarm, workload: { ...swarm.workload, wandering: ROAMING } } : swarm;
   // Steps that are tried come on top of it, and two of them would be more than anybody lets pass.
-  const skewed = has('skewed-clocks') && !swarm.faults.includes('clock') ? { ...roaming, skewMs: SKEW_MS } : roaming;
-  return has('crowded-item') ? crowded(skewed) : skewed;
+  const isSkewed = has('skewed-clocks') && !swarm.faults.includes('clock');
+  const skewed = isSkewed ? { ...roaming, skewMs: SKEW_MS, workload: { ...roaming.workload, wandering: ROAMING, oldContexts: 0.3 } } : roaming;
+  if (has('crowded-item')) return crowded(skewed);
+  return has('much-reaped') ? muchReaped(skewed) : skewed;
+}
+
+/**
+ * Items that are left alone once they are deleted, in few partitions, so that lines rise above what is still under way. No
+ * question lasts as long as the grace, and nobody asks again: operations are forgotten with the record that is reaped.
+ */
+function muchReaped(swarm: Swarm): Swarm {
+  const faults: readonly FaultKind[] = ['pause-replication', 'split', 'kill', 'old-disk'];
+  const workload = { ...swarm.workload, clients: 4, keys: 60, partitions: 4, hotKey: 0, deletes: 0.4, thinkMs: 300, retries: 0 };
+  return { ...swarm, faults, activeMs: 30_000, graceMs: 6_000, network: { ...swarm.network, slowDelays: 0, recorded: 0.2 }, workload };
 }
 
 /** Everybody adds to one item, in regions that do not hear of each other: more siblings than a record may hold. */
 function crowded(swarm: Swarm): Swarm {
-  const faults = [...new Set<FaultKind>([...swarm.faults, 'split', 'pause-replication'])];
-  return { ...swarm, faults, faultEveryMs: 500, workload: { ...swarm.workload, keys: 1, clients: 12, blind: 0.95, deletes: 0.01, oldContexts: 0, expiring: 0, thinkMs: 50, narrow: false } };
+  const faults: readonly FaultKind[] = ['split', 'pause-replication'];
+  return { ...swarm, regions: 4, reconcileEveryMs: undefined, faults, faultEveryMs: 300, workload: { ...swarm.workload, keys: 1, clients: 12, blind: 0.95, deletes: 0.01, oldContexts: 0, expiring: 0, thinkMs: 50, narrow: false } };
 }
 
 /** One line. */

@@ -1,10 +1,13 @@
 // Clients that read and write a few items in all regions, through the edge or not, move about, keep contexts, retry under
 // the same operation id elsewhere, and note what was promised to them. They know nothing of what is done to the cluster.
 
+import { sha256 } from '../adapters/node/crypto.ts';
 import { Machine, EPOCH_MS, type Process } from '../adapters/sim/machine.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import { utf8, utf8Text } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
+import { hashOf } from '../core/keys/item-key.ts';
+import { PARTITIONS } from '../core/limits.ts';
 import { isRegionId, type RegionId } from '../core/version/dot.ts';
 import { uuidV7 } from '../ports/random.ts';
 import { PLACES, type Exchange, type HttpQuestion, type SimCluster } from './cluster.ts';
@@ -39,6 +42,8 @@ export class Workload {
   readonly #history: History;
   readonly #options: WorkloadOptions;
   readonly #collections: readonly WorkloadCollection[];
+  /** By collection, where they are chosen by their partition. */
+  readonly #pks: ReadonlyMap<string, readonly string[]>;
   #isStopping = false;
   #running = 0;
   #values = 0;
@@ -48,6 +53,7 @@ export class Workload {
     this.#history = history;
     this.#options = options;
     this.#collections = collections;
+    this.#pks = new Map(options.partitions < PARTITIONS ? collections.map(({ name }) => [name, keysIn(name, options)]) : []);
   }
 
   /** Told of each operation before it begins. */
@@ -104,7 +110,7 @@ export class Workload {
   item(random: SeededRandom): Item {
     const collection = random.pick(this.#collections);
     const at = random.chance(this.#options.hotKey) ? 0 : random.between(0, this.#options.keys - 1);
-    return { collection, pk: `k${at}` };
+    return { collection, pk: this.#pks.get(collection.name)?.[at] ?? `k${at}` };
   }
 
   /** Told of a 412: checkers look whether the region had taken the operation before. */
@@ -306,6 +312,13 @@ class Client {
     }
     return isMaybeDone ? 'unknown' : 'refused';
   }
+}
+
+/** The first so many keys that lie in the first so many partitions. */
+function keysIn(collection: string, { keys, partitions }: WorkloadOptions): string[] {
+  const found: string[] = [];
+  for (let at = 0; found.length < keys; at++) if ((hashOf(collection, utf8(`k${at}`), sha256)[0] ?? 0) < partitions) found.push(`k${at}`);
+  return found;
 }
 
 const targetOf = (collection: string, pk: string): string => `/v1/c/${collection}/items/${pk}`;

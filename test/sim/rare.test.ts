@@ -23,6 +23,7 @@ const MET: Readonly<Record<RareOption, string | undefined>> = {
   'roaming-clients': undefined,
   'crowded-item': undefined,
   topology: 'topology shown: newer',
+  'much-reaped': undefined,
 };
 
 const SEEDS_MAX = 6;

@@ -1,0 +1,74 @@
+// What must hold of reaping (core/version/reap.ts), looked at with every record that goes, on the disks themselves:
+//
+//   the line of the partition was raised before
+//   every other replica covers what goes, or has reaped it too: its proof was given, and nothing since then has taken it back
+//   at the end, nothing that a reaped record covered is alive
+
+import { EPOCH_MS } from '../adapters/sim/machine.ts';
+import { keyText, utf8Text } from '../core/bytes.ts';
+import { partitionOf } from '../core/keys/item-key.ts';
+import { formatDot } from '../core/version/dot.ts';
+import { formatState } from '../core/version/format.ts';
+import { agrees, lineOf, tombstoneOf } from '../core/version/reap.ts';
+import { liveValues, type State } from '../core/version/record.ts';
+import { STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import { covers } from '../core/version/version-vector.ts';
+import { documentCell } from '../adapters/sim/documents.ts';
+import { decodeLines } from '../engine/reaped-lines.ts';
+import type { StoredDocument, StoredItem } from '../ports/table.ts';
+import { nameOf } from './checker.ts';
+import type { SimCluster, SimRegion } from './cluster.ts';
+
+export interface ReapOverseer {
+  readonly damaged: ReadonlySet<SimRegion>;
+  violated(rule: string, what: string): void;
+}
+
+export class Reaped {
+  readonly #cluster: SimCluster;
+  readonly #overseer: ReapOverseer;
+  /** Every state that went, by item. */
+  readonly #gone = new Map<string, State[]>();
+
+  constructor(cluster: SimCluster, overseer: ReapOverseer) {
+    this.#cluster = cluster;
+    this.#overseer = overseer;
+  }
+
+  /** A record went from the disk of this region. */
+  note(region: SimRegion, key: StoredItem['key'], state: State): void {
+    const item = nameOf(key);
+    this.#gone.set(item, [...(this.#gone.get(item) ?? []), state]);
+    const tombstone = tombstoneOf(state);
+    if (lineOnDisk(region, key) < lineOf(tombstone)) this.#overseer.violated('the line is raised before the record goes', `${region.id} ${item} ${formatState(state)}`);
+    for (const other of this.#others(region, key)) {
+      const record = other.machine.disk.get(`r ${keyText(key.encoded)}`) as StoredItem | undefined;
+      // Alive by the clock of whoever asked, or dead: that is another rule's business.
+      const isProved = record === undefined ? lineOnDisk(other, key) >= lineOf(tombstone) : agrees({ ...record.record.state, values: [] }, tombstone, 0) || lineOnDisk(other, key) >= lineOf(tombstone);
+      if (!isProved) this.#overseer.violated('reaped by proof', `${region.id} reaped ${item} ${formatState(state)}, but ${other.id} holds ${record === undefined ? 'nothing' : formatState(record.record.state)}`);
+    }
+  }
+
+  /** A disk that forgot may have said yes before. */
+  #others(region: SimRegion, key: StoredItem['key']): SimRegion[] {
+    const holders = region.running?.region.catalog.holdersOf(key) ?? [];
+    return this.#cluster.regions.filter((other) => other !== region && holders.includes(other.id) && !this.#overseer.damaged.has(other));
+  }
+
+  finish(): void {
+    for (const { id, running } of this.#cluster.regions) {
+      for (const { key, record } of running?.table.everything() ?? []) {
+        const gone = this.#gone.get(nameOf(key)) ?? [];
+        for (const { dot, value } of liveValues(record.state, EPOCH_MS + this.#cluster.world.nowMs)) {
+          if (gone.some(({ context }) => covers(context, dot))) this.#overseer.violated('what was reaped does not return', `${id} ${nameOf(key)} ${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`);
+        }
+      }
+    }
+  }
+}
+
+function lineOnDisk({ machine }: SimRegion, { group, encoded }: StoredItem['key']): Stamp {
+  const document = machine.disk.get(documentCell('reaped-lines')) as StoredDocument | undefined;
+  const lines = document === undefined ? [] : decodeLines(document.bytes);
+  return lines.find((line) => line.group === group && line.partition === partitionOf(encoded))?.stamp ?? STAMP_ZERO;
+}

@@ -2,9 +2,9 @@
 // each partition. Policies are items of a replicated system collection; the catalog is their mirror in memory, kept up to
 // date by the change log, so that looking one up costs nothing.
 
-import { equalBytes, utf8, utf8Text } from '../core/bytes.ts';
+import { utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError, invariant } from '../core/errors.ts';
-import { isSystemCollection, itemKey, partitionOf, pkPrefix, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
+import { hasRightHash, isSystemCollection, itemKey, partitionOf, pkPrefix, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
 import { ITEM_BYTES_MAX, PARTITIONS } from '../core/limits.ts';
 import { groupOf, placePartitions, placementText, SYSTEM_PLACEMENT, type PartitionMap, type Placement } from '../core/placement/placement.ts';
 import { topologyVersion, type RegionEntry, type Topology, type TopologyVersion } from '../core/placement/topology.ts';
@@ -174,7 +174,7 @@ export class Catalog {
   }
 
   isRightKey(key: ItemKey): boolean {
-    return equalBytes(itemKey(key.group, key, this.#hash).encoded, key.encoded);
+    return hasRightHash(key, this.#hash); // all other bytes are what the key was read from
   }
 
   /** Key and value together may have this many bytes. */

@@ -10,6 +10,9 @@ import type { Catalog } from './catalog.ts';
 import { sentBytes, type SentRecord } from './envelope.ts';
 import { readRecord } from './soundness.ts';
 
+/** Messages to one peer: there is much to send, and each one also waits until its hints are durably gone. */
+export const HINTED_IN_FLIGHT_MAX = 8;
+
 export interface Hinted {
   readonly delivery: Delivery;
   readonly record: SentRecord;

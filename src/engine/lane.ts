@@ -23,7 +23,7 @@ import type { Table } from '../ports/table.ts';
 import { Behind } from './behind.ts';
 import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
-import { hintedRecord, packed, type Hinted } from './hinted.ts';
+import { HINTED_IN_FLIGHT_MAX, hintedRecord, packed, type Hinted } from './hinted.ts';
 import { Histogram } from './histogram.ts';
 import type { Limits } from './limits.ts';
 import { Owed } from './owed.ts';
@@ -340,7 +340,7 @@ export class Lane {
         const deliveries = await this.#parts.hints.receive(FORWARD_KEYS); // not those that are on their way
         if (deliveries.length === 0) break;
         for (const message of await this.#messagesOf(deliveries)) {
-          while (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight);
+          while (inFlight.size >= HINTED_IN_FLIGHT_MAX) await Promise.race(inFlight);
           if (isUp) forward(message);
           else await this.#giveBack(message);
         }

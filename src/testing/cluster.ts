@@ -220,8 +220,8 @@ export class SimRegion {
     const note = stored === undefined ? undefined : (JSON.parse(utf8Text(stored.bytes) ?? '') as IdentityNote);
     const { marker } = this.machine.disk;
     const isOther = note?.marker !== marker;
-    const isNew = isOther || note.isNew;
     const isUnclean = this.#cluster.setting.store.relaxed && note?.clean !== true;
+    const isNew = isOther || isUnclean || note.isNew;
     const incarnation = note === undefined || isOther || isUnclean ? this.#newIncarnation(random) : note.incarnation;
     await this.#save(table, { incarnation, marker, clean: false, isNew });
     return { incarnation, isNew };

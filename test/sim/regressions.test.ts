@@ -12,6 +12,7 @@ const SEEDS: readonly { readonly seed: number; readonly showed: string }[] = [
   { seed: 820_000_174, showed: 'a region whose clock was contradicted, 30 s ahead, hid a value that was alive, and handed out a context that covered it' },
   { seed: 840_000_192, showed: 'a question for a lease that arrived twice left a lease that nobody knew of: the pair was shut for 30 s, and two regions did not serve' },
   { seed: 462_578_228, showed: 'the account took a delete that was lost with its disk for one that still accounts for what it had deleted' },
+  { seed: 27, showed: 'a region in relaxed durability whose disk was replaced below its files started under a new incarnation, so that nobody told it what it had forgotten, and sent what was deleted and reaped' },
 ];
 
 describe('seeds that showed a defect once', () => {

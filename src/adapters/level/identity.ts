@@ -39,7 +39,9 @@ export async function identify(folder: string, table: Table, random: Random, dur
   const origin = originOf(note, existsSync(path) ? markOf(path) : undefined, durability);
   if (origin !== 'same' && !existsSync(path)) writeFileSync(path, 'Its inode tells this folder from a copy of it. Do not copy, do not delete.\n', { mode: 0o600 });
   const incarnation = origin === 'same' && note !== undefined ? note.incarnation : newIncarnation(random);
-  const isNew = origin === 'first' || origin === 'copied' || note?.isNew === true;
+  // After an unclean start the last second may be gone, or the whole folder be an old one that was put back below the files:
+  // under a new incarnation no peer can tell.
+  const isNew = origin !== 'same' || note?.isNew === true;
   await save(table, { incarnation, marker: markOf(path), clean: false, isNew });
   return { incarnation, origin, isNew };
 }

@@ -1,11 +1,13 @@
 // The embedded adapter is not simulated: copies of its live folder are opened instead, as a crash could have left them.
-// scripts/acceptance/crash.ts makes ten times as many.
+// scripts/acceptance/crash.ts makes ten times as many, and tries every known bug.
 
 import { describe, expect, it } from 'vitest';
 import { CRASH_CONTROLS } from '../../scripts/lib/crash/controls.ts';
 import { crashCopies } from '../../scripts/lib/crash/copies.ts';
 
 const COPIES_MAX = 60;
+/** The two that are caught soonest. */
+const QUICK: readonly string[] = ['acknowledged before it is synced', 'an answer that was prepared is given before the disk has done'];
 
 describe('level: a copy of a live folder at a random moment', () => {
   it('a power cut: everything acknowledged is there, nothing is torn', { timeout: 300_000 }, async () => {
@@ -19,7 +21,7 @@ describe('level: a copy of a live folder at a random moment', () => {
     expect(await crashCopies({ copies: 6, durability: 'relaxed', seed: 2 })).toMatchObject({ copies: 6, wrong: [] });
   });
 
-  for (const { name, edit } of CRASH_CONTROLS) {
+  for (const { name, edit } of CRASH_CONTROLS.filter((control) => QUICK.includes(control.name))) {
     it(`a known bug is seen: ${name}`, { timeout: 300_000 }, async () => {
       const { wrong } = await crashCopies({ copies: COPIES_MAX, durability: 'sync', seed: 3, edits: [edit] });
       expect(wrong).not.toEqual([]);

@@ -3,6 +3,7 @@
 // else the one that npm installed beside us (optionalDependencies). Plain old JavaScript, because an old Node reads it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import * as nodeModule from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -10,6 +11,8 @@ const main = root + 'src/cli/main.ts';
 const [major, minor] = process.versions.node.split('.').map(Number);
 
 if (major > 22 || (major === 22 && minor >= 18)) {
+  // Before the first TypeScript is loaded: with all of it in the cache, what strips types is not even started.
+  nodeModule.enableCompileCache();
   await import(main);
 } else {
   const bundled = ['x64', 'arm64'].map((cpu) => `${root}node_modules/node-linux-${cpu}/bin/node`).find((path) => existsSync(path));

@@ -114,4 +114,4 @@ export function installedDocs(): DocsFiles {
 }
 
 /** The command line program of this very installation, for starting further processes. */
-export const programPath = (): string => fileURLToPath(new URL('../cli/main.ts', import.meta.url));
+export const programPath = (): string => fileURLToPath(new URL('../../bin/archipel.js', import.meta.url));

@@ -189,17 +189,18 @@ async function controls(chosen: readonly Control[], jobs: number): Promise<boole
   const within = number('within', flags.within, flags.known === true ? KNOWN_SEEDS_MAX : CONTROL_SEEDS_MAX);
   const fresh = number('from', flags.from, Math.floor(Math.random() * 2 ** 40));
   const found = new Map<string, number | null>();
-  const left = [...chosen];
+  const left = flags.known === true ? chosen.filter(({ seed }) => seed !== undefined) : [...chosen];
+  for (const { name } of chosen.filter((control) => !left.includes(control))) say(`no seed is known yet             ${name}\n`);
   const work = async (): Promise<void> => {
     for (let control = left.shift(); control !== undefined; control = left.shift()) {
-      const first = flags.known === true ? control.seed : fresh;
+      const first = flags.known === true ? (control.seed ?? fresh) : fresh;
       const seed = await caught(control.name, first, within);
       found.set(control.name, seed);
       say(`${(seed === null ? `NOT CAUGHT by ${within}` : `caught by ${seed}, the ${seed - first + 1}.`).padEnd(32)} ${control.name}\n`);
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  const seeds = Object.fromEntries(chosen.map(({ name }) => [name, found.get(name) ?? null]));
+  const seeds = Object.fromEntries([...found.keys()].sort().map((name) => [name, found.get(name) ?? null]));
   if (flags.json === true) process.stdout.write(`${JSON.stringify(seeds)}\n`);
   return Object.values(seeds).every((seed) => seed !== null);
 }

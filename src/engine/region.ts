@@ -90,7 +90,7 @@ export class Region {
     this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
-    this.topology = new TopologyKeeper({ region: parts.id, table, catalog, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });
+    this.topology = new TopologyKeeper({ region: parts.id, table, changes: parts.changes, catalog, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });
     this.lines = new ReapedLines(table);
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
     this.applier = new Applier({ ...shared, limits, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });

@@ -13,9 +13,10 @@
 //   6. What all replicas agreed to reap under the last document has raised its line before the next is in force: whoever that
 //      one lets in asks for the lines, and hears all of them.
 
-import type { GroupId, PartitionId } from '../core/keys/item-key.ts';
+import { partitionOf, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
 import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
+import type { ChangeLog } from '../ports/change-log.ts';
 import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
 import type { Catalog } from './catalog.ts';
@@ -24,10 +25,13 @@ import type { Peers } from './peers.ts';
 
 const DOCUMENT = 'topology';
 const COUNT_PAGE = 1_000;
+/** Writes do not wait for a document; nor does it wait for a moment without writes for ever. */
+const MEANWHILE_ROUNDS_MAX = 4;
 
 export interface TopologyKeeperParts {
   readonly region: RegionId;
   readonly table: Table;
+  readonly changes: ChangeLog;
   readonly catalog: Catalog;
   readonly peers: Peers;
   readonly log: Log;
@@ -85,14 +89,29 @@ export class TopologyKeeper {
   }
 
   async #take(document: Topology): Promise<void> {
-    const { table, catalog, peers, log } = this.#parts;
     await this.#meetAll(document);
+    const meanwhile = new Meanwhile(this.#parts, document);
+    try {
+      await this.#putInForce(document, meanwhile);
+    } finally {
+      meanwhile.end();
+    }
+  }
+
+  async #putInForce(document: Topology, meanwhile: Meanwhile): Promise<void> {
+    const { table, catalog, peers, log } = this.#parts;
     const gained = await this.#gained(document);
     for (const [peer, count] of gained) await peers.lanes.get(peer)?.mayLack(count); // 3
     const comeback = await this.#comeback(document);
     if (comeback !== undefined) await this.#parts.returning(); // 5
     await keepDocument(table, DOCUMENT, () => document); // 2
     for (let raising = this.#parts.raising(); raising !== undefined; raising = this.#parts.raising()) await raising; // 6
+    // 3: what was written since the counting began went to those who hold it under the last document only.
+    for (let round = 1; meanwhile.count > 0 && round <= MEANWHILE_ROUNDS_MAX; round++) {
+      const noted = Promise.all([...meanwhile.take()].map(([peer, count]) => peers.lanes.get(peer)?.mayLack(count) ?? Promise.resolve()));
+      if (round < MEANWHILE_ROUNDS_MAX) await noted;
+      else noted.catch((error: unknown) => log.write('error', 'topology.not-counted', { error: String(error) })); // counted at once, durable soon
+    }
     const isOthersLoss = [...peers.lanes.keys()].some((peer) => !isGone(catalog.entry(peer)) && isGone(entryIn(document, peer)));
     catalog.replace(document);
     if (comeback !== undefined) this.#parts.returned({ fromOutside: comeback === 'from-outside' });
@@ -140,14 +159,10 @@ export class TopologyKeeper {
 
   /** Per peer: items of the partitions that this region has and that the peer comes to hold. */
   async #gained(document: Topology): Promise<ReadonlyMap<RegionId, number>> {
-    const { catalog, region } = this.#parts;
     const gained = new Map<RegionId, number>();
-    for (const group of catalog.groups().keys()) {
-      const before = catalog.map(group) ?? [];
-      for (const [partition, holders] of catalog.mapUnder(document, group).entries()) {
-        const had = before[partition] ?? [];
-        const coming = holders.filter((id) => id !== region && !had.includes(id));
-        const items = coming.length === 0 ? 0 : await this.#count(group, partition);
+    for (const group of this.#parts.catalog.groups().keys()) {
+      for (const [partition, coming] of comingTo(this.#parts, document, group)) {
+        const items = await this.#count(group, partition);
         if (items > 0) for (const id of coming) gained.set(id, (gained.get(id) ?? 0) + items);
       }
     }
@@ -162,6 +177,45 @@ export class TopologyKeeper {
       if (page.cursor === undefined) return count;
       after = page.cursor;
     }
+  }
+}
+
+/** Per partition of a group: the other regions that hold it under this document and do not yet. */
+function comingTo({ catalog, region }: Pick<TopologyKeeperParts, 'catalog' | 'region'>, document: Topology, group: GroupId): ReadonlyMap<PartitionId, readonly RegionId[]> {
+  const before = catalog.map(group) ?? [];
+  const coming = new Map<PartitionId, readonly RegionId[]>();
+  for (const [partition, holders] of catalog.mapUnder(document, group).entries()) {
+    const had = before[partition] ?? [];
+    const others = holders.filter((id) => id !== region && !had.includes(id));
+    if (others.length > 0) coming.set(partition, others);
+  }
+  return coming;
+}
+
+/** Counts, per region that comes to hold something, what is committed here until the document is in force. */
+class Meanwhile {
+  #counts = new Map<RegionId, number>();
+  readonly end: () => void;
+
+  constructor(parts: TopologyKeeperParts, document: Topology) {
+    const maps = new Map<GroupId, ReadonlyMap<PartitionId, readonly RegionId[]>>();
+    this.end = parts.changes.subscribe((entries) => {
+      for (const { key } of entries) {
+        const coming = maps.get(key.group) ?? comingTo(parts, document, key.group);
+        maps.set(key.group, coming);
+        for (const id of coming.get(partitionOf(key.encoded)) ?? []) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
+      }
+    });
+  }
+
+  get count(): number {
+    return this.#counts.size;
+  }
+
+  take(): ReadonlyMap<RegionId, number> {
+    const counts = this.#counts;
+    this.#counts = new Map();
+    return counts;
   }
 }
 

@@ -23,6 +23,7 @@ import type { StoredItem } from '../ports/table.ts';
 import { Account, isItem } from './account.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
+import { beyondLiveRpo, type LastWords } from './last-words.ts';
 import { lackingAt } from './lacking.ts';
 import { Passing } from './passing.ts';
 import { isPoison } from './rare-faults.ts';
@@ -191,12 +192,24 @@ export class Checker {
   }
 
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */
-  lost(region: SimRegion, key?: StoredItem['key']): void {
+  lost(region: SimRegion, key?: StoredItem['key']): readonly string[] {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
     const lost = this.#account.lost(region, key);
     // mark if (lost.length > 0): writes lost with a disk
     this.#world.trace('checker', `lost with ${region.id}: ${lost.join(' ') || 'nothing'}`);
+    return lost;
+  }
+
+  /** It is lost for good: what goes with it was in its live RPO. */
+  lostForGood(region: SimRegion, last: LastWords): void {
+    const lost = this.lost(region).flatMap((value) => {
+      const write = this.#history.writer(value);
+      return write !== undefined && this.#account.dotsOf(value).some((dot) => dot.actor === last.actor) ? [`${write.collection}/${write.pk}`] : [];
+    });
+    for (const what of beyondLiveRpo(last, lost)) this.#violated('a loss is in the live RPO', `${region.id} ${what}`);
+    this.#world.count('region lost for good');
+    if (lost.length > 0) this.#world.count('write lost with its region');
   }
 
   // At the quiet end ------------------------------------------------------------------------------------------------------------

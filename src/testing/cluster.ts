@@ -133,8 +133,19 @@ export class SimRegion {
     return this.running?.isReady === true;
   }
 
+  /** Its machine is no more: nothing of it ever starts again, unless it is built anew. */
+  isGone = false;
+
+  /** On an empty disk, with the document that takes it in. */
+  rebuild(topology: Topology): void {
+    this.isGone = false;
+    this.#startsWith = topology;
+    this.start();
+  }
+
   /** Starts the process; it listens and becomes ready some time later, unless it dies before. */
   start(): void {
+    if (this.isGone) return;
     const process = this.machine.boot();
     const { setting, world, admin, topology } = this.#cluster;
     const random = world.random.stream(process.name);
@@ -325,8 +336,9 @@ export class SimCluster {
     return this.setting.rare.settings.includes('topology') && this.setting.regions > 2;
   }
 
+  /** Those that are not gone. */
   get regions(): readonly SimRegion[] {
-    return this.#regions;
+    return this.#regions.filter(({ isGone }) => !isGone);
   }
 
   entry(id: RegionId, state: RegionState): RegionEntry {
@@ -344,7 +356,7 @@ export class SimCluster {
   }
 
   region(id: RegionId): SimRegion {
-    const found = this.regions.find((region) => region.id === id);
+    const found = this.#regions.find((region) => region.id === id);
     if (found === undefined) throw new TypeError(`There is no region ${id} in this simulation.`);
     return found;
   }

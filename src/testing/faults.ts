@@ -5,7 +5,7 @@ import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { World } from '../adapters/sim/world.ts';
 import type { StoredItem } from '../ports/table.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
-import type { Checker } from './checker.ts';
+import { lastWordsOf, type LastWords } from './last-words.ts';
 import { RARE_STRIKES, type Striker } from './rare-faults.ts';
 import type { RareFault } from './rare.ts';
 import type { FaultStep } from './script.ts';
@@ -15,11 +15,17 @@ const RESTART_MS = [50, 500, 3_000, 12_000] as const;
 
 const CLOCK_STEPS_MS = [100, 400, 2_000, 30_000, 3_600_000] as const;
 
+/** Who is told what a disk has lost. */
+export interface Loser {
+  lost(region: SimRegion, key?: StoredItem['key']): unknown;
+  lostForGood(region: SimRegion, last: LastWords): void;
+}
+
 export class Faults {
   readonly #cluster: SimCluster;
   readonly #swarm: Swarm;
   #random: SeededRandom;
-  readonly #checker: Pick<Checker, 'lost'>;
+  readonly #checker: Loser;
   #isOver = false;
   /** Regions whose disk lost something: reconciliation, not replication, gives it back. */
   readonly damaged = new Set<SimRegion>();
@@ -28,7 +34,7 @@ export class Faults {
   /** Told of each before it strikes. */
   note: (step: Omit<FaultStep, 'atMs'>) => void = () => undefined;
 
-  constructor(cluster: SimCluster, swarm: Swarm, checker: Pick<Checker, 'lost'>) {
+  constructor(cluster: SimCluster, swarm: Swarm, checker: Loser) {
     this.#cluster = cluster;
     this.#swarm = swarm;
     this.#checker = checker;
@@ -184,6 +190,20 @@ export class Faults {
     lose();
     this.#checker.lost(region, key);
     this.#restartLater(region);
+    return true;
+  }
+
+  /** For good, with its disk: what it had not passed on is lost, and no more than it said. */
+  async lose(region: SimRegion): Promise<boolean> {
+    if (this.#isOver || !this.#mayForget(region)) return false;
+    const last = await lastWordsOf(region);
+    if (!this.#mayForget(region)) return false;
+    region.kill();
+    region.isGone = true;
+    this.damaged.add(region);
+    this.#world.trace(region.id, 'is lost for good');
+    region.machine.disk.wipe();
+    this.#checker.lostForGood(region, last);
     return true;
   }
 

@@ -1,6 +1,7 @@
 // The hand that writes the topology of a simulated cluster, by turns as an operator would: a region is added as `joining`,
 // filled by reconciliation with every replica, made active; others are drained, fenced, and taken back. It shows each
-// document to one region; the others learn from answers. Between the turns it shows what must be refused.
+// document to one region; the others learn from answers. Between the turns it shows what must be refused. One region may be lost
+// for good with its disk: it is listed as lost, then no more, and perhaps built anew under its name.
 
 import { Machine, type Process } from '../adapters/sim/machine.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
@@ -11,16 +12,22 @@ import type { SimCluster, SimRegion } from './cluster.ts';
 const TURN_MS = 4_000;
 const LOOK_MS = 200;
 const RUN_MS = 10_000;
+/** All the others have to be up. */
+const LOSE_TRIES_MAX = 20;
 
 export class Hand {
   readonly #cluster: SimCluster;
   readonly #random: SeededRandom;
   readonly #process: Process;
+  readonly #lose: (region: SimRegion) => Promise<boolean>;
+  #hasLost = false;
   #isOver = false;
   isDone = false;
 
-  constructor(cluster: SimCluster) {
+  /** `lose`: takes a region with its disk, or says that it may not be now. */
+  constructor(cluster: SimCluster, lose: (region: SimRegion) => Promise<boolean>) {
     this.#cluster = cluster;
+    this.#lose = lose;
     this.#random = cluster.world.random.stream('hand');
     this.#process = new Machine('hand', cluster.world).boot();
   }
@@ -39,29 +46,49 @@ export class Hand {
 
   async #turns(): Promise<void> {
     await this.#process.wait(this.#random.around(TURN_MS / 2));
+    if (this.#cluster.regions.length > 2 && this.#random.chance(0.3)) await this.#loseOne();
     const joining = this.#cluster.add();
     if (joining !== undefined) await this.#join(joining);
     while (!this.#isOver) {
       await this.#process.wait(this.#random.around(TURN_MS));
       if (!this.#isOver) await this.#turn();
     }
-    await this.#write(() => 'active');
+    await this.#write((_, state) => (state === 'lost' ? state : 'active'));
   }
 
   async #turn(): Promise<void> {
     const { regions } = this.#cluster.topology;
-    const other = regions.find(({ state }) => state !== 'active');
+    const other = regions.find(({ state }) => state === 'draining' || state === 'fenced');
+    if (!this.#hasLost && this.#cluster.regions.length > 2 && this.#random.chance(0.5) && (await this.#loseOne())) return;
     if (this.#random.chance(0.4)) return this.#showRefused();
     if (other !== undefined) return this.#write((id, state) => (id === other.id ? 'active' : state));
-    const chosen = this.#random.pick(regions).id;
+    const chosen = this.#random.pick(this.#cluster.regions).id;
     const next = this.#random.pick(['draining', 'fenced'] as const);
     await this.#write((id, state) => (id === chosen ? next : state));
   }
 
+  /** False when none may be lost now. */
+  async #loseOne(): Promise<boolean> {
+    let region = this.#random.pick(this.#cluster.regions);
+    for (let tries = 0; !(await this.#lose(region)); tries++) {
+      if (this.#isOver || tries >= LOSE_TRIES_MAX) return false;
+      await this.#process.wait(LOOK_MS);
+      region = this.#random.pick(this.#cluster.regions);
+    }
+    this.#hasLost = true;
+    await this.#write((id, state) => (id === region.id ? 'lost' : state));
+    await this.#process.wait(this.#random.around(TURN_MS / 2));
+    const [isRebuilt, isStillListed] = [this.#random.chance(0.5), this.#random.chance(0.5)];
+    if (!isRebuilt || !isStillListed) await this.#write((_, state) => state, undefined, region.id);
+    if (isRebuilt) await this.#join(region);
+    return true;
+  }
+
   async #join(region: SimRegion): Promise<void> {
     const { world } = this.#cluster;
-    await this.#write((_, state) => state, { id: region.id, state: 'joining' });
-    if (region.machine.process === undefined) region.start();
+    await this.#write((id, state) => (id === region.id ? 'joining' : state), { id: region.id, state: 'joining' });
+    if (region.isGone) region.rebuild(this.#cluster.topology);
+    else if (region.machine.process === undefined) region.start();
     const { epoch } = this.#cluster.topology;
     // Every replica sends it everything from now on; what was there before comes by reconciliation.
     for (const peer of this.#cluster.regions) {
@@ -81,11 +108,11 @@ export class Hand {
   }
 
   /** The next document; resolves when every region works on it. */
-  async #write(stateOf: (id: RegionId, state: RegionState) => RegionState, more?: { readonly id: RegionId; readonly state: RegionState }): Promise<void> {
+  async #write(stateOf: (id: RegionId, state: RegionState) => RegionState, more?: { readonly id: RegionId; readonly state: RegionState }, less?: RegionId): Promise<void> {
     const before = this.#cluster.topology;
-    const added = more === undefined ? [] : [this.#cluster.entry(more.id, more.state)];
-    const regions = [...before.regions, ...added].map((entry) => ({ ...entry, state: stateOf(entry.id, entry.state) }));
-    const document: Topology = { ...before, epoch: before.epoch + 1, regions };
+    const added = more === undefined || before.regions.some(({ id }) => id === more.id) ? [] : [this.#cluster.entry(more.id, more.state)];
+    const regions = [...before.regions, ...added].filter(({ id }) => id !== less).map((entry) => ({ ...entry, state: stateOf(entry.id, entry.state) }));
+    const document: Topology = { ...before, ...this.#next(before), regions };
     this.#cluster.topology = document;
     this.#cluster.topologyMs = this.#cluster.world.nowMs;
     this.#cluster.world.trace('hand', `writes ${document.term}.${document.epoch} ${regions.map(({ id, state }) => `${id} ${state}`).join(', ')}`);
@@ -98,6 +125,12 @@ export class Hand {
       if (behind.length === listed.length && up.length > 0) await this.#show(this.#random.pick(up), document, 'newer');
       await this.#process.wait(LOOK_MS);
     }
+  }
+
+  /** The control region is gone: another takes its place, under a higher term. */
+  #next({ term, epoch, control }: Topology): Pick<Topology, 'term' | 'epoch' | 'control'> {
+    const [first] = this.#cluster.regions as readonly [SimRegion];
+    return this.#cluster.region(control).isGone ? { term: term + 1, epoch: epoch + 1, control: first.id } : { term, epoch: epoch + 1, control };
   }
 
   async #show(region: SimRegion, document: Topology, expected: string): Promise<void> {

@@ -132,8 +132,7 @@ class Run {
     const swarm = this.#swarm;
     script.regions = swarm.regions;
     this.#cluster = new SimCluster(world, swarm);
-    if (this.#has('topology')) this.#hand = new Hand(this.#cluster);
-    const narrow = (swarm.workload.narrow || this.#has('narrow-everything')) && swarm.regions > 2 ? { replicas: 2 } : {};
+        const narrow = (swarm.workload.narrow || this.#has('narrow-everything')) && swarm.regions > 2 ? { replicas: 2 } : {};
     this.#collections = [
       { name: 'win', conflict: 'lww', ...(this.#has('narrow-everything') ? narrow : {}) },
       { name: 'sib', conflict: 'siblings', ...narrow },
@@ -141,6 +140,7 @@ class Run {
     this.#conflict = new Map(this.#collections.map(({ name, conflict }) => [name, conflict]));
     this.#checker = new Checker(this.#cluster, this.#history, this.#conflict);
     this.#faults = new Faults(this.#cluster, swarm, this.#checker);
+    if (this.#has('topology')) this.#hand = new Hand(this.#cluster, (region) => this.#faults.lose(region));
     this.#workload = new Workload(this.#cluster, this.#history, swarm.workload, this.#collections);
     this.#workload.refused = (write, region) => this.#checker.refused(write, region);
   }
@@ -278,15 +278,14 @@ class Run {
   }
 
   async #quiet(): Promise<void> {
-    const { regions } = this.#cluster;
-    if (this.#has('next-format')) for (const region of regions) this.#upgrade(region);
-    await this.#reach('nobody is frozen any more', QUIET_MS_MAX, () => regions.every(({ machine }) => machine.process?.isPaused !== true));
+    if (this.#has('next-format')) for (const region of this.#cluster.regions) this.#upgrade(region);
+    await this.#reach('nobody is frozen any more', QUIET_MS_MAX, () => this.#cluster.regions.every(({ machine }) => machine.process?.isPaused !== true));
     if (this.#has('policy-change')) await this.#reach('the policy is changed', QUIET_MS_MAX, () => this.#isPolicyChanged);
     this.#hand?.finish();
     if (this.#hand !== undefined) await this.#reach('every region works on the last topology', 2 * QUIET_MS_MAX, () => this.#hand?.isDone === true);
-    const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => regions.every(({ isUp }) => isUp) && this.#workload.isOver);
+    const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp) && this.#workload.isOver);
     if (!isUp) return;
-    for (const region of regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
+    for (const region of this.#cluster.regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
     if (this.#has('few-hints') || this.#hand !== undefined) {
       await this.#world.run(this.#world.nowMs + HINTS_MS);
       await this.#reconcileAll();

@@ -70,7 +70,7 @@ async function run<T>(world: World, options: WithClusterOptions & { readonly reg
   await reach(world, 'the regions are ready', START_MS_MAX, () => sim.regions.every(({ isUp }) => isUp));
   await create(sim, options.collections ?? {});
   sim.network.faults = faults;
-  const breaking = new Faults(sim, swarm, { lost: () => undefined });
+  const breaking = new Faults(sim, swarm, { lost: () => undefined, lostForGood: () => undefined });
   if (swarm.faults.length > 0) breaking.start();
   let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
   world.after(0, () => {

@@ -107,8 +107,7 @@ export class Lane {
 
   oldestMs(): number {
     const nowMs = this.#parts.clock.monotonicMs();
-    const since = Math.min(this.#owed.oldestMs() ?? nowMs, this.#hintsSinceMs ?? nowMs);
-    return nowMs - since;
+    return nowMs - Math.min(this.#owed.oldestMs() ?? nowMs, this.#hintsSinceMs ?? nowMs);
   }
 
   /** Not even hinted since the last certificate. */
@@ -126,8 +125,8 @@ export class Lane {
     return this.#behind.add(count, this.#parts.clock.wallMs());
   }
 
-  /** The peer will never take anything again: nothing is kept for it, and nothing is owed. */
-  async retire(): Promise<void> {
+  /** The peer will never take anything again: nothing is kept for it, and nothing is owed. True when nothing is under way either. */
+  async retire(): Promise<boolean> {
     for (const item of this.#waiting.values()) item.done();
     this.#waiting.clear();
     this.#waitingBytes = 0;
@@ -135,6 +134,7 @@ export class Lane {
     const { hints } = this.#parts;
     for (let taken = await hints.receive(FORWARD_KEYS); taken.length > 0; taken = await hints.receive(FORWARD_KEYS)) await hints.acknowledge(taken.map(({ receipt }) => receipt));
     await this.#behind.forget();
+    return this.#inFlight === 0 && !this.#spilling && (await hints.depth()) === 0;
   }
 
   hints(): Promise<number> {

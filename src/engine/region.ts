@@ -274,6 +274,7 @@ export class Region {
     // A hint may have become visible again, or room on the disk: nothing else would tell the lane.
     for (const lane of this.lanes.values()) lane.wake();
     this.#fanOut.wake();
+    await this.topology.tidy();
     await Promise.all(quiet.map((link) => this.#identity.hello(link, HELLO_MS)));
     if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }

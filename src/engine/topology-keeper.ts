@@ -116,11 +116,21 @@ export class TopologyKeeper {
     catalog.replace(document);
     if (comeback !== undefined) this.#parts.returned({ fromOutside: comeback === 'from-outside' });
     log.write('info', 'topology.in-force', { topology: formatTopology(document) });
-    for (const [peer, lane] of [...peers.lanes]) {
-      if (isGone(catalog.entry(peer))) await lane.retire(); // 4
-      if (catalog.entry(peer) === undefined) peers.part(peer);
-    }
+    await this.#tidy();
     this.#compareWith(isOthersLoss ? [...peers.links.keys()].filter((peer) => !isOut(catalog.entry(peer))) : [...gained.keys()]); // 4
+  }
+
+  /** 4: now and then, because a message or a hint may be under way, and a crash come between. Not while a document is taken. */
+  tidy(): Promise<void> {
+    this.#turn = this.#turn.then(() => this.#tidy()).catch((error: unknown) => this.#parts.log.write('warn', 'topology.not-tidied', { error: String(error) }));
+    return this.#turn as Promise<void>;
+  }
+
+  async #tidy(): Promise<void> {
+    const { catalog, peers } = this.#parts;
+    for (const [peer, lane] of [...peers.lanes]) {
+      if (isGone(catalog.entry(peer)) && (await lane.retire()) && catalog.entry(peer) === undefined) peers.part(peer);
+    }
   }
 
   /** 5 */

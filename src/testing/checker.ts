@@ -125,7 +125,7 @@ export class Checker {
     if (liveValues(state, EPOCH_MS + this.#world.nowMs - LATEST_WRITE_MS).length > 0) this.#violated('only what is dead is reaped', `${region.id} ${name} ${formatState(state)}`);
   }
 
-  /** A write that knows what it replaces, and replaces something else besides, leaves a row of that. */
+  /** A write that knows what it replaces, and replaces something else besides, leaves a row of that. A retry of what it knows is that. */
   #noneUnseen(region: SimRegion, item: string, state: State): void {
     const [replaced] = this.#before.get(`${region.id} ${item}`)?.values ?? [];
     const write = this.#history.writer(utf8Text(state.values[0]?.value.bytes ?? new Uint8Array(0)) ?? '');

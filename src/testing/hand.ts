@@ -46,7 +46,7 @@ export class Hand {
 
   async #turns(): Promise<void> {
     await this.#process.wait(this.#random.around(TURN_MS / 2));
-    if (this.#cluster.regions.length > 2 && this.#random.chance(0.3)) await this.#loseOne();
+    if (this.#mayLose && this.#random.chance(0.3)) await this.#loseOne();
     const joining = this.#cluster.add();
     if (joining !== undefined) await this.#join(joining);
     while (!this.#isOver) {
@@ -59,12 +59,16 @@ export class Hand {
   async #turn(): Promise<void> {
     const { regions } = this.#cluster.topology;
     const other = regions.find(({ state }) => state === 'draining' || state === 'fenced');
-    if (!this.#hasLost && this.#cluster.regions.length > 2 && this.#random.chance(0.5) && (await this.#loseOne())) return;
+    if (this.#mayLose && this.#random.chance(0.5) && (await this.#loseOne())) return;
     if (this.#random.chance(0.4)) return this.#showRefused();
     if (other !== undefined) return this.#write((id, state) => (id === other.id ? 'active' : state));
     const chosen = this.#random.pick(this.#cluster.regions).id;
     const next = this.#random.pick(['draining', 'fenced'] as const);
     await this.#write((id, state) => (id === chosen ? next : state));
+  }
+
+  get #mayLose(): boolean {
+    return this.#cluster.setting.rare.settings.includes('region-lost') && !this.#hasLost && this.#cluster.regions.length > 2;
   }
 
   /** False when none may be lost now. */

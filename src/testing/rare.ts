@@ -9,17 +9,17 @@ import { LIMITS, type Limits } from '../engine/limits.ts';
 export type RareFault = 'long-pause' | 'slow-region' | 'throttle' | 'amnesia' | 'poison';
 
 /** How a whole run is. */
-export type RareSetting = 'few-hints' | 'short-visibility' | 'hoarded-contexts' | 'narrow-everything' | 'policy-change' | 'next-format' | 'small-inbox' | 'skewed-clocks' | 'roaming-clients' | 'crowded-item' | 'topology' | 'much-reaped';
+export type RareSetting = 'few-hints' | 'short-visibility' | 'hoarded-contexts' | 'narrow-everything' | 'policy-change' | 'next-format' | 'small-inbox' | 'skewed-clocks' | 'roaming-clients' | 'crowded-item' | 'topology' | 'much-reaped' | 'region-lost';
 
 export type RareOption = RareFault | RareSetting;
 
 const FAULTS: readonly RareFault[] = ['long-pause', 'slow-region', 'throttle', 'amnesia', 'poison'];
-const SETTINGS: readonly RareSetting[] = ['few-hints', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format', 'small-inbox', 'skewed-clocks', 'roaming-clients', 'crowded-item', 'topology', 'much-reaped'];
+const SETTINGS: readonly RareSetting[] = ['few-hints', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format', 'small-inbox', 'skewed-clocks', 'roaming-clients', 'crowded-item', 'topology', 'much-reaped', 'region-lost'];
 
 export const RARE_OPTIONS: readonly RareOption[] = [...FAULTS, ...SETTINGS];
 
-/** Not drawn, so far: 120 seeds without a violation, but hunted before there was reaping, and not since. */
-const SWITCHED_OFF: ReadonlySet<RareOption> = new Set<RareOption>(['long-pause', 'slow-region', 'throttle', 'amnesia', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format']);
+/** Not drawn, so far: 120 seeds without a violation, but hunted before there was reaping, and not since. `region-lost` needs `topology`, and its violations are not all looked into. */
+const SWITCHED_OFF: ReadonlySet<RareOption> = new Set<RareOption>(['long-pause', 'slow-region', 'throttle', 'amnesia', 'short-visibility', 'hoarded-contexts', 'narrow-everything', 'policy-change', 'next-format', 'region-lost']);
 
 const PROBABILITY = 0.15;
 

@@ -24,6 +24,7 @@ const MET: Readonly<Record<RareOption, string | undefined>> = {
   'crowded-item': undefined,
   topology: 'topology shown: newer',
   'much-reaped': undefined,
+  'region-lost': undefined, // of no use without `topology`
 };
 
 const SEEDS_MAX = 6;

@@ -8,6 +8,7 @@
 
 import { utf8 } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
+import { isOut } from '../core/placement/topology.ts';
 import { oneWrite } from '../core/version/lww.ts';
 import { formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { EMPTY_STATE, type State, type Value } from '../core/version/record.ts';
@@ -103,7 +104,7 @@ export class Collections {
 
   /** Merges the policy at every region and takes back what it holds. True when all have it. */
   async #spread(name: string): Promise<boolean> {
-    const others = this.#parts.catalog.topology.regions.filter(({ id, state }) => id !== this.#parts.region && state !== 'fenced' && state !== 'lost');
+    const others = this.#parts.catalog.topology.regions.filter((entry) => entry.id !== this.#parts.region && !isOut(entry));
     const held = await Promise.all(others.map(({ id }) => this.#exchange(name, id)));
     return held.every(Boolean);
   }

@@ -4,6 +4,7 @@
 
 import { utf8, utf8Text } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
+import { isOut } from '../core/placement/topology.ts';
 import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import type { Log } from '../ports/log.ts';
@@ -63,7 +64,7 @@ export class Identity {
 
   /** One that is lost is never asked, one that is fenced not now: taken back, it compares with everybody. */
   mayGive(peer: RegionId): boolean {
-    return !['lost', 'fenced'].includes(this.#parts.catalog.entry(peer)?.state ?? 'lost');
+    return !isOut(this.#parts.catalog.entry(peer));
   }
 
   /** What any peer holds may be missing here. */

@@ -4,6 +4,7 @@
 import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { LATE_QUESTIONS_MAX } from '../core/limits.ts';
+import { isOut } from '../core/placement/topology.ts';
 import { decodeState, encodeState } from '../core/version/codec.ts';
 import { actorRegion, formatDot, parseActor, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { judgeLate, lateValues, type LateJudgement, type LateVerdict } from '../core/version/reap.ts';
@@ -103,8 +104,7 @@ export class LateStates {
 
   /** A fenced, lost or removed region is not asked. */
   #mayBeAsked(region: RegionId): boolean {
-    const state = this.#parts.catalog.entry(region)?.state;
-    return state !== undefined && state !== 'fenced' && state !== 'lost';
+    return !isOut(this.#parts.catalog.entry(region));
   }
 
   async #record(region: RegionId, key: ItemKey): Promise<RecordAnswer | undefined> {

@@ -5,6 +5,7 @@ import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.t
 import { decodeKey } from '../core/keys/item-key.ts';
 import { addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
 import { CLOCK_DRIFT_MS_MAX, LEASE_MS } from '../core/limits.ts';
+import { isOut } from '../core/placement/topology.ts';
 import { encodeState, NewerFormatError } from '../core/version/codec.ts';
 import { parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { formatStamp } from '../core/version/stamp.ts';
@@ -105,7 +106,7 @@ export class PeerDoor {
   #admit(envelope: Envelope): void {
     const entry = this.#parts.catalog.entry(envelope.from);
     if (entry === undefined || envelope.from === this.#parts.region) throw new ArchipelError('forbidden', `${envelope.from} is not a region of this topology.`);
-    if (entry.state === 'fenced' || entry.state === 'lost') throw new ArchipelError('region-fenced', `${envelope.from} is ${entry.state}: nothing of it is taken.`);
+    if (isOut(entry)) throw new ArchipelError('region-fenced', `${envelope.from} is ${entry.state}: nothing of it is taken.`);
     this.#parts.links.get(envelope.from)?.heardFrom(envelope);
     const verdict = verdictOn(envelope, this.#parts.catalog.version);
     // mark if (verdict === 'older'): older topology refused

@@ -6,6 +6,7 @@ import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import { decodeKey, partitionOf, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
 import { MESSAGE_BYTES_PACKED, PARTITIONS, REAP_TOMBSTONES_MAX, REGION_HORIZON_MS } from '../core/limits.ts';
+import { isOut } from '../core/placement/topology.ts';
 import { decodeState, encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import { agrees, isReapable, lineOf, mayGo, tombstoneOf } from '../core/version/reap.ts';
@@ -88,7 +89,7 @@ export class Reaper {
     const { catalog, region, links, lanes } = this.#parts;
     const holders = catalog.holders(group, partitionOf(encoded));
     if (holders?.includes(region) !== true) return undefined;
-    const others = holders.filter((id) => id !== region && !isOut(catalog, id));
+    const others = holders.filter((id) => id !== region && !isOut(catalog.entry(id)));
     return others.every((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false) ? others : undefined;
   }
 
@@ -119,7 +120,7 @@ export class Reaper {
   #isDue(key: ItemKey, state: State): boolean {
     const { catalog, region, time, graceMs } = this.#parts;
     const holders = catalog.holders(key.group, partitionOf(key.encoded)) ?? [];
-    const isFirst = holders.find((id) => !isOut(catalog, id)) === region;
+    const isFirst = holders.find((id) => !isOut(catalog.entry(id))) === region;
     return isReapable(state, { nowMs: time.nowMs(), graceMs, horizonMs: Math.max(graceMs, Math.min(REGION_HORIZON_MS, graceMs * HORIZON_GRACES)), isFirst });
   }
 
@@ -197,8 +198,6 @@ export class Reaper {
 const TELL_MS = 5_000;
 /** Seven days are so many hours: with a shorter grace, for tests, the horizon of what has expired shortens with it. */
 const HORIZON_GRACES = 7 * 24;
-
-const isOut = (catalog: Catalog, id: RegionId): boolean => ['fenced', 'lost'].includes(catalog.entry(id)?.state ?? 'lost');
 
 function byPeers(proposals: readonly Proposal[], replicas: (key: ItemKey) => readonly RegionId[] | undefined): Map<string, Proposal[]> {
   const sets = new Map<string, Proposal[]>();

@@ -7,6 +7,7 @@
 
 import { ArchipelError, type ErrorCode } from '../core/errors.ts';
 import { PEER_PROBE_MS, REAP_EVERY_MS, TOMBSTONE_GRACE_MS } from '../core/limits.ts';
+import { isOut } from '../core/placement/topology.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
 import { maxStamp, STAMP_ZERO } from '../core/version/stamp.ts';
 import { pause, type Cancel } from '../ports/clock.ts';
@@ -305,9 +306,9 @@ export class Region {
   assertServing(): void {
     if (this.#phase === 'recovering') throw refusal('region-recovering', 'This region is taking back what its peers hold.');
     if (this.#phase === 'stopped') throw refusal('overloaded', 'This region is stopping.');
-    const { state } = this.catalog.self;
-    if (state === 'fenced' || state === 'lost') throw refusal('region-fenced', 'This region is fenced.');
-    if (state === 'joining') throw refusal('region-recovering', 'This region is joining: it does not hold everything yet.');
+    const { self } = this.catalog;
+    if (isOut(self)) throw refusal('region-fenced', 'This region is fenced.');
+    if (self.state === 'joining') throw refusal('region-recovering', 'This region is joining: it does not hold everything yet.');
   }
 
   #askNewer(peer: RegionId): void {

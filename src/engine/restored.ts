@@ -7,6 +7,7 @@ import { keyText } from '../core/bytes.ts';
 import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
 import { decodeState } from '../core/version/codec.ts';
 import { ArchipelError } from '../core/errors.ts';
+import { isOut } from '../core/placement/topology.ts';
 import { compareDots, type RegionId } from '../core/version/dot.ts';
 import { ownLateValues, withoutOwnLate } from '../core/version/reap.ts';
 import type { State } from '../core/version/record.ts';
@@ -82,7 +83,7 @@ export class Restored {
   /** True: what is left of the item may be sent. */
   async #decide(key: ItemKey, held: ReadonlyMap<RegionId, ReadonlyMap<string, State>>): Promise<boolean> {
     const { region, catalog, table, time, hash } = this.#parts;
-    const others = (catalog.holdersOf(key) ?? []).filter((id) => id !== region && !['fenced', 'lost'].includes(catalog.entry(id)?.state ?? 'lost'));
+    const others = (catalog.holdersOf(key) ?? []).filter((id) => id !== region && !isOut(catalog.entry(id)));
     const name = keyText(key.encoded);
     const isHeld = ({ dot }: { readonly dot: State['values'][number]['dot'] }): boolean => others.some((id) => held.get(id)?.get(name)?.values.some((each) => compareDots(each.dot, dot) === 0) === true);
     const dead = (await this.#late(key)).filter((value) => !isHeld(value)).map(({ dot }) => dot);

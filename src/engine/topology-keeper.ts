@@ -14,7 +14,7 @@
 //      one lets in asks for the lines, and hears all of them.
 
 import { partitionOf, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
-import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
+import { formatTopology, isOut, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { ChangeLog } from '../ports/change-log.ts';
 import type { Log } from '../ports/log.ts';
@@ -46,8 +46,6 @@ export interface TopologyKeeperParts {
 }
 
 type Comeback = 'from-outside' | 'in-doubt' | undefined;
-
-const isOut = (entry: RegionEntry | undefined): boolean => entry === undefined || entry.state === 'fenced' || entry.state === 'lost';
 
 export class TopologyKeeper {
   readonly #parts: TopologyKeeperParts;

@@ -21,6 +21,9 @@ export interface RegionEntry {
   readonly state: RegionState;
 }
 
+/** Takes no part: fenced, lost, or not listed (any more). */
+export const isOut = (entry: Pick<RegionEntry, 'state'> | undefined): boolean => entry === undefined || entry.state === 'fenced' || entry.state === 'lost';
+
 export interface Topology {
   readonly format: 1;
   readonly term: number;

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { CONTROL_SEEDS_MAX, controlNamed, CONTROLS, KNOWN_SEEDS_MAX, type Control } from '../src/testing/controls.ts';
 import { missingMarks } from '../src/testing/marks.ts';
 import { isFailure, sweep, Thread, type Outcome } from '../src/testing/pool.ts';
+import { RARE_OPTIONS, type RareOption } from '../src/testing/rare.ts';
 import { STALE } from '../src/testing/sabotage.ts';
 import { CALMS, parseNumbers, type Excerpt } from '../src/testing/script.ts';
 import { replayCommand, ruleOf, smaller } from '../src/testing/smaller.ts';
@@ -25,6 +26,7 @@ const { values: flags } = parseArgs({
     clients: { type: 'string' },
     operations: { type: 'string' },
     calm: { type: 'string' },
+    rare: { type: 'string' },
     'no-shrink': { type: 'boolean' },
     'shrink-seconds': { type: 'string' },
     known: { type: 'boolean' },
@@ -40,6 +42,7 @@ const HELP = `npm run sim -- --seed N [--trace FILE]     one seed
 npm run sim -- --seeds N [--from N]        so many, one after the other
 npm run sim -- --minutes N                 fresh ones for so long
              [--jobs N] [--json]
+             [--rare LIST]                 with these options in any case (src/testing/rare.ts)
 npm run sim -- --control NAME | --controls  with a known bug put in: it must be caught
              [--known]                     by the seed that is known to, or one of the ${KNOWN_SEEDS_MAX} from there
              [--within N]                  by one of so many (default ${CONTROL_SEEDS_MAX}), from a fresh one or --from N
@@ -56,6 +59,13 @@ const number = (name: string, text: string | undefined, otherwise: number): numb
   if (!Number.isSafeInteger(value) || value < 0) throw new TypeError(`--${name} takes a number, not ${text ?? ''}.`);
   return value;
 };
+
+/** Options that every seed has. */
+const rare: readonly RareOption[] = (flags.rare ?? '').split(',').filter((name) => name !== '').map((name) => {
+  const option = RARE_OPTIONS.find((each) => each === name);
+  if (option === undefined) throw new TypeError(`--rare takes ${RARE_OPTIONS.join(', ')}, not ${name}.`);
+  return option;
+});
 
 const say = (text: string): void => void process.stderr.write(text);
 
@@ -75,7 +85,7 @@ function excerptAsked(): Excerpt | undefined {
 
 async function oneSeed(seed: number, control: string | undefined): Promise<boolean> {
   const excerpt = excerptAsked();
-  const thread = new Thread(control);
+  const thread = new Thread(control, rare);
   const { outcome, trace } = await thread.ask({ seed, excerpt, isTraced: flags.trace !== undefined });
   await thread.end();
   if (flags.trace !== undefined) writeFileSync(flags.trace, trace.map((line) => `${line}\n`).join(''));
@@ -98,7 +108,7 @@ async function makeSmaller(seed: number, rule: string, control?: string): Promis
   const seconds = number('shrink-seconds', flags['shrink-seconds'], SHRINK_SECONDS);
   const untilMs = performance.now() + seconds * 1_000;
   say(`\nmaking seed ${seed} smaller, for at most ${seconds} s\n`);
-  const found = await smaller({ seed, rule, control, isLate: () => performance.now() > untilMs });
+  const found = await smaller({ seed, rule, control, rare, isLate: () => performance.now() > untilMs });
   if (found === undefined) return say('  no smaller run fails in the same way\n');
   const { excerpt, outcome, trace, runs } = found;
   const shown = trace.filter((line) => !/^ *[\d.]+ \S+ +debug /.test(line));
@@ -106,7 +116,7 @@ async function makeSmaller(seed: number, rule: string, control?: string): Promis
   for (const line of shown.slice(-LINES_MAX)) say(`${line}\n`);
   say(`\nafter ${runs} runs: ${excerpt.regions ?? '?'} regions, ${excerpt.faults?.length ?? '?'} faults, ${excerpt.operations?.length ?? '?'} operations left\n`);
   if (!isFailure(outcome)) say(`  VIOLATED: ${outcome.violations[0]?.rule}\n    ${outcome.violations[0]?.what.slice(0, 600)}\n`);
-  say(`  ${replayCommand(seed, excerpt, control)}\n`);
+  say(`  ${replayCommand(seed, excerpt, control, rare)}\n`);
 }
 
 function report(outcome: Outcome): void {
@@ -116,7 +126,7 @@ function report(outcome: Outcome): void {
     if (first === undefined) return;
     say(`\nseed ${outcome.seed} VIOLATED: ${first.rule}\n  ${first.what.slice(0, 600)}\n`);
   }
-  say(`  ${replayCommand(outcome.seed)} --trace trace.txt\n`);
+  say(`  ${replayCommand(outcome.seed, undefined, undefined, rare)} --trace trace.txt\n`);
 }
 
 function* from(first: number, count: number, untilMs: number): Generator<number> {
@@ -133,6 +143,7 @@ async function many(seeds: Iterable<number>, jobs: number): Promise<boolean> {
   await sweep({
     seeds,
     jobs,
+    rare,
     onResult: (outcome) => {
       done++;
       report(outcome);

@@ -1,6 +1,7 @@
 // Many seeds on several threads: each has a whole simulation of its own, and its own globals to forbid.
 
 import { Worker } from 'node:worker_threads';
+import type { RareOption } from './rare.ts';
 import type { RunResult } from './run.ts';
 import type { Excerpt } from './script.ts';
 import type { Sizes } from './shrink.ts';
@@ -34,17 +35,19 @@ export interface SweepOptions {
   readonly jobs: number;
   /** The name of a known bug to put in (controls.ts). */
   readonly control?: string;
+  /** Options that each of them has in any case. */
+  readonly rare?: readonly RareOption[];
   /** Told of each result, in the order in which they come in; false ends the sweep. */
   readonly onResult: (outcome: Outcome) => boolean;
 }
 
 /** Resolves when every seed was run, or `onResult` ended it. */
-export async function sweep({ seeds, jobs, control, onResult }: SweepOptions): Promise<void> {
+export async function sweep({ seeds, jobs, control, rare, onResult }: SweepOptions): Promise<void> {
   const queue = seeds[Symbol.iterator]();
   let isOver = false;
   await Promise.all(
     Array.from({ length: jobs }, async () => {
-      const thread = new Thread(control);
+      const thread = new Thread(control, rare);
       try {
         for (let next = queue.next(); next.done !== true && !isOver; next = queue.next()) {
           if (!onResult(await thread.run(next.value))) isOver = true;
@@ -62,8 +65,8 @@ export class Thread {
   #settle: (answer: SeedAnswer) => void = () => undefined;
   #death: string | undefined;
 
-  constructor(control: string | undefined) {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { control }, resourceLimits: { maxYoungGenerationSizeMb: 64 } });
+  constructor(control?: string, rare: readonly RareOption[] = []) {
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: { control, rare }, resourceLimits: { maxYoungGenerationSizeMb: 64 } });
     this.#worker.on('message', (answer: SeedAnswer) => this.#settle(answer));
     this.#worker.on('error', (error) => this.#died(error instanceof Error ? (error.stack ?? error.message) : String(error)));
     this.#worker.on('exit', (code) => this.#died(`The thread ended with ${code}.`));

@@ -1,6 +1,7 @@
 // From a seed that failed to the smallest run that still fails by the same rule, within a time; and its trace.
 
 import { isFailure, Thread, type Outcome } from './pool.ts';
+import type { RareOption } from './rare.ts';
 import { formatExcerpt, type Excerpt } from './script.ts';
 import { shrink } from './shrink.ts';
 
@@ -9,8 +10,8 @@ export function ruleOf(outcome: Outcome): string | undefined {
   return isFailure(outcome) ? (outcome.error.split('\n')[0] ?? '').replaceAll(/\d+/g, 'N') : outcome.violations[0]?.rule;
 }
 
-export const replayCommand = (seed: number, excerpt?: Excerpt, control?: string): string =>
-  ['npm run sim -- --seed', seed, ...(control === undefined ? [] : ['--control', control]), ...(excerpt === undefined ? [] : [formatExcerpt(excerpt)])].join(' ');
+export const replayCommand = (seed: number, excerpt?: Excerpt, control?: string, rare: readonly RareOption[] = []): string =>
+  ['npm run sim -- --seed', seed, ...(control === undefined ? [] : ['--control', control]), ...(rare.length === 0 ? [] : ['--rare', rare.join(',')]), ...(excerpt === undefined ? [] : [formatExcerpt(excerpt)])].join(' ');
 
 export interface Smaller {
   readonly excerpt: Excerpt;
@@ -19,9 +20,17 @@ export interface Smaller {
   readonly runs: number;
 }
 
+export interface SmallerRequest {
+  readonly seed: number;
+  readonly rule: string;
+  readonly control?: string | undefined;
+  readonly rare?: readonly RareOption[];
+  readonly isLate: () => boolean;
+}
+
 /** Undefined when no smaller run was found that fails so. */
-export async function smaller({ seed, rule, control, isLate }: { readonly seed: number; readonly rule: string; readonly control?: string | undefined; readonly isLate: () => boolean }): Promise<Smaller | undefined> {
-  const thread = new Thread(control);
+export async function smaller({ seed, rule, control, rare, isLate }: SmallerRequest): Promise<Smaller | undefined> {
+  const thread = new Thread(control, rare);
   let runs = 0;
   try {
     const { sizes } = await thread.ask({ seed, excerpt: {} });

@@ -5,10 +5,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { controlNamed } from './controls.ts';
 import { collectMarks, loadMarks } from './marks.ts';
 import type { Outcome, SeedAnswer, SeedRequest } from './pool.ts';
+import type { RareOption } from './rare.ts';
 import type { RunOptions } from './run.ts';
 import { sabotage } from './sabotage.ts';
 
-const { control } = workerData as { control: string | undefined };
+const { control, rare } = workerData as { control: string | undefined; rare: readonly RareOption[] };
 const put = control === undefined ? undefined : sabotage(controlNamed(control));
 if (put !== undefined) registerHooks(put.hooks);
 registerHooks({ load: loadMarks });
@@ -20,7 +21,7 @@ put?.assertDone();
 
 async function answer({ seed, excerpt, isTraced = false }: SeedRequest): Promise<SeedAnswer> {
   const trace: string[] = [];
-  const options: RunOptions = { excerpt, ...(isTraced ? { trace: (line: string) => void trace.push(line), stacks: true } : {}) };
+  const options: RunOptions = { excerpt, rare, ...(isTraced ? { trace: (line: string) => void trace.push(line), stacks: true } : {}) };
   const outcome = await runSeed(seed, options).catch((error: unknown): Outcome => ({ seed, error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
   if (excerpt === undefined) return { outcome, trace };
   const { regions, faults, operations } = await scriptOf(seed, options);

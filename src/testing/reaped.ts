@@ -1,12 +1,13 @@
 // What must hold of reaping (core/version/reap.ts), looked at with every record that goes, on the disks themselves:
 //
 //   the line of the partition was raised before
-//   every other replica covers what goes, or has reaped it too: its proof was given, and nothing since then has taken it back
+//   every other replica that takes part covers what goes, or has reaped it too: its proof was given, and nothing since then has taken it back
 //   at the end, nothing that a reaped record covered is alive
 
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
 import { keyText, utf8Text } from '../core/bytes.ts';
 import { partitionOf } from '../core/keys/item-key.ts';
+import { isOut } from '../core/placement/topology.ts';
 import { formatDot } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { agrees, lineOf, tombstoneOf } from '../core/version/reap.ts';
@@ -49,9 +50,10 @@ export class Reaped {
     }
   }
 
-  /** A disk that forgot may have said yes before. */
+  /** A disk that forgot may have said yes before. Who is fenced or lost is not asked: taken back, it is in doubt first. */
   #others(region: SimRegion, key: StoredItem['key']): SimRegion[] {
-    const holders = region.running?.region.catalog.holdersOf(key) ?? [];
+    const { catalog } = region.running?.region ?? {};
+    const holders = (catalog?.holdersOf(key) ?? []).filter((id) => !isOut(catalog?.entry(id)));
     return this.#cluster.regions.filter((other) => other !== region && holders.includes(other.id) && !this.#overseer.damaged.has(other));
   }
 

@@ -131,9 +131,11 @@ export class Account {
     // back when nobody knows any more that it was written over.
     if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.#isKept(write, view, 'at-a-loss');
     // A delete leaves nothing to look for but what it deleted: nobody has dropped that, and whoever holds it, or is sent it, keeps it.
-    const holds = (state: State, value: string): boolean => state.values.some((each) => utf8Text(each.value.bytes) === value);
-    const hasDropped = (state: State, value: string): boolean => !holds(state, value) && (this.#dots.get(value) ?? []).some((dot) => covers(state.context, dot));
-    return write.superseded.some((value) => !view.states.some((state) => hasDropped(state, value)));
+    return write.superseded.some((value) => !view.states.some((state) => this.#hasDropped(state, value)));
+  }
+
+  #hasDropped({ values, context }: State, value: string): boolean {
+    return !values.some((each) => utf8Text(each.value.bytes) === value) && (this.#dots.get(value) ?? []).some((dot) => covers(context, dot));
   }
 
   // Accounting -----------------------------------------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ export class Account {
     const { value, collection } = write;
     if (view.states.some(({ values }) => values.some((each) => utf8Text(each.value.bytes) === value))) return true;
     if (view.losses.some((row) => row.value !== undefined && utf8Text(row.value.bytes) === value)) return true;
-    if (this.#isWrittenOver(write, when)) return true;
+    if (this.#isWrittenOver(write, view, when)) return true;
     if (this.#conflict.get(collection) === 'siblings') return false;
     const past = this.#wholePast(`${collection}/${write.pk}`, [...view.states.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);
     return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
@@ -177,18 +179,23 @@ export class Account {
   /**
    * Has a write that had read this one replaced it, or, where nobody knows, may one have? One that was lost with a disk
    * counts when it was read in time: whoever had read it had seen what it replaced. A delete that was taken for lost, because
-   * nobody had it at that moment, may have been on its way; but it accounts for nothing that goes with the same disk.
+   * nobody had it at that moment, may have been on its way; but it accounts for nothing that goes with the same disk. One whose
+   * client waits for an answer has been done where a region has dropped what it deletes.
    */
-  #isWrittenOver({ value, collection, pk }: ClientWrite, when: 'at-a-loss' | 'at-the-end', seen = new Set<string>()): boolean {
+  #isWrittenOver({ value, collection, pk }: ClientWrite, view: View, when: 'at-a-loss' | 'at-the-end', seen = new Set<string>()): boolean {
     if (seen.has(value)) return false;
     seen.add(value);
     return this.#history.writes.some((other) => {
       if (other.collection !== collection || other.pk !== pk || !other.superseded.includes(value)) return false;
       if (other.outcome === 'refused' || other.effect === 'superseded') return false;
-      if (other.outcome === 'unknown' && (other.kind === 'put' ? !this.#dots.has(other.value) : !other.isOver)) return false;
+      if (other.outcome === 'unknown' && !this.#mayBeDone(other, value, view)) return false;
       const mayStillCome = other.kind === 'delete' && when === 'at-the-end';
-      return mayStillCome || !this.#history.excused.has(other.value) || this.#isWrittenOver(other, when, seen);
+      return mayStillCome || !this.#history.excused.has(other.value) || this.#isWrittenOver(other, view, when, seen);
     });
+  }
+
+  #mayBeDone({ kind, value, isOver }: ClientWrite, replaced: string, { states }: View): boolean {
+    return kind === 'put' ? this.#dots.has(value) : isOver || states.some((state) => this.#hasDropped(state, replaced));
   }
 
   dotsOf(value: string): readonly Dot[] {

@@ -1,0 +1,114 @@
+// AWS on this machine: MiniStack, an emulator from PyPI, in a virtual environment of its own that git ignores. It keeps
+// everything in memory, runs functions as processes of the Node that runs this, and listens on loopback only.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root, until } from '../lib/cluster.ts';
+import { run, type Environment } from '../lib/run.ts';
+
+export const ACCOUNT = '111122223333';
+
+const REQUIREMENTS = fileURLToPath(new URL('requirements.txt', import.meta.url));
+const VENV = join(root, '.venv-aws');
+const PYTHON = join(VENV, 'bin/python');
+/** Holds the requirements that are installed, so that a change of them installs again. */
+const INSTALLED = join(VENV, 'requirements.txt');
+
+/** Ends when the pipe to its parent does, however the parent ended. */
+const PROGRAM = `
+import os, signal, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os.kill(os.getpid(), signal.SIGTERM)), daemon=True).start()
+from ministack.app import main
+main()
+`;
+
+/** @throws Error with one sentence where there is no Python */
+export async function installMiniStack(): Promise<void> {
+  const wanted = readFileSync(REQUIREMENTS, 'utf8');
+  if (existsSync(INSTALLED) && readFileSync(INSTALLED, 'utf8') === wanted) return;
+  await makeVenv();
+  await run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', REQUIREMENTS]);
+  writeFileSync(INSTALLED, wanted);
+}
+
+async function makeVenv(): Promise<void> {
+  try {
+    await run('python3', ['-m', 'venv', '--clear', VENV]);
+  } catch (error) {
+    throw new Error('The local AWS needs Python 3.10 or newer with its venv module: install python3 (and python3-venv where it is a package of its own), then try again.', { cause: error });
+  }
+}
+
+/** What makes the SDKs and the CDK speak with the emulator, and with nothing else. */
+export const environmentFor = (url: string): Environment => ({
+  AWS_ENDPOINT_URL: url,
+  AWS_ACCESS_KEY_ID: ACCOUNT,
+  AWS_SECRET_ACCESS_KEY: 'test',
+  AWS_SESSION_TOKEN: undefined,
+  AWS_PROFILE: undefined,
+  AWS_CONFIG_FILE: '/dev/null',
+  AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+  AWS_EC2_METADATA_DISABLED: 'true',
+  AWS_REGION: 'us-east-1',
+});
+
+export class MiniStack {
+  readonly url: string;
+  readonly #process: ChildProcess;
+
+  private constructor(url: string, started: ChildProcess) {
+    this.url = url;
+    this.#process = started;
+  }
+
+  static async start(port: number, logFile: string): Promise<MiniStack> {
+    const folder = dirname(logFile);
+    // It unpacks functions there, and leaves them behind.
+    const temporary = join(folder, 'tmp');
+    rmSync(temporary, { recursive: true, force: true });
+    mkdirSync(temporary);
+    const log = openSync(logFile, 'w');
+    const child = spawn(PYTHON, ['-c', PROGRAM], { cwd: folder, env: { ...process.env, ...settings(port), TMPDIR: temporary }, stdio: ['pipe', log, log], detached: true });
+    const url = `http://127.0.0.1:${port}`;
+    const emulator = new MiniStack(url, child);
+    await until('the emulator answers', async () => {
+      if (child.exitCode !== null) throw new Error(`The emulator did not start:\n${readFileSync(logFile, 'utf8')}`);
+      return fetch(`${url}/_ministack/health`).then(({ ok }) => ok, () => false);
+    });
+    return emulator;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  get hasEnded(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
+  async stop(): Promise<void> {
+    if (this.hasEnded) return;
+    const ended = once(this.#process, 'exit');
+    this.#process.kill('SIGTERM');
+    const force = setTimeout(() => this.#process.kill('SIGKILL'), 5_000);
+    await ended;
+    clearTimeout(force);
+  }
+}
+
+const settings = (port: number): Environment => ({
+  // The first node that it finds runs the functions, whatever runtime they ask for.
+  PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+  BIND_HOST: '127.0.0.1',
+  GATEWAY_PORT: String(port),
+  MINISTACK_ACCOUNT_ID: ACCOUNT,
+  SFTP_ENABLED: '0',
+  IOT_MTLS_ENABLED: '0',
+  LOG_LEVEL: 'WARNING',
+  // Every environment is a process of 70 MB.
+  LAMBDA_WARM_TTL_SECONDS: '30',
+  NODE_OPTIONS: undefined,
+});

@@ -54,9 +54,10 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   client: ['core', 'ports', 'node', 'adapters', 'http', 'package @hono/zod-openapi'], // of http the schemas' types only
   http: ['core', 'ports', 'engine', 'auth', 'package hono', 'package @hono/zod-openapi'],
   adapters: ['core', 'ports', 'auth', 'node', 'package classic-level', 'package @aws-sdk/client-dynamodb', 'package @aws-sdk/client-sqs', 'package @aws-sdk/client-lambda', 'package @aws-sdk/client-ssm', 'package aws-lambda'],
-  testing: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'client', 'node'],
+  testing: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'client', 'drill', 'node'],
   local: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'config', 'node', 'package @hono/node-server', 'package classic-level'],
-  cli: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'config', 'client', 'local', 'node', 'package commander'],
+  drill: ['core', 'ports', 'auth', 'adapters', 'config', 'client', 'local', 'node', 'package yaml', 'package zod', 'package uplot'],
+  cli: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'config', 'client', 'drill', 'local', 'testing', 'node', 'package commander'],
 };
 
 const folderOf = (file: string): string => file.split('/')[1] as string;

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { request as httpRequest, Agent } from 'node:http';
-import { Proxy, type ProxyOptions } from './proxy.ts';
+import { Proxy, type ProxyOptions } from '../../src/drill/link-proxy.ts';
 
 export interface Answer {
   readonly status: number;

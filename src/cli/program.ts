@@ -4,6 +4,7 @@ import { Command, CommanderError, Help, type HelpConfiguration } from 'commander
 import { addCollection } from './commands/collections.ts';
 import { addConflicts } from './commands/conflicts.ts';
 import { addDemo } from './commands/demo.ts';
+import { addDrill } from './commands/drill.ts';
 import { addDump } from './commands/dump.ts';
 import { addDel, addExplain, addGet, addPut } from './commands/items.ts';
 import { addKey } from './commands/keys.ts';
@@ -24,6 +25,7 @@ const GROUPS: Readonly<Record<string, readonly Add[]>> = {
   'Items:': [addPut, addGet, addDel, addRange, addScan, addExplain],
   'Collections and keys:': [addCollection, addKey],
   'Regions:': [addStatus, addConflicts, addReconcile, addReplication, addDump],
+  'Rehearse:': [addDrill],
 };
 
 const plainHelp = new Help();

@@ -72,6 +72,7 @@ export interface ExchangeParts {
 }
 
 export interface Answered extends TransportAnswer {
+  /** The client's own, and what an edge tried besides. */
   readonly attempts: number;
 }
 
@@ -99,12 +100,15 @@ export async function exchange(parts: ExchangeParts, ask: Ask): Promise<Answered
       mayBeDone ||= leavesOpen(outcome);
       if (ask.isWrite && mayBeDone && !isDone) throw unknownOutcome(ask, outcome); // 2
       if (outcome instanceof NoAnswer) throw new ArchipelError('no-region-available', `${parts.url} gave no answer (${outcome.message}).`, { operation: ask.operation }, outcome);
-      return { ...outcome, attempts: attempt };
+      return { ...outcome, attempts: attempt - 1 + edgeAttempts(outcome) };
     }
     mayBeDone ||= leavesOpen(outcome);
     await pause(parts.clock, waitMs, ask.signal);
   }
 }
+
+/** What an edge says of its own (`Server-Timing: edge;desc="attempts=2"`). */
+const edgeAttempts = ({ headers }: TransportAnswer): number => Number(/\bedge;desc="attempts=([0-9]{1,3})"/.exec(headers['server-timing'] ?? '')?.[1] ?? 1);
 
 async function once({ transport }: ExchangeParts, { method, target, headers, body }: Ask, timeoutMs: number): Promise<TransportAnswer | NoAnswer> {
   try {

@@ -166,6 +166,7 @@ export class Edge {
   ): Promise<Response> {
     let last: RegionAnswer | undefined;
     let isUnknown = false;
+    let attempts = 0;
     for (const [at, { id }] of order.slice(0, EDGE_ATTEMPTS_MAX).entries()) {
       const leftMs = REQUEST_DEADLINE_MS - (this.#parts.clock.monotonicMs() - how.startedMs);
       if (leftMs <= 0) break;
@@ -174,6 +175,7 @@ export class Edge {
       if (this.#breakers.get(id)?.allows(this.#parts.clock.monotonicMs()) === false && at < order.length - 1) continue;
       // Only what may be repeated elsewhere is cut short; the rest gets the whole time.
       const timeoutMs = how.mayRepeat ? Math.min(EDGE_ATTEMPT_MS, leftMs) : leftMs;
+      attempts++;
       try {
         const answer = await this.#ask(id, { ...request, timeoutMs });
         // After an attempt of unknown outcome, what another region refuses (a precondition, above all) may be refused
@@ -181,7 +183,7 @@ export class Edge {
         // mark if (isUnknown && how.isWrite && answer.status >= 400): refusal after a lost answer told as unknown
         // mark if (isUnknown && how.isWrite && answer.status < 300): retry at another region after a lost answer
         if (isUnknown && how.isWrite && answer.status >= 400) break;
-        if (!TRY_ELSEWHERE.has(answer.status)) return this.#pass(id, answer);
+        if (!TRY_ELSEWHERE.has(answer.status)) return this.#pass(id, answer, attempts);
         last = answer;
         if (answer.status === 504) isUnknown = true;
         if (!how.mayRepeat && answer.status === 504) break;
@@ -194,13 +196,15 @@ export class Edge {
     }
     this.stats.failed++;
     if (isUnknown && how.isWrite) throw new ArchipelError('write-outcome-unknown', 'A region may have done the write, but its answer is lost. Retry with the same Idempotency-Key.');
-    if (last !== undefined) return this.#pass(undefined, last);
+    if (last !== undefined) return this.#pass(undefined, last, attempts);
     throw new ArchipelError('no-region-available', 'No region that could answer can be reached.');
   }
 
-  #pass(id: RegionId | undefined, { status, headers, body }: RegionAnswer): Response {
+  /** More attempts than one are told: a write may have been done in more regions than the one that answered. */
+  #pass(id: RegionId | undefined, { status, headers, body }: RegionAnswer, attempts: number): Response {
     if (id !== undefined) this.#served.set(id, (this.#served.get(id) ?? 0) + 1);
-    const fields = Object.fromEntries(headers.filter(([name]) => name.toLowerCase() !== 'content-length'));
+    const fields = Object.fromEntries(headers.filter(([name]) => name.toLowerCase() !== 'content-length').map(([name, value]) => [name.toLowerCase(), value]));
+    if (attempts > 1) fields['server-timing'] = [fields['server-timing'], `edge;desc="attempts=${attempts}"`].filter((timing) => timing !== undefined).join(', ');
     const empty = status === 204 || status === 304;
     return new Response(empty ? null : (body as Uint8Array<ArrayBuffer>), { status, headers: fields });
   }

@@ -55,13 +55,14 @@ export async function withCluster<T>(options: WithClusterOptions, task: (cluster
   if (!Number.isInteger(regions) || regions < 2 || regions > REGIONS_MAX) throw new TypeError(`A test has 2 to ${REGIONS_MAX} regions, not ${regions}.`);
   const permit = forbid();
   try {
-    return await run(new World(seed, options.trace), { ...options, regions, limitMs }, task);
+    return await runInside(new World(seed, options.trace), { ...options, regions, limitMs }, (sim, faults) => task(new TestCluster(sim, faults)));
   } finally {
     permit();
   }
 }
 
-async function run<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number }, task: (cluster: TestCluster) => Promise<T>): Promise<T> {
+/** The same for the house's own: the simulation itself in their hands. What is forbidden inside of one is so already. */
+export async function runInside<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number }, task: (sim: SimCluster, faults: Faults) => Promise<T>): Promise<T> {
   const swarm = swarmOf(world, options);
   const sim = new SimCluster(world, swarm);
   const { faults } = sim.network;
@@ -75,7 +76,7 @@ async function run<T>(world: World, options: WithClusterOptions & { readonly reg
   let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
   world.after(0, () => {
     // Within: a task that throws at once does so in its promise.
-    void (async () => task(new TestCluster(sim, breaking)))().then((value) => (outcome = { value }), (error: unknown) => (outcome = { error }));
+    void (async () => task(sim, breaking))().then((value) => (outcome = { value }), (error: unknown) => (outcome = { error }));
   });
   await reach(world, 'the task ended (does it wait for something outside of the simulation?)', options.limitMs, () => outcome !== undefined);
   if (outcome === undefined) throw new Error('The task has no outcome.');

@@ -1,0 +1,57 @@
+// Every drill that comes with Archipel, in the simulation: passed from each seed, and failed with its own known bug.
+//
+//   node scripts/drills.ts [--seeds N] [--from N] [--only NAME] [--local]
+//   --local: on processes of this machine instead, once each
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { nodeRandom } from '../src/adapters/node/crypto.ts';
+import { patientClock } from '../src/client/node.ts';
+import { parseDrill, type Drill } from '../src/drill/drill.ts';
+import { LocalPlace } from '../src/drill/local-place.ts';
+import { runDrill, type DrillReport, type RunParts } from '../src/drill/run.ts';
+import { drillInSimulation } from '../src/testing/drill-place.ts';
+import { root } from './lib/cluster.ts';
+import { Report } from './lib/report.ts';
+
+const { values: flags } = parseArgs({ options: { seeds: { type: 'string' }, from: { type: 'string' }, only: { type: 'string' }, local: { type: 'boolean' } } });
+const seeds = Number(flags.seeds ?? 1);
+const from = Number(flags.from ?? 1);
+const only = flags.only?.split(',');
+
+const folder = join(root, 'drills');
+const drills = readdirSync(folder)
+  .filter((name) => name.endsWith('.yaml') && (only === undefined || only.includes(name.slice(0, -5))))
+  .sort()
+  .map((name) => parseDrill(readFileSync(join(folder, name), 'utf8'), name));
+
+async function locally(drill: Drill, parts: Pick<RunParts, 'control'>): Promise<DrillReport> {
+  const place = await LocalPlace.start(drill);
+  try {
+    return await runDrill(drill, place, { clock: patientClock, random: nodeRandom, ...parts });
+  } finally {
+    await place.end();
+  }
+}
+
+const failed = ({ verdicts, notes }: DrillReport): string => [...verdicts.filter(({ holds }) => !holds).map(({ expectation, found }) => `${expectation}: ${found}`), ...notes].join('; ');
+
+const report = new Report(`drills ${flags.local === true ? 'on processes of this machine' : `in the simulation, seeds ${from} to ${from + seeds - 1}`}`);
+for (const drill of drills) {
+  const control = drill.control;
+  if (flags.local === true) {
+    const outcome = await locally(drill, {});
+    report.check(`${drill.name} passes`, outcome.passed, failed(outcome));
+    report.check(`${drill.name} fails with the known bug ${control}`, !(await locally(drill, { control })).passed);
+    continue;
+  }
+  const bad: string[] = [];
+  for (let seed = from; seed < from + seeds; seed++) {
+    const outcome = await drillInSimulation(drill, seed);
+    if (!outcome.passed) bad.push(`seed ${seed}: ${failed(outcome)}`);
+  }
+  report.check(`${drill.name} passes`, bad.length === 0, bad.slice(0, 3).join('\n  '));
+  report.check(`${drill.name} fails with the known bug ${control}`, !(await drillInSimulation(drill, from, { control })).passed);
+}
+report.end();

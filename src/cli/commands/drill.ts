@@ -1,0 +1,169 @@
+// `drill`: lose a region on purpose, and measure what clients saw.
+
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { nodeRandom } from '../../adapters/node/crypto.ts';
+import { patientClock } from '../../client/node.ts';
+import { parseWhole } from '../../config/options.ts';
+import { ArchipelError } from '../../core/errors.ts';
+import { parseDrill, type Drill } from '../../drill/drill.ts';
+import type { DrillEvent, DrillReport, RunParts } from '../../drill/run.ts';
+import { EXIT, tell } from '../exit.ts';
+import { duration, plural, styleFor, table } from '../output.ts';
+import type { Terminal } from '../terminal.ts';
+
+const SHIPPED = fileURLToPath(new URL('../../../drills', import.meta.url));
+
+interface RunFlags {
+  readonly on: string;
+  readonly seed: string;
+  readonly report?: string;
+  readonly control?: boolean;
+  readonly json?: boolean;
+}
+
+export function addDrill(program: Command, terminal: Terminal): void {
+  const drill = program.command('drill').description('rehearse the loss of a region: faults on purpose, clients that measure');
+  drill
+    .command('list')
+    .description('show the drills that come with Archipel')
+    .option('--json', 'print JSON')
+    .addHelpText('after', `
+Examples:
+  archipel drill list
+  archipel drill list --json
+
+Exit codes: 0 done; 1 could not`)
+    .action(({ json }: { readonly json?: boolean }) => attempt(terminal, json, () => list(terminal, json === true)));
+  drill
+    .command('run')
+    .description('run a drill and judge it')
+    .argument('<file>', 'a drill file, or the name of one that comes with Archipel')
+    .option('--on <place>', 'local: processes of this machine, in a temporary folder; sim: the simulation, in virtual time', 'local')
+    .option('--seed <n>', 'on sim: the seed that decides what takes how long', '1')
+    .option('--report <dir>', 'write DIR/<drill>.json and DIR/<drill>.html')
+    .option('--control', 'with the drill’s own known bug put in: it must fail')
+    .option('--json', 'events as they happen on standard error, one line of JSON at the end')
+    .addHelpText('after', `
+The clients know nothing of the drill. RTO is what they measured: from the last good second before the first fault to the
+first of five good ones in a row (99 % of the requests answered, p99 at most twice the normal one). One machine proves the
+protocol and the recovery; it does not prove a wide area network, power loss, or the independence of regions.
+
+Examples:
+  archipel drill run region-lost-under-load
+  archipel drill run my-drill.yaml --report reports
+
+Exit codes: 0 passed; 1 could not run; 2 an expectation failed`)
+    .action((file: string, flags: RunFlags) => attempt(terminal, flags.json, () => run(terminal, file, flags)));
+}
+
+async function attempt(terminal: Terminal, json: boolean | undefined, work: () => Promise<number>): Promise<void> {
+  try {
+    terminal.exitCode = await work();
+  } catch (error) {
+    tell(terminal, error, json === true);
+    terminal.exitCode = EXIT.failed;
+  }
+}
+
+const shipped = (): readonly string[] => readdirSync(SHIPPED).filter((name) => name.endsWith('.yaml')).sort();
+
+async function list(terminal: Terminal, json: boolean): Promise<number> {
+  const drills = shipped().map((name) => readDrill(join(SHIPPED, name)));
+  if (json) await terminal.out.write(`${JSON.stringify({ drills: drills.map(({ name, about, regions, endMs }) => ({ name, about, regions, seconds: endMs / 1_000 })) })}\n`);
+  else for (const { name, about, endMs } of drills) await terminal.out.write(`${styleFor(terminal.out).bold(name)} (${Math.ceil(endMs / 1_000)} s)\n  ${oneLine(about)}\n`);
+  return EXIT.done;
+}
+
+function readDrill(path: string): Drill {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ArchipelError('bad-request', `There is no drill ${path} (${(error as NodeJS.ErrnoException).code ?? String(error)}). archipel drill list shows those that come with Archipel.`, {}, error);
+  }
+  return parseDrill(text, basename(path));
+}
+
+/** A name without a dot or slash is one of ours. */
+const pathOf = (file: string): string => (/^[a-z0-9-]+$/.test(file) ? join(SHIPPED, `${file}.yaml`) : resolve(file));
+
+async function run(terminal: Terminal, file: string, flags: RunFlags): Promise<number> {
+  const drill = readDrill(pathOf(file));
+  const style = styleFor(terminal.err);
+  const say = (text: string): void => void terminal.err.write(`${text}\n`);
+  const parts = {
+    control: flags.control === true ? drill.control : undefined,
+    onEvent: ({ atMs, what }: DrillEvent): void => say(`${style.dim(`${(atMs / 1_000).toFixed(1).padStart(6)} s`)}  ${what}`),
+  };
+  const runs = { local: () => onProcesses(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
+  if (flags.on !== 'local' && flags.on !== 'sim') throw new ArchipelError('bad-request', `--on is local or sim, not ${JSON.stringify(flags.on)}.`);
+  say(`${style.bold(drill.name)}: ${oneLine(drill.about)}`);
+  const report = await runs[flags.on]();
+  if (flags.report !== undefined) await writeReport(flags.report, report);
+  await (flags.json === true ? terminal.out.write(`${JSON.stringify(lastLine(report))}\n`) : show(terminal, report));
+  return report.passed ? EXIT.done : EXIT.no;
+}
+
+type Parts = Pick<RunParts, 'control' | 'onEvent'>;
+
+async function inSimulation(drill: Drill, seed: number, parts: Parts): Promise<DrillReport> {
+  const { drillInSimulation } = await import('../../testing/drill-place.ts');
+  return drillInSimulation(drill, seed, parts);
+}
+
+async function onProcesses(terminal: Terminal, drill: Drill, parts: Parts): Promise<DrillReport> {
+  const { LocalPlace } = await import('../../drill/local-place.ts');
+  const { runDrill } = await import('../../drill/run.ts');
+  const interrupted = new AbortController();
+  const place = await LocalPlace.start(drill, interrupted.signal);
+  terminal.onInterrupt(() => {
+    interrupted.abort();
+    void place.end().finally(() => process.exit(EXIT.failed));
+  });
+  try {
+    return await runDrill(drill, place, { clock: patientClock, random: nodeRandom, ...parts });
+  } finally {
+    await place.end();
+  }
+}
+
+const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ');
+
+/** What scripts read. */
+const lastLine = ({ drill, passed, measured }: DrillReport): object => ({
+  drill,
+  passed,
+  rtoMs: measured.rtoMs ?? null,
+  rpoLive: measured.rpoLive ?? null,
+  rpoReal: measured.rpoReal ?? null,
+  acknowledged: measured.acknowledged,
+  lost: measured.lost,
+  errorRate: measured.errorRate,
+  convergedMs: measured.convergedMs ?? null,
+});
+
+async function show(terminal: Terminal, report: DrillReport): Promise<void> {
+  const style = styleFor(terminal.out);
+  const rows = report.verdicts.map(({ expectation, holds, found }) => [holds ? style.good('holds') : style.bad('fails'), expectation, found]);
+  const { measured } = report;
+  const facts = [
+    plural(report.requests, 'request'),
+    `${measured.acknowledged} writes acknowledged`,
+    measured.detectionMs === undefined ? undefined : `detected in ${duration(measured.detectionMs)}`,
+    measured.staleReadMs === 0 ? 'no stale read' : `stale reads for ${duration(measured.staleReadMs)}`,
+    `${measured.conflicts} in the ledger`,
+  ];
+  await terminal.out.write(`\n${table([{ title: '' }, { title: 'expected' }, { title: 'found' }], rows, style)}\n${facts.filter((fact) => fact !== undefined).join(', ')}\n`);
+  for (const note of report.notes) await terminal.out.write(`${style.warn(note)}\n`);
+  await terminal.out.write(`${report.passed ? style.good('passed') : style.bad('failed')}\n`);
+}
+
+async function writeReport(folder: string, report: DrillReport): Promise<void> {
+  const { drillPage } = await import('../../drill/page.ts');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `${report.drill}.json`), `${JSON.stringify(report, undefined, 2)}\n`);
+  writeFileSync(join(folder, `${report.drill}.html`), drillPage(report));
+}

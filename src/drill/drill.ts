@@ -1,0 +1,187 @@
+// A drill is a file: what clients do, what is done to the regions meanwhile, and what must come of it. Parsed whole before
+// anything starts; a mistake is named by its place in the file.
+
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { parseDuration } from '../config/options.ts';
+import { ArchipelError } from '../core/errors.ts';
+import { parseExpectation, type Expectation } from './expectation.ts';
+
+/** Regions by what they are to the clients, so that a drill runs on any cluster: `first` is the nearest one to them. */
+export const ROLES = ['first', 'second', 'third'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Known bugs of the drill's own equipment: with it the drill has to fail, or it proves nothing. */
+export const CONTROLS = ['clients-do-not-fail-over', 'never-healed', 'ledger-not-read', 'record-overlooked'] as const;
+export type ControlName = (typeof CONTROLS)[number];
+
+export type Action =
+  | { readonly verb: 'kill' | 'stop' | 'pause' | 'resume' | 'start' | 'wipe'; readonly region: Role }
+  /** Cut off from its peers and from the edge. */
+  | { readonly verb: 'isolate'; readonly region: Role }
+  | { readonly verb: 'cut' | 'cut-one-way'; readonly from: Role; readonly to: Role }
+  /** Every message to and from it takes this much longer. */
+  | { readonly verb: 'slow'; readonly region: Role; readonly byMs: number }
+  | { readonly verb: 'clock'; readonly region: Role; readonly byMs: number }
+  | { readonly verb: 'kill-edge' | 'heal' };
+
+export interface Step {
+  readonly atMs: number;
+  readonly action: Action;
+}
+
+export interface Load {
+  /** Requests a second in all, sent whether or not the last ones were answered. */
+  readonly rate: number;
+  readonly reads: number;
+  readonly keys: number;
+  /** `edge`: clients near the first region, through the edge. `regions`: clients in every region, straight at it, on the same keys. */
+  readonly through: 'edge' | 'regions';
+}
+
+export interface Drill {
+  readonly name: string;
+  readonly about: string;
+  readonly regions: number;
+  readonly load: Load;
+  readonly steps: readonly Step[];
+  readonly endMs: number;
+  readonly expect: readonly Expectation[];
+  readonly control: ControlName;
+  /** Milliseconds; where a step sets a clock the region's own is adjustable. */
+  readonly setsClocks: boolean;
+}
+
+const role = z.enum(ROLES);
+const pair = z.tuple([role, role]).refine(([from, to]) => from !== to, 'a link is between two regions');
+const time = z.string().transform((text, context) => {
+  try {
+    return text === '0s' ? 0 : parseDuration('a time', text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    return z.NEVER;
+  }
+});
+const signedTime = z.string().regex(/^-?\d+(ms|s|m|h)$/, 'a time like 1h or -30s').transform((text) => (Number.parseInt(text, 10) === 0 ? 0 : text.startsWith('-') ? -parseDuration('a time', text.slice(1)) : parseDuration('a time', text)));
+
+const VERBS = {
+  kill: role,
+  stop: role,
+  pause: role,
+  resume: role,
+  start: role,
+  wipe: role,
+  isolate: role,
+  cut: pair,
+  'cut-one-way': pair,
+  slow: z.strictObject({ region: role, by: time }),
+  clock: z.strictObject({ region: role, by: signedTime }),
+  'kill-edge': z.literal(true),
+  heal: z.literal('links'),
+} as const;
+type Verb = keyof typeof VERBS;
+
+const step = z
+  .strictObject({ at: time, ...(Object.fromEntries(Object.entries(VERBS).map(([verb, schema]) => [verb, schema.optional()])) as { [V in Verb]: z.ZodOptional<(typeof VERBS)[V]> }) })
+  .transform(({ at, ...rest }, context): Step => {
+    const given = Object.entries(rest).filter(([, value]) => value !== undefined) as [Verb, unknown][];
+    const [only] = given;
+    if (only === undefined || given.length !== 1) {
+      context.addIssue({ code: 'custom', message: `a step does one thing: ${Object.keys(VERBS).join(', ')}` });
+      return z.NEVER;
+    }
+    return { atMs: at, action: actionOf(only[0], only[1]) };
+  });
+
+function actionOf(verb: Verb, value: unknown): Action {
+  switch (verb) {
+    case 'cut':
+    case 'cut-one-way': {
+      const [from, to] = value as [Role, Role];
+      return { verb, from, to };
+    }
+    case 'slow':
+    case 'clock': {
+      const { region, by } = value as { readonly region: Role; readonly by: number };
+      return { verb, region, byMs: by };
+    }
+    case 'kill-edge':
+    case 'heal':
+      return { verb };
+    default:
+      return { verb, region: value as Role };
+  }
+}
+
+const expectation = z.string().transform((text, context): Expectation => {
+  try {
+    return parseExpectation(text);
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+    return z.NEVER;
+  }
+});
+
+const file = z.strictObject({
+  drill: z.string().regex(/^[a-z0-9-]{1,64}$/, 'small letters, digits and hyphens'),
+  about: z.string().min(1).max(1_000),
+  regions: z.int().min(2).max(3).default(3),
+  load: z.strictObject({
+    rate: z.int().min(1).max(5_000),
+    reads: z.number().min(0).max(1).default(0.5),
+    keys: z.int().min(1).max(100_000).default(1_000),
+    through: z.enum(['edge', 'regions']).default('edge'),
+  }),
+  steps: z.array(step).min(1).max(200),
+  end: time,
+  expect: z.array(expectation).min(1),
+  control: z.enum(CONTROLS),
+});
+
+/** @throws ArchipelError `bad-request` that names the place */
+export function parseDrill(text: string, name: string): Drill {
+  const document = parseDocument(text);
+  const [broken] = document.errors;
+  if (broken !== undefined) throw wrong(name, broken.message.split('\n')[0] ?? 'not YAML');
+  const parsed = file.safeParse(document.toJS());
+  if (!parsed.success) throw wrong(name, parsed.error.issues.map(({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`).join('; '));
+  const { drill, about, regions, load, steps, end, expect, control } = parsed.data;
+  for (const [at, each] of steps.entries()) {
+    if (each.atMs > end || each.atMs < (steps[at - 1]?.atMs ?? 0)) throw wrong(name, `steps.${at}: steps are in the order of their times, and none is behind the end`);
+    for (const used of rolesOf(each.action)) if (ROLES.indexOf(used) >= regions) throw wrong(name, `steps.${at}: there is no ${used} region of ${regions}`);
+  }
+  return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, setsClocks: steps.some(({ action }) => action.verb === 'clock') };
+}
+
+export function rolesOf(action: Action): readonly Role[] {
+  if ('region' in action) return [action.region];
+  return 'from' in action ? [action.from, action.to] : [];
+}
+
+/** In words, for reports. */
+export function describeAction(action: Action, name: (role: Role) => string): string {
+  switch (action.verb) {
+    case 'cut':
+      return `cut ${name(action.from)} and ${name(action.to)} off from each other`;
+    case 'cut-one-way':
+      return `cut ${name(action.from)} > ${name(action.to)}`;
+    case 'isolate':
+      return `isolate ${name(action.region)}`;
+    case 'slow':
+      return `slow ${name(action.region)} by ${action.byMs} ms`;
+    case 'clock':
+      return `clock of ${name(action.region)} ${action.byMs < 0 ? 'back' : 'forward'} by ${Math.abs(action.byMs) / 1_000} s`;
+    case 'kill':
+      return `kill -9 ${name(action.region)}`;
+    case 'wipe':
+      return `kill -9 ${name(action.region)} and delete its folder`;
+    case 'kill-edge':
+      return 'kill -9 the edge';
+    case 'heal':
+      return 'heal all links';
+    default:
+      return `${action.verb} ${name(action.region)}`;
+  }
+}
+
+const wrong = (name: string, what: string): ArchipelError => new ArchipelError('bad-request', `${name} is not a drill: ${what}.`);

@@ -1,0 +1,91 @@
+// What a drill expects, in words that are one line of its file: `rto < 5s`, `lost = 0`, `rpo <= live rpo at the loss`.
+
+import { ArchipelError } from '../core/errors.ts';
+
+/** What a run measured. Times in milliseconds, shares from 0 to 1; undefined: could not be measured, which fails what asks for it. */
+export interface Measured {
+  /** From the last good second before the first fault to the first of five good ones in a row. */
+  readonly rtoMs: number | undefined;
+  /** From the first fault to the first answer that another region gave in its place. */
+  readonly detectionMs: number | undefined;
+  /** What the lost region said it owed, sampled just before; plus what it acknowledged since. */
+  readonly rpoLive: number | undefined;
+  /** Acknowledged writes that no survivor held while the region was away. */
+  readonly rpoReal: number | undefined;
+  readonly acknowledged: number;
+  /** Acknowledged writes without an account at the end. */
+  readonly lost: number;
+  readonly errorRate: number;
+  /** From the end of the load until nothing was owed and all copies were equal. */
+  readonly convergedMs: number | undefined;
+  readonly copiesEqual: boolean;
+  readonly conflicts: number;
+  /** After the first fault, until the last read that showed less than had been acknowledged before it began. */
+  readonly staleReadMs: number;
+}
+
+export interface Verdict {
+  readonly expectation: string;
+  readonly holds: boolean;
+  /** What was measured, in the same unit. */
+  readonly found: string;
+}
+
+export interface Expectation {
+  readonly text: string;
+  readonly judge: (measured: Measured) => Omit<Verdict, 'expectation'>;
+}
+
+const TIME = /^(rto|detection|stale reads) < ([0-9]+(?:\.[0-9]+)?)(ms|s)$/;
+const CONVERGED = /^converged within ([0-9]+)(ms|s)$/;
+const SHARE = /^errors < ([0-9]+(?:\.[0-9]+)?) ?%$/;
+const COUNT = /^(lost|rpo|conflicts) (=|<=|>=) ([0-9]+)$/;
+
+/** @throws ArchipelError `bad-request` */
+export function parseExpectation(text: string): Expectation {
+  const plain = text.trim().replaceAll(/\s+/g, ' ');
+  const judge = timeJudge(plain) ?? shareJudge(plain) ?? countJudge(plain) ?? wordJudge(plain);
+  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, copies equal`);
+  return { text: plain, judge };
+}
+
+type Judge = Expectation['judge'];
+
+const inMs = (amount: string | undefined, unit: string | undefined): number => Number(amount) * (unit === 's' ? 1_000 : 1);
+const shown = (ms: number | undefined): string => (ms === undefined ? 'not measured' : ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms)} ms`);
+
+function timeJudge(text: string): Judge | undefined {
+  const time = TIME.exec(text);
+  const converged = CONVERGED.exec(text);
+  const limit = time === null ? converged === null ? undefined : inMs(converged[1], converged[2]) : inMs(time[2], time[3]);
+  if (limit === undefined) return undefined;
+  const of = ({ rtoMs, detectionMs, staleReadMs, convergedMs }: Measured): number | undefined => (time === null ? convergedMs : { rto: rtoMs, detection: detectionMs, 'stale reads': staleReadMs }[time[1] as 'rto']);
+  return (measured) => {
+    const found = of(measured);
+    return { holds: found !== undefined && found < limit, found: shown(found) };
+  };
+}
+
+function shareJudge(text: string): Judge | undefined {
+  const match = SHARE.exec(text);
+  if (match === null) return undefined;
+  return ({ errorRate }) => ({ holds: errorRate * 100 < Number(match[1]), found: `${(errorRate * 100).toFixed(2)} %` });
+}
+
+function countJudge(text: string): Judge | undefined {
+  const match = COUNT.exec(text);
+  if (match === null) return undefined;
+  const [, what, relation, amount] = match;
+  return ({ lost, rpoReal, conflicts }) => {
+    const found = { lost, rpo: rpoReal, conflicts }[what as 'lost'];
+    const limit = Number(amount);
+    const holds = found !== undefined && (relation === '=' ? found === limit : relation === '<=' ? found <= limit : found >= limit);
+    return { holds, found: found === undefined ? 'not measured' : String(found) };
+  };
+}
+
+function wordJudge(text: string): Judge | undefined {
+  if (text === 'copies equal') return ({ copiesEqual }) => ({ holds: copiesEqual, found: copiesEqual ? 'equal' : 'they differ' });
+  if (text !== 'rpo <= live rpo at the loss') return undefined;
+  return ({ rpoReal, rpoLive }) => ({ holds: rpoReal !== undefined && rpoLive !== undefined && rpoReal <= rpoLive, found: rpoReal === undefined || rpoLive === undefined ? 'not measured' : `${rpoReal} of ${rpoLive}` });
+}

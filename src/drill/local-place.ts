@@ -1,0 +1,248 @@
+// A drill on processes of this machine: one per region and one for the edge, each with its own folder, and a proxy on every
+// link. Only the command line, signals, proxies and HTTP are used, so that the same steps can be done to real machines.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { nodeRandom, sha256 } from '../adapters/node/crypto.ts';
+import { newKey } from '../auth/keys.ts';
+import type { Client } from '../client/client.ts';
+import { connect, patientClock } from '../client/node.ts';
+import { KNOWN_REGIONS, regionEntry } from '../config/places.ts';
+import { toHex } from '../core/bytes.ts';
+import { ArchipelError } from '../core/errors.ts';
+import type { Topology } from '../core/placement/topology.ts';
+import type { RegionId } from '../core/version/dot.ts';
+import { programPath, writePrivate } from '../local/files.ts';
+import { pause } from '../ports/clock.ts';
+import type { View } from './account.ts';
+import { ROLES, type Action, type Drill, type Role } from './drill.ts';
+import { Proxy } from './link-proxy.ts';
+import { comparison, mostOwed, readView } from './operator.ts';
+import type { DrillPlace } from './place.ts';
+
+const READY_MS = 60_000;
+const STOP_MS = 5_000;
+const ASK_EVERY_MS = 25;
+const OPERATOR_MS = 15_000;
+
+interface Process {
+  readonly args: readonly string[];
+  child: ChildProcess | undefined;
+}
+
+export class LocalPlace implements DrillPlace {
+  readonly name = 'local';
+  readonly regions: readonly RegionId[];
+  readonly #folder: string;
+  readonly #key: string;
+  readonly #ports: readonly number[];
+  /** By `from>to`; `from` may be the edge. */
+  readonly #proxies = new Map<string, Proxy>();
+  readonly #processes = new Map<string, Process>();
+  readonly #clients: Client[] = [];
+  readonly #operators = new Map<string, Client>();
+
+  private constructor(regions: readonly RegionId[], ports: readonly number[], folder: string, key: string) {
+    this.regions = regions;
+    this.#ports = ports;
+    this.#folder = folder;
+    this.#key = key;
+  }
+
+  static async start(drill: Drill, signal?: AbortSignal): Promise<LocalPlace> {
+    const folder = mkdtempSync(join(tmpdir(), 'archipel-drill-'));
+    const regions = KNOWN_REGIONS.slice(0, drill.regions);
+    const { key } = newKey(nodeRandom, sha256, 'admin');
+    const place = new LocalPlace(regions, await freePorts(regions.length + 1), folder, key);
+    try {
+      await place.#prepare(drill);
+      await Promise.all([...place.#processes.keys()].map((name) => place.#launch(name, signal)));
+      return place;
+    } catch (error) {
+      await place.end();
+      throw error;
+    }
+  }
+
+  async #prepare(drill: Drill): Promise<void> {
+    const path = (name: string): string => join(this.#folder, name);
+    writePrivate(path('secret'), `${toHex(nodeRandom.bytes(32))}\n`);
+    writePrivate(path('admin.key'), `${this.#key}\n`);
+    const topology: Topology = { format: 1, term: 1, epoch: 1, control: this.regions[0] as RegionId, regions: this.regions.map((id) => regionEntry(id, this.#url(id))) };
+    writePrivate(path('topology.json'), `${JSON.stringify(topology)}\n`);
+    for (const from of ['edge', ...this.regions]) {
+      for (const to of this.regions) if (from !== to) this.#proxies.set(`${from}>${to}`, await Proxy.start(this.#port(to)));
+    }
+    const link = (from: string, to: RegionId): string => `${to}=${(this.#proxies.get(`${from}>${to}`) as Proxy).url}`;
+    for (const id of this.regions) {
+      const peers = this.regions.flatMap((peer) => (peer === id ? [] : ['--peer', link(id, peer)]));
+      const clock = drill.setsClocks ? ['--unsafe-testing', '--clock-offset-file', this.#clockFile(id)] : [];
+      const files = ['--topology', path('topology.json'), '--secret-file', path('secret'), '--admin-key-file', path('admin.key')];
+      this.#processes.set(id, { args: ['region', '--id', id, '--listen', `127.0.0.1:${this.#port(id)}`, '--data', path(id), '--reconcile-every', '60s', ...files, ...peers, ...clock], child: undefined });
+      if (drill.setsClocks) writeFileSync(this.#clockFile(id), '0');
+    }
+    this.#processes.set('edge', { args: ['edge', '--listen', `127.0.0.1:${this.#port('edge')}`, '--topology', path('topology.json'), ...this.regions.flatMap((id) => ['--region', link('edge', id)])], child: undefined });
+  }
+
+  #port(name: string): number {
+    return this.#ports[name === 'edge' ? 0 : 1 + this.regions.indexOf(name as RegionId)] as number;
+  }
+
+  #url(name: string): string {
+    return `http://127.0.0.1:${this.#port(name)}`;
+  }
+
+  #clockFile(id: RegionId): string {
+    return join(this.#folder, `${id}.clock`);
+  }
+
+  #region(role: Role): RegionId {
+    return this.regions[ROLES.indexOf(role)] as RegionId;
+  }
+
+  // Processes ---------------------------------------------------------------------------------------------------------------
+
+  /** Resolves when it is ready. */
+  #launch(name: string, signal?: AbortSignal): Promise<void> {
+    const process_ = this.#processes.get(name) as Process;
+    const child = spawn(process.execPath, [...process.execArgv, programPath(), ...process_.args], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    process_.child = child;
+    return new Promise((resolve, reject) => {
+      const fail = (why: string): void => reject(new ArchipelError('internal', `${name} did not start: ${why}.`));
+      const cancel = patientClock.after(READY_MS, () => fail(`it was not ready in ${READY_MS / 1_000} s`));
+      signal?.addEventListener('abort', () => fail('interrupted'), { once: true });
+      child.on('message', (message: { readonly ready?: boolean; readonly error?: string }) => {
+        if (message.error !== undefined) fail(message.error);
+        if (message.ready === true) resolve();
+      });
+      child.once('exit', () => {
+        cancel();
+        fail('it ended');
+        if (process_.child === child) process_.child = undefined;
+      });
+      child.once('message', cancel);
+    });
+  }
+
+  async #end(name: string, signal: NodeJS.Signals): Promise<void> {
+    const child = this.#processes.get(name)?.child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.kill('SIGCONT'); // one that is held still hears nothing else
+    child.kill(signal);
+    const cancel = patientClock.after(STOP_MS, () => child.kill('SIGKILL'));
+    await ended;
+    cancel();
+  }
+
+  // Steps -------------------------------------------------------------------------------------------------------------------
+
+  refusal(): undefined {
+    return undefined;
+  }
+
+  async do(action: Action): Promise<void> {
+    switch (action.verb) {
+      case 'kill':
+        return this.#end(this.#region(action.region), 'SIGKILL');
+      case 'stop':
+        return this.#end(this.#region(action.region), 'SIGTERM');
+      case 'pause':
+      case 'resume':
+        this.#processes.get(this.#region(action.region))?.child?.kill(action.verb === 'pause' ? 'SIGSTOP' : 'SIGCONT');
+        return;
+      case 'start':
+        return this.#launch(this.#region(action.region));
+      case 'wipe':
+        await this.#end(this.#region(action.region), 'SIGKILL');
+        return rmSync(join(this.#folder, this.#region(action.region)), { recursive: true, force: true });
+      case 'isolate':
+        return this.#links(this.#region(action.region), { cut: true });
+      case 'slow':
+        return this.#links(this.#region(action.region), { delayMs: action.byMs });
+      case 'cut':
+      case 'cut-one-way':
+        this.#cut(action.from, action.to);
+        if (action.verb === 'cut') this.#cut(action.to, action.from);
+        return;
+      case 'clock': {
+        const id = this.#region(action.region);
+        writeFileSync(this.#clockFile(id), String(action.byMs));
+        this.#processes.get(id)?.child?.kill('SIGHUP');
+        return;
+      }
+      case 'kill-edge':
+        await this.#end('edge', 'SIGKILL');
+        return this.#launch('edge');
+      case 'heal':
+        for (const proxy of this.#proxies.values()) proxy.set({});
+    }
+  }
+
+  #links(id: RegionId, options: Parameters<Proxy['set']>[0]): void {
+    for (const [name, proxy] of this.#proxies) if (name.split('>').includes(id)) proxy.set(options);
+  }
+
+  #cut(from: Role, to: Role): void {
+    this.#proxies.get(`${this.#region(from)}>${this.#region(to)}`)?.set({ cut: true });
+  }
+
+  async healAll(): Promise<void> {
+    for (const proxy of this.#proxies.values()) proxy.set({});
+    for (const { child } of this.#processes.values()) child?.kill('SIGCONT');
+    await Promise.all([...this.#processes].filter(([, { child }]) => child === undefined).map(([name]) => this.#launch(name)));
+  }
+
+  // Looking -----------------------------------------------------------------------------------------------------------------
+
+  client(at: 'edge' | Role): Client {
+    const client = connect({ url: this.#url(at === 'edge' ? at : this.#region(at)), key: this.#key, keysIn: 'path' });
+    this.#clients.push(client);
+    return client;
+  }
+
+  #operator(id: RegionId): Client {
+    const known = this.#operators.get(id) ?? connect({ url: this.#url(id), key: this.#key, timeoutMs: OPERATOR_MS });
+    this.#operators.set(id, known);
+    return known;
+  }
+
+  liveRpo(role: Role): Promise<number> {
+    return mostOwed(this.#operator(this.#region(role)));
+  }
+
+  view(role: Role, collection: string): Promise<View> {
+    return readView(this.#operator(this.#region(role)), this.#region(role), collection);
+  }
+
+  async isQuiet(): Promise<boolean> {
+    const owed = await Promise.all(this.regions.map((id) => this.#operator(id).replication().then(({ peers }) => peers.reduce((sum, peer) => sum + peer.unreplicatedItems, 0), () => 1)));
+    return owed.every((items) => items === 0);
+  }
+
+  reconcile(): Promise<string | undefined> {
+    return comparison(this.regions.map((id) => this.#operator(id)), () => pause(patientClock, ASK_EVERY_MS));
+  }
+
+  async end(): Promise<void> {
+    for (const client of [...this.#clients, ...this.#operators.values()]) client.close();
+    await Promise.all([...this.#processes.keys()].map((name) => this.#end(name, 'SIGTERM')));
+    await Promise.all([...this.#proxies.values()].map((proxy) => proxy.close()));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise<typeof server>((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}

@@ -1,0 +1,73 @@
+// What clients saw, second by second, and what follows from it: pure, so that a figure in a report can be checked by hand.
+
+/** One request as its client saw it; times in milliseconds since the load began. */
+export interface Sample {
+  /** When it was due, not when it could be sent: waiting counts. */
+  readonly atMs: number;
+  readonly tookMs: number;
+  readonly isRead: boolean;
+  readonly isGood: boolean;
+  readonly servedBy: string | undefined;
+  readonly attempts: number;
+  readonly isStale: boolean;
+}
+
+export interface Second {
+  readonly second: number;
+  readonly requests: number;
+  readonly good: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly servedBy: Readonly<Record<string, number>>;
+}
+
+const SECOND_MS = 1_000;
+const GOOD_SHARE = 0.99;
+const GOOD_IN_A_ROW = 5;
+/** Below this a doubled p99 tells of the machine, not of the store. */
+const NORMAL_P99_MS_MIN = 25;
+
+export function quantile(sorted: readonly number[], share: number): number {
+  return sorted.length === 0 ? 0 : (sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] as number);
+}
+
+export function secondsOf(samples: readonly Sample[], endMs: number): Second[] {
+  const bySecond = Map.groupBy(samples, ({ atMs }) => Math.floor(atMs / SECOND_MS));
+  return Array.from({ length: Math.ceil(endMs / SECOND_MS) }, (_, second) => {
+    const all = bySecond.get(second) ?? [];
+    const took = all.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+    const served = Map.groupBy(all.filter(({ servedBy }) => servedBy !== undefined), ({ servedBy }) => servedBy as string);
+    return { second, requests: all.length, good: all.filter(({ isGood }) => isGood).length, p50Ms: quantile(took, 0.5), p99Ms: quantile(took, 0.99), servedBy: Object.fromEntries([...served].map(([id, each]) => [id, each.length])) };
+  });
+}
+
+/**
+ * Milliseconds from the end of the last good second before the fault to the begin of the first of five good ones in a row;
+ * 0 when the second of the fault is itself the first of them; undefined when there are none. A good second has at least
+ * 99 % success and a p99 of at most twice the normal one (the largest before the fault, 25 ms at least).
+ */
+export function recoveryMs(seconds: readonly Second[], faultMs: number): number | undefined {
+  const fault = Math.floor(faultMs / SECOND_MS);
+  const before = seconds.slice(1, fault); // the first warms up
+  if (before.length === 0) return undefined;
+  const normalMs = Math.max(NORMAL_P99_MS_MIN, ...before.map(({ p99Ms }) => p99Ms));
+  const isGood = ({ requests, good, p99Ms }: Second): boolean => requests > 0 && good >= GOOD_SHARE * requests && p99Ms <= 2 * normalMs;
+  const lastGood = before.findLastIndex(isGood) + 1;
+  if (lastGood === 0) return undefined;
+  for (let at = fault; at + GOOD_IN_A_ROW <= seconds.length; at++) {
+    if (seconds.slice(at, at + GOOD_IN_A_ROW).every(isGood)) return (at - lastGood - 1) * SECOND_MS;
+  }
+  return undefined;
+}
+
+/** To the end of the first request that began behind the fault and was answered by another region than those named. */
+export function detectionMs(samples: readonly Sample[], faultMs: number, lost: ReadonlySet<string>): number | undefined {
+  const ends = samples.filter(({ atMs, isGood, servedBy }) => atMs >= faultMs && isGood && servedBy !== undefined && !lost.has(servedBy)).map(({ atMs, tookMs }) => atMs + tookMs - faultMs);
+  return ends.length === 0 ? undefined : ends.reduce((least, each) => Math.min(least, each));
+}
+
+export function staleReadMs(samples: readonly Sample[], faultMs: number): number {
+  return samples.filter(({ isStale, atMs }) => isStale && atMs >= faultMs).reduce((latest, { atMs, tookMs }) => Math.max(latest, atMs + tookMs - faultMs), 0);
+}
+
+export const errorRate = (samples: readonly Sample[]): number => (samples.length === 0 ? 1 : samples.filter(({ isGood }) => !isGood).length / samples.length);

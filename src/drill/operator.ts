@@ -1,0 +1,71 @@
+// What an operator asks a region over HTTP, wherever the drill runs.
+
+import type { Client } from '../client/client.ts';
+import type { Reconciliation } from '../client/types.ts';
+import { fromBase64Url, utf8Text } from '../core/bytes.ts';
+import type { LedgerRow, View } from './account.ts';
+
+/** Live RPO towards the peer that lacks the most. */
+export async function mostOwed(operator: Client): Promise<number> {
+  const { peers } = await operator.replication();
+  return Math.max(0, ...peers.map(({ unreplicatedItems }) => unreplicatedItems));
+}
+
+/** The whole dump and the whole ledger of a collection. */
+export async function readView(operator: Client, region: string, collection: string): Promise<View> {
+  const lines: string[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = await operator.dump(collection, cursor === undefined ? {} : { cursor });
+    lines.push(...page.lines);
+    cursor = page.cursor;
+    if (cursor === undefined) break;
+  }
+  const losses: LedgerRow[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = await operator.conflicts(collection, { state: 'lost', limit: 1_000, ...(cursor === undefined ? {} : { cursor }) });
+    for (const { pk, loser } of page.items) losses.push(ledgerRow(pk, loser as Loser));
+    cursor = page.cursor;
+    if (cursor === undefined) return { region, lines, losses };
+  }
+}
+
+interface Loser {
+  readonly valueBase64?: string;
+  readonly context: Readonly<Record<string, string>>;
+}
+
+const ledgerRow = (pk: string | undefined, { valueBase64, context }: Loser): LedgerRow => ({
+  pk: pk ?? '',
+  value: valueBase64 === undefined ? undefined : textOf(valueBase64),
+  context,
+});
+
+const textOf = (base64: string): string | undefined => utf8Text(fromBase64Url(base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')) ?? new Uint8Array(0));
+
+/** A peer that is just back is not spoken to before its breaker lets a trial through. */
+const TRIES = 600;
+
+/** Every region compares its copy with every peer's; undefined when no two differ, else where. `wait`: some 50 ms. */
+export async function comparison(operators: readonly Client[], wait: () => Promise<void>): Promise<string | undefined> {
+  for (const operator of operators) {
+    let fault: string | undefined = 'not tried';
+    for (let tries = 0; fault !== undefined; tries++) {
+      const run = await finished(operator, wait);
+      const differing = (run.pairs ?? []).find((pair) => pair.differing > 0);
+      if (differing !== undefined) return `${operator.url}: ${differing.differing} items differ from ${differing.peer}`;
+      fault = run.state === 'failed' ? `${operator.url}: the comparison failed: ${run.error ?? run.code ?? 'it does not say why'}` : undefined;
+      if (fault !== undefined && tries === TRIES) return fault;
+      if (fault !== undefined) await wait();
+    }
+  }
+  return undefined;
+}
+
+async function finished(operator: Client, wait: () => Promise<void>): Promise<Reconciliation> {
+  const { id } = await operator.reconcile({});
+  for (;;) {
+    const run = await operator.reconciliation(id);
+    if (run.state !== 'running') return run;
+    await wait();
+  }
+}

@@ -1,0 +1,127 @@
+// A report as one page that needs nothing else: no request leaves it. Figures come from the JSON report inside of it.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Measured } from './expectation.ts';
+import type { DrillReport } from './run.ts';
+
+const require = createRequire(import.meta.url);
+const text = (name: string): string => readFileSync(require.resolve(`uplot/dist/${name}`), 'utf8');
+
+const escaped = (value: string): string => value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+/** Inside of a script element nothing may end it. */
+const embedded = (value: unknown): string => JSON.stringify(value).replaceAll('<', '\\u003c');
+
+const time = (ms: number | undefined): string => (ms === undefined ? 'not measured' : ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms)} ms`);
+const whole = (value: number | undefined): string => (value === undefined ? 'not measured' : value.toLocaleString('en'));
+
+function figures({ rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs }: Measured): readonly (readonly [string, string, string])[] {
+  return [
+    ['RTO', time(rtoMs), 'last good second to the first of five'],
+    ['Detection', time(detectionMs), 'first answer from elsewhere'],
+    ['Real RPO', whole(rpoReal), 'acknowledged, at no survivor'],
+    ['Live RPO at the loss', whole(rpoLive), 'what the region said it owed'],
+    ['Acknowledged', whole(acknowledged), 'writes'],
+    ['Without account', whole(lost), 'acknowledged writes, at the end'],
+    ['Errors', `${(errorRate * 100).toFixed(2)} %`, 'of all requests'],
+    ['Converged', time(convergedMs), 'after the load ended'],
+    ['In the ledger', whole(conflicts), 'losers of conflicts'],
+    ['Stale reads', staleReadMs === 0 ? 'none' : `for ${time(staleReadMs)}`, 'after the first fault'],
+  ];
+}
+
+export function drillPage(report: DrillReport): string {
+  const { drill, about, place, regions, control, passed, verdicts, measured, events, requests, retriesPerRequest, skipped, notes } = report;
+  const rows = verdicts.map(({ expectation, holds, found }) => `<tr class="${holds ? 'holds' : 'fails'}"><td>${holds ? 'holds' : 'fails'}</td><td>${escaped(expectation)}</td><td>${escaped(found)}</td></tr>`);
+  const cards = figures(measured).map(([name, value, what]) => `<div class="card"><dt>${name}</dt><dd>${value}</dd><small>${what}</small></div>`);
+  const list = events.map(({ atMs, what }) => `<li><time>${(atMs / 1_000).toFixed(1)} s</time> ${escaped(what)}</li>`);
+  const remarks = notes.map((note) => `<li><code>${escaped(note)}</code></li>`);
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escaped(drill)}: ${passed ? 'passed' : 'failed'}</title>
+<style>
+${text('uPlot.min.css')}
+${STYLE}
+</style>
+<main>
+<header>
+<p class="kicker">Archipel drill on ${escaped(place)} · ${regions.map(escaped).join(', ')}${control === undefined ? '' : ` · <b>negative control: ${escaped(control)}</b>`}</p>
+<h1>${escaped(drill)} <span class="${passed ? 'holds' : 'fails'}">${passed ? 'passed' : 'failed'}</span></h1>
+<p>${escaped(about.replaceAll(/\s+/g, ' '))}</p>
+</header>
+<dl class="cards">${cards.join('')}</dl>
+<section class="two">
+<div><h2>Expectations</h2><table><tbody>${rows.join('')}</tbody></table></div>
+<div><h2>What was done</h2><ol class="events">${list.join('')}</ol></div>
+</section>
+<section><h2>What clients saw</h2>
+<h3>Requests a second: answered, and failed</h3><div class="plot" id="throughput"></div>
+<h3>Latency in milliseconds: p50 and p99</h3><div class="plot" id="latency"></div>
+<h3>Answers a second, by the region that gave them</h3><div class="plot" id="served"></div>
+<h3>Live RPO: items that a region owes to its furthest peer</h3><div class="plot" id="owed"></div>
+</section>
+<section><h2>Also</h2>
+<p>${requests.toLocaleString('en')} requests, ${retriesPerRequest.toFixed(3)} retries per request by the clients, ${skipped.toLocaleString('en')} not sent because too many waited. At the end every pair of regions compared its copies: ${measured.copiesEqual ? 'no difference, certified' : 'not equal, or not compared'}.</p>
+${remarks.length === 0 ? '' : `<ul>${remarks.join('')}</ul>`}
+<p class="limits">One machine proves the protocol, the recovery and the account. It does not prove the losses and delays of a wide area network, that disks keep what they say, or that regions fail independently of each other.</p>
+</section>
+</main>
+<script>${text('uPlot.iife.min.js')}</script>
+<script>const report = ${embedded({ seconds: report.seconds, owed: report.owed, regions, events })};
+${SCRIPT}</script>
+</html>
+`;
+}
+
+const STYLE = `
+:root { color-scheme: light dark; --paper: #fbfaf7; --ink: #1d2733; --soft: #5b6673; --line: #d9d6cd; --card: #ffffff; --good: #1f7a4d; --bad: #b3261e; --a: #1b6ca8; --b: #c2571a; --c: #6b4fa0; }
+@media (prefers-color-scheme: dark) { :root { --paper: #12181f; --ink: #e6e9ed; --soft: #97a3b0; --line: #2c3641; --card: #1a222b; --good: #5cc48e; --bad: #ff8a80; --a: #6cb6f0; --b: #f0a36c; --c: #b9a0ea; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 1080px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1 { font-size: 1.9rem; margin: .2em 0; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; } h3 { font-size: .9rem; font-weight: 600; color: var(--soft); margin: 1.2rem 0 .3rem; }
+.kicker, small, .limits, time { color: var(--soft); } .kicker { margin: 0; font-size: .9rem; }
+.holds { color: var(--good); } .fails { color: var(--bad); font-weight: 600; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: .75rem; margin: 1.5rem 0 0; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
+.card dt { font-size: .8rem; color: var(--soft); } .card dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .card small { font-size: .75rem; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 0 2.5rem; }
+table { border-collapse: collapse; width: 100%; } td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td:nth-child(n+2) { color: var(--ink); font-weight: 400; }
+.events { list-style: none; margin: 0; padding: 0; } .events li { padding: .2rem 0; } time { display: inline-block; min-width: 4.2em; font-variant-numeric: tabular-nums; }
+.plot { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .5rem; overflow: hidden; }
+.u-legend { font-size: .8rem; color: var(--ink); } .u-legend .u-series:first-child { display: none; }
+code { font-size: .85em; overflow-wrap: anywhere; }
+@media print { main { max-width: none; padding: 0; } body { font-size: 11px; } .plot, .card, .two > div { break-inside: avoid; } h2 { margin: 1rem 0 .2rem; } }
+@page { margin: 14mm; }
+`;
+
+const SCRIPT = `
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const plots = [];
+const marks = { hooks: { draw: [(u) => {
+  const { ctx, bbox } = u;
+  ctx.save(); ctx.strokeStyle = css('--soft'); ctx.setLineDash([4, 4]); ctx.lineWidth = 1;
+  for (const { atMs } of report.events) {
+    const x = Math.round(u.valToPos(atMs / 1000, 'x', true)) + 0.5;
+    ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
+  }
+  ctx.restore();
+} ] } };
+function plot(id, names, colours, data) {
+  const box = document.getElementById(id);
+  const axis = { stroke: () => css('--soft'), grid: { stroke: () => css('--line'), width: 1 }, ticks: { stroke: () => css('--line') } };
+  const series = [{ label: 'seconds' }, ...names.map((label, i) => ({ label, stroke: () => css(colours[i]), width: 2, spanGaps: false, points: { show: false } }))];
+  const u = new uPlot({ width: box.clientWidth - 18, height: 170, scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } }, axes: [axis, { ...axis, size: 56 }], series, legend: { live: false }, plugins: [marks] }, [report.seconds.map((s) => s.second), ...data], box);
+  plots.push([u, box]);
+}
+const s = report.seconds;
+plot('throughput', ['answered', 'failed'], ['--good', '--bad'], [s.map((x) => x.good), s.map((x) => x.requests - x.good)]);
+plot('latency', ['p50', 'p99'], ['--a', '--b'], [s.map((x) => x.p50Ms), s.map((x) => x.p99Ms)]);
+plot('served', report.regions, ['--a', '--b', '--c'], report.regions.map((id) => s.map((x) => x.servedBy[id] ?? 0)));
+plot('owed', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.owed[x.second]?.[at] ?? null)));
+const fit = () => { for (const [u, box] of plots) u.setSize({ width: box.clientWidth - 18, height: 170 }); };
+addEventListener('resize', fit); addEventListener('beforeprint', fit);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const [u] of plots) u.redraw(); });
+`;

@@ -1,0 +1,28 @@
+// Where a drill runs: on processes of this machine, in a simulation, on a local AWS. A place does what the steps say and
+// shows what an operator could see; it knows nothing of expectations.
+
+import type { Client } from '../client/client.ts';
+import type { View } from './account.ts';
+import type { Action, Role } from './drill.ts';
+
+export interface DrillPlace {
+  readonly name: 'local' | 'sim';
+  /** In the order of the roles. */
+  readonly regions: readonly string[];
+  /** Why this place cannot do a step; undefined: it can. */
+  refusal(action: Action): string | undefined;
+  do(action: Action): Promise<void>;
+  /** What clients speak to: the edge, or one region straight. Each call opens connections of its own. */
+  client(at: 'edge' | Role): Client;
+  /** Live RPO of a region: the most that one of its peers lacks. */
+  liveRpo(region: Role): Promise<number>;
+  /** Regions that answer now. */
+  view(region: Role, collection: string): Promise<View>;
+  /** Every region has everything from everybody. */
+  isQuiet(): Promise<boolean>;
+  /** All links clean, all processes running. */
+  healAll(): Promise<void>;
+  /** Every pair compares its copies; undefined when no two differ, else where. */
+  reconcile(): Promise<string | undefined>;
+  end(): Promise<void>;
+}

@@ -1,0 +1,269 @@
+// Runs one drill at one place: the clients from the first second to the last, the steps at their times, then the questions.
+//
+//   1. What a region owes is asked just before it is taken away; what it acknowledges between the question and its end counts
+//      on top. Real RPO is judged by the survivors alone, before anything brings the region back.
+//   2. Nothing is repaired by the drill itself before the load has ended and the last step was done.
+//   3. Convergence is timed without reconciliation; reconciliation then proves it.
+
+import type { Client } from '../client/client.ts';
+import { pause, type Clock } from '../ports/clock.ts';
+import type { Random } from '../ports/random.ts';
+import { firstDifference, unaccounted, type LoggedWrite, type View } from './account.ts';
+import { describeAction, ROLES, type Action, type ControlName, type Drill, type Role } from './drill.ts';
+import type { Measured, Verdict } from './expectation.ts';
+import { Clients, COLLECTION } from './load.ts';
+import { detectionMs, errorRate, recoveryMs, secondsOf, staleReadMs, type Second } from './measure.ts';
+import type { DrillPlace } from './place.ts';
+
+export interface DrillEvent {
+  /** Since the load began. */
+  readonly atMs: number;
+  readonly what: string;
+}
+
+export interface DrillReport {
+  readonly drill: string;
+  readonly about: string;
+  readonly place: string;
+  readonly regions: readonly string[];
+  readonly control: ControlName | undefined;
+  readonly passed: boolean;
+  readonly verdicts: readonly Verdict[];
+  readonly measured: Measured;
+  readonly events: readonly DrillEvent[];
+  readonly seconds: readonly Second[];
+  /** Per second and region: live RPO; undefined while it does not answer. */
+  readonly owed: readonly (readonly (number | undefined)[])[];
+  readonly requests: number;
+  readonly retriesPerRequest: number;
+  readonly skipped: number;
+  /** Examples of what went wrong. */
+  readonly notes: readonly string[];
+}
+
+export interface RunParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The drill's own known bug, for showing that it can fail. */
+  readonly control?: ControlName | undefined;
+  readonly onEvent?: (event: DrillEvent) => void;
+}
+
+const CONVERGE_MS_MAX = 60_000;
+const LOOK_EVERY_MS = 50;
+const COLLECTION_MS_MAX = 20_000;
+const EXAMPLES = 3;
+/** Steps that take a region away, and those that may bring it back. */
+const TAKES: ReadonlySet<Action['verb']> = new Set(['kill', 'stop', 'wipe', 'pause', 'isolate']);
+const BRINGS: ReadonlySet<Action['verb']> = new Set(['start', 'resume', 'heal']);
+
+export async function runDrill(drill: Drill, place: DrillPlace, parts: RunParts): Promise<DrillReport> {
+  await createCollection(place, parts.clock);
+  return new Run(drill, place, parts).all();
+}
+
+async function createCollection(place: DrillPlace, clock: Clock): Promise<void> {
+  const operator = place.client('first');
+  const endMs = clock.monotonicMs() + COLLECTION_MS_MAX;
+  for (;;) {
+    const { collection } = await operator.createCollection(COLLECTION, { conflict: 'lww' }, { timeoutMs: COLLECTION_MS_MAX });
+    if (collection.state === 'active' || clock.monotonicMs() > endMs) return;
+    await pause(clock, LOOK_EVERY_MS);
+  }
+}
+
+interface Loss {
+  readonly region: Role;
+  readonly sampleMs: number;
+  readonly owed: number | undefined;
+  /** The region was gone by then. */
+  goneMs: number;
+}
+
+class Run {
+  readonly #drill: Drill;
+  readonly #place: DrillPlace;
+  readonly #parts: RunParts;
+  readonly #clients: Clients;
+  readonly #events: DrillEvent[] = [];
+  readonly #owed: (number | undefined)[][] = [];
+  readonly #notes: string[] = [];
+  #loss: Loss | undefined;
+  #rpoReal: number | undefined;
+  #isOver = false;
+
+  constructor(drill: Drill, place: DrillPlace, parts: RunParts) {
+    this.#drill = drill;
+    this.#place = place;
+    this.#parts = parts;
+    this.#clients = new Clients({ setting: drill.load, clients: this.#connections(), clock: parts.clock, random: parts.random });
+  }
+
+  get #roles(): readonly Role[] {
+    return ROLES.slice(0, this.#drill.regions);
+  }
+
+  #connections(): readonly Client[] {
+    const { control } = this.#parts;
+    if (this.#drill.load.through === 'regions') return this.#roles.map((role) => this.#place.client(role));
+    return [this.#place.client(control === 'clients-do-not-fail-over' ? 'first' : 'edge')];
+  }
+
+  readonly #name = (role: Role): string => this.#place.regions[ROLES.indexOf(role)] as string;
+
+  #event(what: string): void {
+    const event = { atMs: this.#clients.nowMs(), what };
+    this.#events.push(event);
+    this.#parts.onEvent?.(event);
+  }
+
+  async all(): Promise<DrillReport> {
+    this.#clients.start();
+    const watching = this.#watch();
+    for (const { atMs, action } of this.#drill.steps) {
+      await this.#until(atMs);
+      await this.#step(action);
+    }
+    await this.#until(this.#drill.endMs);
+    await this.#clients.stop();
+    this.#event('the load ends');
+    this.#isOver = true;
+    await watching;
+    await this.#judgeLoss();
+    return this.#conclude();
+  }
+
+  #until(atMs: number): Promise<void> {
+    const leftMs = atMs - this.#clients.nowMs();
+    return leftMs > 0 ? pause(this.#parts.clock, leftMs) : Promise.resolve();
+  }
+
+  async #watch(): Promise<void> {
+    for (let second = 0; !this.#isOver; second++) {
+      this.#owed.push(await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.liveRpo(role)))));
+      await this.#until((second + 1) * 1_000);
+    }
+  }
+
+  /** A region that does not answer within a second has no figure for it. */
+  #patiently(figure: Promise<number>): Promise<number | undefined> {
+    return Promise.race([figure.catch(() => undefined), pause(this.#parts.clock, 1_000).then(() => undefined)]);
+  }
+
+  async #step(action: Action): Promise<void> {
+    if (TAKES.has(action.verb) && 'region' in action && this.#loss === undefined) {
+      const sampleMs = this.#clients.nowMs();
+      this.#loss = { region: action.region, sampleMs, owed: await this.#patiently(this.#place.liveRpo(action.region)), goneMs: sampleMs }; // 1
+    }
+    if (BRINGS.has(action.verb)) {
+      await this.#judgeLoss();
+      if (this.#parts.control === 'never-healed') return this.#event(`(not done: ${describeAction(action, this.#name)})`);
+    }
+    this.#event(describeAction(action, this.#name));
+    await this.#place.do(action);
+    if (this.#loss !== undefined && TAKES.has(action.verb)) this.#loss.goneMs = this.#clients.nowMs();
+    if (action.verb === 'start') this.#event(`${this.#name(action.region)} is ready again`);
+  }
+
+  /** 1 */
+  async #judgeLoss(): Promise<void> {
+    const loss = this.#loss;
+    if (loss === undefined || this.#rpoReal !== undefined) return;
+    const before = this.#clients.writes.filter(({ outcome, endedMs }) => outcome === 'acknowledged' && endedMs <= loss.goneMs);
+    const views = await Promise.all(this.#roles.filter((role) => role !== loss.region).map((role) => this.#place.view(role, COLLECTION).catch(() => undefined)));
+    const lacking = unaccounted(views.filter((view) => view !== undefined), before);
+    this.#rpoReal = lacking.length;
+    for (const { pk, value, servedBy } of lacking.slice(0, EXAMPLES)) this.#notes.push(`not at a survivor while ${this.#name(loss.region)} was away: ${pk} = ${value}, acknowledged by ${servedBy ?? '?'}`);
+  }
+
+  get #rpoLive(): number | undefined {
+    const loss = this.#loss;
+    if (loss?.owed === undefined) return undefined;
+    const since = this.#clients.writes.filter(({ outcome, servedBy, endedMs }) => outcome === 'acknowledged' && servedBy === this.#name(loss.region) && endedMs >= loss.sampleMs && endedMs <= loss.goneMs);
+    return loss.owed + since.length;
+  }
+
+  // The end -----------------------------------------------------------------------------------------------------------------
+
+  async #conclude(): Promise<DrillReport> {
+    if (this.#parts.control !== 'never-healed') await this.#place.healAll();
+    const convergedMs = await this.#converge();
+    const views = await this.#views();
+    const difference = (views === undefined ? 'a region does not answer' : this.#difference(views)) ?? (await this.#place.reconcile().catch(String));
+    if (difference !== undefined) this.#notes.push(`copies differ: ${difference}`);
+    const lost = unaccounted(views ?? [], this.#clients.writes);
+    for (const write of lost.slice(0, EXAMPLES)) this.#notes.push(`without an account: ${write.pk} = ${write.value} ${write.dot ?? ''}`);
+    const measured = this.#measured({ convergedMs, copiesEqual: difference === undefined, lost: lost.length, views: views ?? [] });
+    const verdicts = this.#drill.expect.map(({ text, judge }): Verdict => ({ expectation: text, ...judge(measured) }));
+    return {
+      drill: this.#drill.name,
+      about: this.#drill.about,
+      place: this.#place.name,
+      regions: this.#roles.map(this.#name),
+      control: this.#parts.control,
+      passed: verdicts.every(({ holds }) => holds),
+      verdicts,
+      measured,
+      events: this.#events,
+      seconds: secondsOf(this.#clients.samples, this.#drill.endMs),
+      owed: this.#owed,
+      requests: this.#clients.samples.length,
+      retriesPerRequest: this.#clients.samples.reduce((sum, { attempts }) => sum + Math.max(0, attempts - 1), 0) / Math.max(1, this.#clients.samples.length),
+      skipped: this.#clients.skipped,
+      notes: this.#notes,
+    };
+  }
+
+  #measured({ convergedMs, copiesEqual, lost, views }: Pick<Measured, 'convergedMs' | 'copiesEqual' | 'lost'> & { readonly views: readonly View[] }): Measured {
+    const { samples, writes } = this.#clients;
+    const faultMs = this.#drill.steps[0]?.atMs ?? 0;
+    const away = new Set(this.#loss === undefined ? [] : [this.#name(this.#loss.region)]);
+    return {
+      rtoMs: recoveryMs(secondsOf(samples, this.#drill.endMs), faultMs),
+      detectionMs: away.size === 0 ? undefined : detectionMs(samples, faultMs, away),
+      rpoLive: this.#rpoLive,
+      rpoReal: this.#rpoReal,
+      acknowledged: writes.filter(({ outcome }) => outcome === 'acknowledged').length,
+      lost,
+      errorRate: errorRate(samples),
+      convergedMs,
+      copiesEqual,
+      conflicts: new Set(views.flatMap(({ losses }) => losses.map(({ pk, value }) => `${pk} ${value ?? ''}`))).size,
+      staleReadMs: staleReadMs(samples, faultMs),
+    };
+  }
+
+  /** 3 */
+  async #converge(): Promise<number | undefined> {
+    const { clock } = this.#parts;
+    const fromMs = clock.monotonicMs();
+    while (clock.monotonicMs() - fromMs < CONVERGE_MS_MAX) {
+      if (await this.#place.isQuiet()) {
+        const views = await this.#views();
+        if (views !== undefined && this.#difference(views) === undefined) return clock.monotonicMs() - fromMs;
+      }
+      await pause(clock, LOOK_EVERY_MS);
+      if (this.#parts.control === 'never-healed' && clock.monotonicMs() - fromMs > LOOK_EVERY_MS * 40) return undefined; // nothing will change
+    }
+    return undefined;
+  }
+
+  /** With a disk went what its region had sent to some only: those know an operation more, and the tombstones of what it deleted. */
+  #difference(views: readonly View[]): string | undefined {
+    return firstDifference(views, this.#drill.steps.some(({ action }) => action.verb === 'wipe') ? 'live values' : 'records');
+  }
+
+  async #views(): Promise<readonly View[] | undefined> {
+    const views = await Promise.all(this.#roles.map((role) => this.#place.view(role, COLLECTION).catch(() => undefined)));
+    const all = views.filter((view) => view !== undefined);
+    return all.length < views.length ? undefined : sabotaged(all, this.#parts.control, this.#clients.writes);
+  }
+}
+
+/** What the controls do to what was seen. */
+function sabotaged(views: readonly View[], control: ControlName | undefined, writes: readonly LoggedWrite[]): readonly View[] {
+  if (control === 'ledger-not-read') return views.map((view) => ({ ...view, losses: [] }));
+  if (control !== 'record-overlooked') return views;
+  const pk = writes.find(({ outcome }) => outcome === 'acknowledged')?.pk;
+  return views.map((view) => ({ ...view, lines: view.lines.filter((line) => !line.includes(` "${pk}" `)), losses: view.losses.filter((row) => row.pk !== pk) }));
+}

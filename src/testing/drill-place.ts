@@ -1,0 +1,173 @@
+// A drill in the simulation: the same steps, clients, checks and report as on real processes, in virtual time. The same seed
+// gives the same report.
+
+import { forbid } from '../adapters/sim/forbid.ts';
+import { Machine, type Process } from '../adapters/sim/machine.ts';
+import { World } from '../adapters/sim/world.ts';
+import { Client } from '../client/client.ts';
+import { NoAnswer, type Transport } from '../client/exchange.ts';
+import { isArchipelError } from '../core/errors.ts';
+import type { View } from '../drill/account.ts';
+import { ROLES, type Action, type Drill, type Role } from '../drill/drill.ts';
+import { comparison, mostOwed, readView } from '../drill/operator.ts';
+import type { DrillPlace } from '../drill/place.ts';
+import { runDrill, type DrillReport, type RunParts } from '../drill/run.ts';
+import { PLACES, type SimCluster, type SimRegion } from './cluster.ts';
+import { runInside } from './with-cluster.ts';
+
+const LIMIT_MS = 600_000;
+const LOOK_EVERY_MS = 50;
+const OPERATOR_MS = 15_000;
+
+/** @throws Error when an invariant of the engine breaks, or the drill has not ended after ten virtual minutes */
+export async function drillInSimulation(drill: Drill, seed: number, parts: Pick<RunParts, 'control' | 'onEvent'> = {}): Promise<DrillReport> {
+  const world = new World(seed);
+  const permit = forbid();
+  try {
+    return await runInside(world, { seed, regions: drill.regions, faults: ['delays'], limitMs: LIMIT_MS }, async (sim) => {
+      const { clock } = new Machine('drill', world).boot();
+      return runDrill(drill, new SimPlace(sim, drill), { ...parts, clock, random: world.random.stream('drill') });
+    });
+  } finally {
+    permit();
+  }
+}
+
+class SimPlace implements DrillPlace {
+  readonly name = 'sim';
+  readonly regions: readonly string[];
+  readonly #sim: SimCluster;
+  readonly #drill: Drill;
+  readonly #operator: Process;
+  #clients = 0;
+
+  constructor(sim: SimCluster, drill: Drill) {
+    this.#sim = sim;
+    this.#drill = drill;
+    this.regions = sim.regions.map(({ id }) => id);
+    this.#operator = new Machine('drill operator', sim.world).boot();
+  }
+
+  #region(role: Role): SimRegion {
+    return this.#sim.regions[ROLES.indexOf(role)] as SimRegion;
+  }
+
+  refusal(): undefined {
+    return undefined;
+  }
+
+  // Steps -------------------------------------------------------------------------------------------------------------------
+
+  async do(action: Action): Promise<void> {
+    const { network } = this.#sim;
+    switch (action.verb) {
+      case 'kill':
+        return this.#region(action.region).kill();
+      case 'stop':
+        return this.#region(action.region).stop();
+      case 'wipe':
+        this.#region(action.region).kill();
+        return this.#region(action.region).machine.disk.wipe();
+      case 'start':
+        return this.#start(this.#region(action.region));
+      case 'pause':
+        this.#region(action.region).machine.process?.stopFor(this.#pauseMs(action));
+        return;
+      case 'resume':
+        return; // its pause ends now
+      case 'isolate':
+        for (const other of ['edge', ...this.regions]) if (other !== this.#region(action.region).id) this.#cut(this.#region(action.region).id, other, true);
+        return;
+      case 'cut':
+      case 'cut-one-way':
+        return this.#cut(this.#region(action.from).id, this.#region(action.to).id, action.verb === 'cut');
+      case 'slow':
+        this.#region(action.region).machine.lagMs = action.byMs;
+        return;
+      case 'clock':
+        this.#region(action.region).machine.wallOffsetMs = action.byMs;
+        return;
+      case 'kill-edge':
+        this.#sim.edge.kill();
+        return this.#sim.startEdge();
+      case 'heal':
+        network.heal();
+        for (const { machine } of this.#sim.regions) machine.lagMs = 0;
+    }
+  }
+
+  /** Until the step that ends it. */
+  #pauseMs(action: Action & { readonly region: Role }): number {
+    const { steps, endMs } = this.#drill;
+    const at = steps.findIndex((step) => step.action === action);
+    const resume = steps.slice(at).find(({ action: later }) => later.verb === 'resume' && later.region === action.region);
+    return (resume?.atMs ?? endMs) - (steps[at]?.atMs ?? 0);
+  }
+
+  #cut(from: string, to: string, both: boolean): void {
+    this.#sim.network.cut(from, to);
+    if (both) this.#sim.network.cut(to, from);
+  }
+
+  async #start(region: SimRegion): Promise<void> {
+    if (region.machine.process === undefined) region.start();
+    while (!region.isUp) await this.#operator.wait(LOOK_EVERY_MS);
+  }
+
+  async healAll(): Promise<void> {
+    this.#sim.network.heal();
+    for (const { machine } of this.#sim.regions) machine.lagMs = 0;
+    await Promise.all(this.#sim.regions.map((region) => this.#start(region)));
+  }
+
+  // Looking -----------------------------------------------------------------------------------------------------------------
+
+  client(at: 'edge' | Role): Client {
+    const process = new Machine(`drill client ${++this.#clients}`, this.#sim.world).boot();
+    return this.#connect(process, at === 'edge' ? at : this.#region(at).id);
+  }
+
+  #connect(process: Process, to: SimRegion['id'] | 'edge'): Client {
+    const sim = this.#sim;
+    const near = PLACES.find(({ id }) => id === this.regions[0]);
+    const viewer = { 'cloudfront-viewer-latitude': String(near?.lat ?? 0), 'cloudfront-viewer-longitude': String(near?.lon ?? 0) };
+    const transport: Transport = {
+      send: async ({ method, target, headers, body, timeoutMs }) => {
+        try {
+          const answer = await sim.ask(process, to, { method, target, headers: { ...viewer, ...headers }, ...(body === undefined ? {} : { body }) }, timeoutMs);
+          return { status: answer.status, headers: Object.fromEntries(answer.fields), body: answer.body };
+        } catch (error) {
+          throw isArchipelError(error) ? new NoAnswer(error.message, error.details['unsent'] === true, error) : error;
+        }
+      },
+      close: () => undefined,
+    };
+    return new Client({ url: `http://${to}.sim`, transport, clock: process.clock, random: sim.world.random.stream(process.name), timeoutMs: OPERATOR_MS, keysIn: 'path' });
+  }
+
+  #asOperator(role: Role): Client {
+    return this.#connect(this.#operator, this.#region(role).id);
+  }
+
+  liveRpo(role: Role): Promise<number> {
+    return mostOwed(this.#asOperator(role));
+  }
+
+  view(role: Role, collection: string): Promise<View> {
+    return readView(this.#asOperator(role), this.#region(role).id, collection);
+  }
+
+  async isQuiet(): Promise<boolean> {
+    for (const { isUp, running } of this.#sim.regions) {
+      if (!isUp || running === undefined) return false;
+      for (const lane of running.region.lanes.values()) if ((await lane.unreplicated()).items > 0) return false;
+    }
+    return true;
+  }
+
+  reconcile(): Promise<string | undefined> {
+    return comparison(ROLES.slice(0, this.regions.length).map((role) => this.#asOperator(role)), () => this.#operator.wait(LOOK_EVERY_MS));
+  }
+
+  async end(): Promise<void> {}
+}

@@ -1,0 +1,46 @@
+// The edge tells of attempts in more than one region: whoever keeps an account of writes has to know that one may have been
+// done twice, as one write.
+
+import { describe, expect, it } from 'vitest';
+import { nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
+import { ManualClock } from '../../src/adapters/memory/clock.ts';
+import { Client } from '../../src/client/client.ts';
+import type { Transport } from '../../src/client/exchange.ts';
+import { regionEntry } from '../../src/config/places.ts';
+import { ArchipelError } from '../../src/core/errors.ts';
+import { asRegionId } from '../../src/core/version/dot.ts';
+import { createEdgeApp, type RegionClient } from '../../src/http/edge-app.ts';
+
+const [NEAR, FAR] = [asRegionId('ap-northeast-2'), asRegionId('us-east-1')];
+const stored: RegionClient = { send: ({ target }) => Promise.resolve(target.includes('/items') ? { status: 204, headers: [['Server-Timing', 'total;dur=1.00'], ['Write-Outcome', 'stored']], body: new Uint8Array(0) } : { status: 403, headers: [], body: new Uint8Array(0) }) };
+const gone: RegionClient = { send: () => Promise.reject(new ArchipelError('peer-unreachable', 'It is gone.', { unsent: true })) };
+
+function edgeBefore(near: RegionClient): (request: Request) => Response | Promise<Response> {
+  const topology = { format: 1 as const, term: 1, epoch: 1, control: NEAR, regions: [regionEntry(NEAR, 'http://near'), regionEntry(FAR, 'http://far')] };
+  const { app } = createEdgeApp({ topology, clients: new Map([[NEAR, near], [FAR, stored]]), clock: new ManualClock(), random: nodeRandom, log: { write: () => undefined }, hash: sha256 });
+  return (request) => app.fetch(request, {});
+}
+
+const put = (): Request => new Request('http://edge/v1/c/demo/items/k', { method: 'PUT', headers: { 'content-length': '1' }, body: 'v' });
+
+describe('attempts of the edge', () => {
+  it('one needs no word; two are told beside what the region says', async () => {
+    expect((await edgeBefore(stored)(put())).headers.get('server-timing')).toBe('total;dur=1.00');
+    const second = await edgeBefore(gone)(put());
+    expect(second.status).toBe(204);
+    expect(second.headers.get('server-timing')).toBe('total;dur=1.00, edge;desc="attempts=2"');
+  });
+
+  it('the client counts them with its own', async () => {
+    const ask = edgeBefore(gone);
+    const transport: Transport = {
+      send: async ({ method, target, headers, body }) => {
+        const response = await ask(new Request(`http://edge${target}`, { method, headers: { ...headers, 'content-length': String(body?.length ?? 0) }, ...(body === undefined ? {} : { body: body.slice() }) }));
+        return { status: response.status, headers: Object.fromEntries(response.headers), body: new Uint8Array(await response.arrayBuffer()) };
+      },
+      close: () => undefined,
+    };
+    const client = new Client({ url: 'http://edge', transport, clock: new ManualClock(), random: nodeRandom });
+    expect((await client.put({ collection: 'demo', pk: 'k' }, 'v')).attempts).toBe(2);
+  });
+});

@@ -97,6 +97,7 @@ describe('help', () => {
       'demo', 'up', 'region', 'edge', 'put', 'get', 'del', 'range', 'scan', 'explain',
       'collection create', 'collection show', 'collection list', 'key create', 'key list', 'key revoke',
       'status', 'conflicts list', 'conflicts restore', 'reconcile', 'replication pause', 'replication resume', 'dump',
+      'drill list', 'drill run',
     ]);
   });
 

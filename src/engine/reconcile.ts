@@ -3,7 +3,8 @@
 // certificate. The cost follows the difference, not the data.
 //
 //  1. Both sides sweep expired values to one time first: a difference that is only an expired value is never sent.
-//  2. A difference younger than YOUNG_MS is probably on its way: it is looked at again before anything is moved.
+//  2. A difference younger than YOUNG_MS is probably on its way: it is looked at again before anything is moved. Then it
+//     is old: an item that is written again and again may hide what one side lacked before.
 //  3. Items move as whole states and are merged; nobody's copy is "the right one".
 //  4. A certificate says: no difference older than so many milliseconds, at that time, over these partitions.
 //  5. Runs of one pair never overlap: a lease in the table of the pair's first region; without it no certificate.
@@ -35,17 +36,16 @@ import {
   type StretchQuestion,
 } from './digest-protocol.ts';
 import { DeepView, itemsWithin, KeptView, leafIndex, stretchQuestion, sumOf, type View } from './digest-view.ts';
-import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
+import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Restored } from './restored.ts';
 import { heal, isSound, isSoundRecord, readRecord } from './soundness.ts';
 import type { Timekeeper } from './timekeeper.ts';
-
 export type { Certificate, PairReport } from './certificate.ts';
 
 export const YOUNG_MS = 2_000;
 const PASSES_MAX = 64;
-/** Passes that moved nothing new: the peer refuses what it is sent (its clock, its disk), so this run gives up. */
+/** Passes that moved nothing new: the peer refuses what it is sent. */
 const STALLED_PASSES_MAX = 2;
 const NAMED_KEYS_MAX = 100;
 const REFS_PER_QUESTION = 256;
@@ -64,12 +64,6 @@ export interface ReconcileParts {
   readonly restored: Restored;
 }
 
-/** A difference, when it was first seen as it is (monotonic time). */
-interface Seen {
-  readonly newestMs: number;
-  readonly sinceMs: number;
-}
-
 interface Scope {
   readonly group: GroupId;
   readonly partitions: readonly PartitionId[];
@@ -77,12 +71,20 @@ interface Scope {
 
 interface Pass {
   readonly view: View;
-  readonly deep: boolean;
+  readonly beganMs: number;
   readonly atMs: number;
   readonly equal: boolean;
   readonly root: Sum;
   readonly differing: readonly DifferingItem[];
   readonly more: boolean;
+}
+
+/** The last look of a run. `settled`: what differs was equal, or was moved, after `sinceMs`. */
+interface Compared {
+  readonly atMs: number;
+  readonly root: Sum;
+  readonly settled: boolean;
+  readonly sinceMs: number;
 }
 
 export class Comparison {
@@ -91,7 +93,8 @@ export class Comparison {
   readonly #scopes: readonly Scope[];
   /** The scopes are those of this document. */
   readonly #topology: TopologyVersion;
-  #seen: ReadonlyMap<string, Seen> = new Map();
+  /** Names of what differed at the last look, and was not moved since: what one of the two does not take stays. */
+  #left = new Set<string>();
   #signal: AbortSignal | undefined;
   readonly report: PairReport;
 
@@ -108,24 +111,24 @@ export class Comparison {
    * Compares and repairs until nothing old differs. Answers the last comparison. `hasty`: everything that differs now is
    * moved, young or not, and once: for a region that takes back its data, before others wait for it.
    */
-  async run({ deep, hasty }: { readonly deep: boolean; readonly hasty: boolean }, signal?: AbortSignal): Promise<{ readonly atMs: number; readonly root: Sum; readonly settled: boolean }> {
+  async run({ deep, hasty }: { readonly deep: boolean; readonly hasty: boolean }, signal?: AbortSignal): Promise<Compared> {
     this.#signal = signal;
     this.report.compared = this.#scopes.reduce((sum, { partitions }) => sum + partitions.length, 0);
     const moved = new Set<string>();
-    let looked = false;
     let stalled = 0;
+    let before: Pass | undefined;
     for (let pass = 0; pass < PASSES_MAX && signal?.aborted !== true; pass++) {
-      const before = this.report.bytes;
+      const bytesBefore = this.report.bytes;
       const found = await this.#compare(deep);
-      this.report.comparedBytes = Math.max(this.report.comparedBytes, this.report.bytes - before);
+      this.report.comparedBytes = Math.max(this.report.comparedBytes, this.report.bytes - bytesBefore);
       if (found.equal) {
         this.report.equal = true;
-        return { atMs: found.atMs, root: found.root, settled: true };
+        return { ...found, settled: true, sinceMs: found.beganMs };
       }
-      const nowMs = this.#parts.time.nowMs();
-      const old = hasty ? found.differing : await this.#older(found, nowMs);
+      const old = hasty ? found.differing : await this.#older(found);
       const young = found.differing.length - old.length;
-      if (old.length === 0 && !found.more && looked) return { atMs: found.atMs, root: found.root, settled: true }; // 2
+      if (old.length === 0 && !found.more && before?.more === false) return { ...found, settled: true, sinceMs: before.beganMs }; // 4
+      before = found;
       for (const { key } of old) {
         if (!moved.has(keyName(key)) && moved.size < NAMED_KEYS_MAX) this.report.differingKeys.push(key);
         moved.add(keyName(key));
@@ -133,33 +136,22 @@ export class Comparison {
       const isNew = moved.size > this.report.differing;
       this.report.differing = moved.size;
       await this.#repair(old, found.view, hasty);
-      if (hasty && !found.more) return { atMs: found.atMs, root: found.root, settled: false };
+      if (hasty && !found.more) return { ...found, settled: false, sinceMs: found.beganMs };
       stalled = isNew ? 0 : stalled + 1;
       // mark if (stalled > STALLED_PASSES_MAX): comparison given up, nothing moves
       if (stalled > STALLED_PASSES_MAX) break;
       // mark if (young > 0): young difference looked at again
-      looked = young > 0;
       if (young > 0 || stalled > 0) await pause(this.#parts.clock, YOUNG_MS, signal);
     }
-    return { atMs: this.#parts.time.nowMs(), root: ZERO_SUM, settled: false };
+    return { atMs: 0, root: ZERO_SUM, settled: false, sinceMs: 0 };
   }
 
-  /**
-   * A difference whose newest stamp, on either side, is older than YOUNG_MS; or that was the same so long ago, because a
-   * stamp from before a clock was put back lies ahead of now.
-   */
-  async #older(found: Pass, nowMs: number): Promise<DifferingItem[]> {
-    const ages = await Promise.all(found.differing.map(async ({ key, newestMs }) => Math.max(newestMs, await found.view.newestMs(key))));
-    const lookedMs = this.#parts.clock.monotonicMs();
-    const seen = new Map<string, Seen>();
-    const old = found.differing.filter(({ key }, at) => {
-      const newestMs = ages[at] as number;
-      const before = this.#seen.get(keyName(key));
-      const sinceMs = before?.newestMs === newestMs ? before.sinceMs : lookedMs;
-      seen.set(keyName(key), { newestMs, sinceMs });
-      return nowMs - newestMs >= YOUNG_MS || lookedMs - sinceMs >= YOUNG_MS;
-    });
-    this.#seen = seen;
+  /** 2. By its newest stamp on either side; one from before a clock was put back lies ahead of now, and is old at the next look. */
+  async #older({ differing, view }: Pass): Promise<DifferingItem[]> {
+    const youngMs = this.#parts.time.nowMs() - YOUNG_MS;
+    const newest = await Promise.all(differing.map(async ({ key, newestMs }) => Math.max(newestMs, await view.newestMs(key))));
+    const old = differing.filter(({ key }, at) => (newest[at] as number) <= youngMs || this.#left.has(keyName(key)));
+    this.#left = new Set(differing.map(({ key }) => keyName(key)));
     return old;
   }
 
@@ -186,6 +178,7 @@ export class Comparison {
 
   async #compare(deep: boolean): Promise<Pass> {
     const { table, time, hash, keyedHash } = this.#parts;
+    const beganMs = time.nowMs();
     const digests = table.digests;
     if (digests === undefined) throw new ArchipelError('internal', 'This table keeps no digests.');
     let atMs = await digests.sweep(time.readersMs()); // 1: the line never goes back, so a clock that is in doubt must not move it
@@ -200,7 +193,7 @@ export class Comparison {
       atMs = await digests.sweep(answer.atMs);
       mine = await this.#root(view);
     }
-    const base = { view, deep, atMs, root: mine };
+    const base = { view, beganMs, atMs, root: mine };
     if (answer.unknown.length === 0 && sameSum(mine, answer.sum)) {
       this.report.rounds = Math.max(this.report.rounds, 1);
       return { ...base, equal: true, differing: [], more: false };
@@ -308,6 +301,7 @@ export class Comparison {
 
   /** 3: both sides get the other's state and merge. */
   async #repair(items: readonly DifferingItem[], view: View, hasty: boolean): Promise<void> {
+    for (const { key } of items) this.#left.delete(keyName(key));
     for (const chunk of chunks(items.filter(({ theirs, newestMs }) => theirs !== undefined || newestMs > 0), FETCH_KEYS)) await this.#pull(chunk.map(({ key }) => key));
     const keys = await Promise.all(items.map(async ({ key }) => ((await view.newestMs(key)) > 0 ? key : undefined)));
     const mine = keys.filter((key) => key !== undefined);
@@ -325,6 +319,7 @@ export class Comparison {
       await this.#heal(records);
       const sound = records.filter((record) => isSoundRecord(record, this.#parts.hash));
       const receipts = await this.#parts.applier.apply(this.#link.id, sound);
+      this.#noteLeft(sound, receipts);
       // mark if (receipts.includes('applied')): difference pulled
       this.report.pulled += receipts.filter((receipt) => receipt === 'applied').length;
       // The answer is bounded by bytes: ask for the rest. A key it passes over is not held there any more.
@@ -333,6 +328,10 @@ export class Comparison {
       if (at === -1) return;
       left = left.slice(at + 1);
     }
+  }
+
+  #noteLeft(records: readonly SentRecord[], receipts: readonly Receipt[]): void {
+    for (const [at, { key }] of records.entries()) if (receipts[at] !== 'applied') this.#left.add(keyName(key));
   }
 
   /** A merge keeps what is stored under the same dot; where those bytes are not what was written, the peer's are taken. */
@@ -359,6 +358,7 @@ export class Comparison {
       if (message.length === 0) return;
       const body = encodeRecords(message);
       const receipts = decodeReceipts(await this.#exchange('merge', body), message.length);
+      this.#noteLeft(message, receipts);
       this.report.requests++;
       this.report.bytes += body.length;
       // mark if (receipts.includes('applied')): difference pushed
@@ -368,10 +368,12 @@ export class Comparison {
     };
     for (const encoded of keys) {
       const sent = await this.#sendable(encoded);
-      if (sent === undefined) continue;
-      if (bytes + sentBytes(sent) > MESSAGE_BYTES_PACKED) await flush();
-      message.push(sent);
-      bytes += sentBytes(sent);
+      if (sent === undefined) this.#left.add(keyName(encoded));
+      else {
+        if (bytes + sentBytes(sent) > MESSAGE_BYTES_PACKED) await flush();
+        message.push(sent);
+        bytes += sentBytes(sent);
+      }
     }
     await flush();
   }
@@ -381,11 +383,11 @@ export class Comparison {
     return judgeTopology(this.#topology, this.#parts.catalog.version) !== 'same';
   }
 
-  certificate(atMs: number, root: Sum, deep: boolean, token: number): Certificate {
+  certificate({ atMs, root, sinceMs }: Compared, deep: boolean, token: number): Certificate {
     const { term, epoch } = this.#topology;
     const [a, b] = [this.#parts.region, this.#link.id].sort() as [RegionId, RegionId];
     const groups = this.#scopes.map(({ group, partitions }) => ({ group, partitions: partitions.length }));
-    return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: YOUNG_MS, token };
+    return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: Math.max(YOUNG_MS, Math.ceil(atMs - sinceMs)), token };
   }
 }
 

@@ -195,15 +195,15 @@ export class Reconciler {
     const stopRenewing = this.#keepRenewing(peer, lease, lost);
     try {
       const deep = request.deep === true;
-      const { atMs, root, settled } = await comparison.run({ deep, hasty: request.hasty === true }, AbortSignal.any([this.#abort.signal, lost.signal]));
+      const compared = await comparison.run({ deep, hasty: request.hasty === true }, AbortSignal.any([this.#abort.signal, lost.signal]));
       this.stats.differing += comparison.report.differing;
       // A run of one collection proves nothing about the others, and one under an older document, or a lost lease, nothing at all.
-      if (settled && request.groups === undefined && !comparison.isOutdated && (await this.#holds(peer, lease))) {
-        comparison.report.certificate = comparison.certificate(atMs, root, deep, lease.token);
+      if (compared.settled && request.groups === undefined && !comparison.isOutdated && (await this.#holds(peer, lease))) {
+        comparison.report.certificate = comparison.certificate(compared, deep, lease.token);
         await this.certified(comparison.report.certificate);
         await link.ask('certificate', utf8(JSON.stringify(comparison.report.certificate)));
       } else {
-        // mark if (settled && request.groups === undefined): lease lost in mid-run
+        // mark if (compared.settled && request.groups === undefined): lease lost in mid-run
         await this.#save(peer, {});
       }
     } finally {

@@ -9,11 +9,11 @@ import type { Run, RunRequest } from '../../src/engine/reconciler.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
 
 /** EU holds these items and AP does not: their hints are lost. */
-async function differ(regions: Archipelago, keys: readonly string[], text = 'v'): Promise<void> {
+async function differ(regions: Archipelago, keys: readonly string[], { text = 'v', collection = 'demo' } = {}): Promise<void> {
   const eu = regions.at(EU);
   regions.network.cut(AP, EU);
   await regions.advance(3_000);
-  for (const pk of keys) await eu.put('demo', pk, text);
+  for (const pk of keys) await eu.put(collection, pk, text);
   await regions.advance(1_000);
   await loseHints(eu);
   regions.network.heal();
@@ -73,6 +73,20 @@ describe('a comparison', () => {
     for (const message of regions.network.held.splice(0)) await message.deliver();
     await regions.drive(begun.finished);
     expect(begun.pairs[0]).toMatchObject({ differing: 1, equal: true });
+  });
+
+  it('an item is written again and again -> what it lacks besides is moved all the same, before a certificate', async () => {
+    const regions = await archipelago();
+    const ap = regions.at(AP);
+    await differ(regions, ['busy'], { text: 'old', collection: 'carts' });
+    const begun = ap.region.reconciler.run({ peers: [EU] });
+    for (let turn = 0; begun.state === 'running' && turn < 60; turn++) {
+      const mine = (await ap.state('carts', 'busy'))?.values.filter(({ dot }) => dot.actor === ap.region.actor) ?? [];
+      await ap.put('carts', 'busy', `new ${turn}`, { context: new Map(mine.map(({ dot }) => [dot.actor, dot.stamp])) });
+      await regions.advance(300);
+    }
+    expect(begun.pairs[0]?.certificate).toBeDefined();
+    expect(await ap.get('carts', 'busy')).toContain('old');
   });
 
   it('stamps from before a clock was put back lie an hour ahead -> what differs is repaired all the same, before a certificate', async () => {

@@ -6,8 +6,9 @@ import type { DynamoDBStreamEvent } from 'aws-lambda';
 import { isReadable, streamEntry, type StreamEntry } from '../src/adapters/aws/stream-entries.ts';
 import { keyText } from '../src/core/bytes.ts';
 import type { RegionId } from '../src/core/version/dot.ts';
+import { decodeLossRow, isLossRow, lossName } from '../src/core/version/loss-row.ts';
 import type { SentRecord } from '../src/engine/envelope.ts';
-import { hintOf } from './commons/messages.ts';
+import { hintOf, lossHintOf } from './commons/messages.ts';
 import { Once } from './commons/once.ts';
 import { Outbox } from './commons/outbox.ts';
 import { openRegion, type RegionOnLambda } from './commons/region.ts';
@@ -43,7 +44,14 @@ function entriesOf({ Records }: DynamoDBStreamEvent, { log }: RegionOnLambda): S
 /** Filter first, coalesce then: the entry says what its commit was, whatever was committed since. */
 function newestByKey(entries: readonly StreamEntry[]): StreamEntry[] {
   const own = entries.filter((entry) => !isReadable(entry) || entry.kind === 'local');
-  return [...new Map(own.map((entry) => [keyText(entry.key.encoded), entry])).values()];
+  return [...new Map(own.map((entry) => [nameOf(entry), entry])).values()];
+}
+
+const nameOf = (entry: StreamEntry): string => (entry.loss === undefined ? keyText(entry.key.encoded) : lossName(entry.loss));
+
+/** Of what may have been sent, or not, or cannot be. */
+function hintFor({ key, state }: SentRecord): SentRecord {
+  return isLossRow(state) ? lossHintOf(key, decodeLossRow(state).id) : hintOf(key);
 }
 
 async function sendTo(peer: RegionId, entries: readonly StreamEntry[], { region }: RegionOnLambda, outbox: Outbox): Promise<void> {
@@ -54,9 +62,10 @@ async function sendTo(peer: RegionId, entries: readonly StreamEntry[], { region 
     const holders = region.catalog.holdersOf(key);
     if (holders?.includes(peer) === false) continue;
     // Placement is asked again when a hint is forwarded: one too many is harmless.
-    if (holders === undefined || !isReadable(entry)) hints.push(hintOf(key.encoded));
-    else if (entry.image !== undefined) records.push({ key: key.encoded, state: entry.image });
+    const record = isReadable(entry) && entry.image !== undefined ? { key: key.encoded, state: entry.image } : undefined;
+    if (record !== undefined && holders !== undefined) records.push(record);
+    else if (record !== undefined || !isReadable(entry)) hints.push(record === undefined ? hintOf(key.encoded) : hintFor(record));
   }
   const left = await outbox.send(peer, records);
-  await outbox.hint(peer, [...hints, ...left.map(({ key }) => hintOf(key))]);
+  await outbox.hint(peer, [...hints, ...left.map(hintFor)]);
 }

@@ -3,12 +3,13 @@
 
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { peerOfHints } from '../src/adapters/aws/names.ts';
-import type { ItemKey } from '../src/core/keys/item-key.ts';
 import { encodeState, MalformedError } from '../src/core/version/codec.ts';
 import type { RegionId } from '../src/core/version/dot.ts';
+import { encodeLossRow } from '../src/core/version/loss-row.ts';
 import type { SentRecord } from '../src/engine/envelope.ts';
+import type { Table } from '../src/ports/table.ts';
 import { Batches, type Settled } from './commons/batch.ts';
-import { decodeHints } from './commons/messages.ts';
+import { decodeHints, type Hint } from './commons/messages.ts';
 import { Once } from './commons/once.ts';
 import { Outbox } from './commons/outbox.ts';
 import { openRegion, type RegionOnLambda } from './commons/region.ts';
@@ -31,15 +32,22 @@ export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
 }
 
 /** `later` for the whole message when any of it cannot be sent now: sending the others twice is harmless. */
-async function forward(peer: RegionId, keys: readonly ItemKey[], { region, mirror }: RegionOnLambda, outbox: Outbox): Promise<Settled> {
-  await mirror.collectionsOf(keys);
+async function forward(peer: RegionId, hinted: readonly Hint[], { region, mirror }: RegionOnLambda, outbox: Outbox): Promise<Settled> {
+  await mirror.collectionsOf(hinted.map(({ key }) => key));
   const { catalog, parts } = region;
-  if (keys.some((key) => catalog.holdersOf(key) === undefined)) return 'later'; // its policy is on its way
-  const held = keys.filter((key) => catalog.holdersOf(key)?.includes(peer) === true);
-  const records = await Promise.all(held.map(async ({ encoded, ...key }): Promise<SentRecord[]> => {
-    const record = await parts.table.get({ ...key, encoded });
-    return record === undefined ? [] : [{ key: encoded, state: encodeState(record.state) }];
-  }));
-  const left = await outbox.send(peer, records.flat());
+  if (hinted.some(({ key }) => catalog.holdersOf(key) === undefined)) return 'later'; // its policy is on its way
+  const held = hinted.filter(({ key }) => catalog.holdersOf(key)?.includes(peer) === true);
+  const records = await Promise.all(held.map((hint) => recordOf(hint, parts.table)));
+  const left = await outbox.send(peer, records.filter((record) => record !== undefined));
   return left.length === 0 ? 'done' : 'later';
+}
+
+/** As it is now; undefined when there is none any more. */
+async function recordOf({ key, loss }: Hint, table: Table): Promise<SentRecord | undefined> {
+  if (loss === undefined) {
+    const record = await table.get(key);
+    return record === undefined ? undefined : { key: key.encoded, state: encodeState(record.state) };
+  }
+  const row = await table.loss(loss);
+  return row === undefined ? undefined : { key: key.encoded, state: encodeLossRow(row) };
 }

@@ -1,7 +1,8 @@
 // What travels through queues, in two kinds.
 //
 //   inbox   states for another region, under the envelope of every question between regions: `seal(envelope, records)`
-//   hints   keys of this region's own records that a peer has yet to be sent: u8 version · records without a state
+//   hints   keys of this region's own records that a peer has yet to be sent, or names of rows of its ledger under the keys
+//           of their items: u8 version · records without a state, or with a name in its place
 //
 // SQS bills by 64 KiB of text and takes base64 from us: 45,000 bytes become 60,000 characters.
 
@@ -9,6 +10,7 @@ import { concatBytes } from '../../src/core/bytes.ts';
 import { decodeKey, type ItemKey } from '../../src/core/keys/item-key.ts';
 import { MESSAGE_BYTES_PACKED } from '../../src/core/limits.ts';
 import { FORMAT_VERSION, MalformedError, NewerFormatError } from '../../src/core/version/codec.ts';
+import { lossIdIn, lossNameBytes } from '../../src/core/version/loss-row.ts';
 import { decodeRecords, encodeRecords, sentBytes, unseal, type SentRecord } from '../../src/engine/envelope.ts';
 
 export const PACKED_BYTES_MAX = (MESSAGE_BYTES_PACKED / 4) * 3;
@@ -35,15 +37,25 @@ export const hintOf = (key: Uint8Array): SentRecord => ({ key, state: NO_STATE }
 
 export const encodeHints = (hints: readonly SentRecord[]): Uint8Array => concatBytes(Uint8Array.of(FORMAT_VERSION), encodeRecords(hints));
 
+/** The same of a row of the ledger. */
+export const lossHintOf = (key: Uint8Array, id: string): SentRecord => ({ key, state: lossNameBytes(id) });
+
+export interface Hint {
+  readonly key: ItemKey;
+  /** The id of a row of the ledger; without it the record is meant. */
+  readonly loss?: string;
+}
+
 /** @throws NewerFormatError, MalformedError */
-export function decodeHints(body: Uint8Array): ItemKey[] {
+export function decodeHints(body: Uint8Array): Hint[] {
   const version = body[0] ?? 0;
   if (version > FORMAT_VERSION) throw new NewerFormatError(version);
   if (version < FORMAT_VERSION) throw new MalformedError('Not a message of hints.');
-  return recordsIn(body.subarray(1)).map(({ key }) => {
-    const decoded = decodeKey(key);
-    if (decoded === undefined) throw new MalformedError('A hint for no physical key.');
-    return decoded;
+  return recordsIn(body.subarray(1)).map(({ key: encoded, state }) => {
+    const key = decodeKey(encoded);
+    const loss = state.length === 0 ? undefined : lossIdIn(state);
+    if (key === undefined || (state.length > 0 && loss === undefined)) throw new MalformedError('A hint for no physical key.');
+    return loss === undefined ? { key } : { key, loss };
   });
 }
 

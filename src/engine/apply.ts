@@ -9,26 +9,30 @@
 //      row of their own before the message is acknowledged.
 //   6. A state with values from before its key was reaped, perhaps, is not merged before they are decided on: late.ts. What
 //      was found out holds only while nothing was reaped in the partition meanwhile. Out of reach: it stays with its sender.
+//   7. A row of a peer's ledger is refused for the same reasons, and else stands in the ledger here before it is acknowledged,
+//      once, and not where another row covers its loser. It changes no record, and is not sent on.
 
+import { equalBytes } from '../core/bytes.ts';
 import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
 import { decodeState, MalformedError, NewerFormatError } from '../core/version/codec.ts';
+import { decodeLossRow, isLossRow } from '../core/version/loss-row.ts';
 import { mergeLww, type Merged } from '../core/version/lww.ts';
-import { floorOf, headDot, largestStampOf, sameState, type CommitKind, type DottedValue, type Record, type State } from '../core/version/record.ts';
+import { EMPTY_STATE, floorOf, headDot, largestStampOf, sameState, type CommitKind, type DottedValue, type Record, type State } from '../core/version/record.ts';
 import { isReapedAlready, lateValues, removalOf, settleLate, type LateJudgement, type Settled } from '../core/version/reap.ts';
 import { covers } from '../core/version/version-vector.ts';
 import { mergeSiblings } from '../core/version/siblings.ts';
 import { operationOf } from '../core/version/operations.ts';
-import { raiseAbove } from '../core/version/stamp.ts';
+import { raiseAbove, type Stamp } from '../core/version/stamp.ts';
 import { formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Log } from '../ports/log.ts';
 import type { DeadLetters } from '../ports/queue.ts';
-import type { Change, Decision, Table } from '../ports/table.ts';
+import type { Change, Decision, LossRow, Table } from '../ports/table.ts';
 import { INBOX_BYTES_MAX } from '../core/limits.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { Catalog } from './catalog.ts';
 import { encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
-import { lossRows } from './ledger.ts';
+import { hasRightId, lossRows } from './ledger.ts';
 import { LateStates } from './late.ts';
 import type { Limits } from './limits.ts';
 import type { PeerLink } from './peer-link.ts';
@@ -59,7 +63,7 @@ export class Applier {
   readonly late: LateStates;
   #records = 0;
   #bytes = 0;
-  readonly stats = { applied: 0, unchanged: 0, losses: 0, writtenAgain: 0, capped: 0, dead: 0, refused: 0 };
+  readonly stats = { applied: 0, unchanged: 0, losses: 0, writtenAgain: 0, capped: 0, rows: 0, dead: 0, refused: 0 };
 
   constructor(parts: ApplyParts) {
     this.#parts = parts;
@@ -85,10 +89,10 @@ export class Applier {
 
   async #receive(from: RegionId, record: SentRecord): Promise<Receipt> {
     try {
-      const { key, state } = this.#read(record);
-      const refusal = this.#refusal(key, state);
+      const { key, state, row } = this.#read(record);
+      const refusal = this.#refusal(key, row === undefined ? largestStampOf(state) : row.dot.stamp);
       if (refusal !== undefined) this.stats.refused++;
-      return refusal ?? (await this.#take(from, key, state));
+      return refusal ?? (await this.#take(from, () => (row === undefined ? this.merge(key, state) : this.#keepRow(row))));
     } catch (error) {
       if (error instanceof NewerFormatError) return 'newer-format'; // 2
       return this.#isHeldElsewhere(record.key) ? 'not-held' : this.#keepAside(from, record, error); // 4 before 1
@@ -96,17 +100,20 @@ export class Applier {
   }
 
   /** @throws NewerFormatError, MalformedError: of what arrived, never of what is stored here */
-  #read(record: SentRecord): { readonly key: ItemKey; readonly state: State } {
+  #read(record: SentRecord): { readonly key: ItemKey; readonly state: State; readonly row?: LossRow } {
     // A copy: the key outlives the message, which is a thousand times as large.
     const key = decodeKey(new Uint8Array(record.key));
     if (key === undefined || !this.#parts.catalog.isRightKey(key)) throw new MalformedError('Not a physical key.');
-    return { key, state: decodeState(record.state) };
+    if (!isLossRow(record.state)) return { key, state: decodeState(record.state) };
+    const row = decodeLossRow(new Uint8Array(record.state));
+    if (!equalBytes(row.key.encoded, key.encoded) || !hasRightId(row, this.#parts.hash)) throw new MalformedError('Not a row of this item.');
+    return { key, state: EMPTY_STATE, row: { ...row, key } };
   }
 
   /** What fails here (the disk, the clock, a stored record that cannot be read) is no fault of what arrived: it stays with its sender. */
-  async #take(from: RegionId, key: ItemKey, state: State): Promise<Receipt> {
+  async #take(from: RegionId, take: () => Promise<boolean>): Promise<Receipt> {
     try {
-      return (await this.merge(key, state)) ? 'applied' : 'late';
+      return (await take()) ? 'applied' : 'late';
     } catch (error) {
       // mark: apply failed here and stays with its sender
       this.#parts.log.write('warn', 'apply.failed', { from, error: String(error) });
@@ -114,8 +121,18 @@ export class Applier {
     }
   }
 
-  #refusal(key: ItemKey, state: State): Receipt | undefined {
-    if (!this.#parts.time.isAcceptable(largestStampOf(state))) return 'drift'; // 3
+  /** 7: listed here in the order of its writing here. */
+  async #keepRow(row: LossRow): Promise<boolean> {
+    const { table, time } = this.#parts;
+    time.observe(row.dot.stamp);
+    await table.update(row.key, { decide: () => ({ result: undefined, losses: [{ ...row, atMs: time.nowMs() }] }) });
+    // mark: row of a peer's ledger kept
+    this.stats.rows++;
+    return true;
+  }
+
+  #refusal(key: ItemKey, largest: Stamp): Receipt | undefined {
+    if (!this.#parts.time.isAcceptable(largest)) return 'drift'; // 3
     const holders = this.#parts.catalog.holdersOf(key);
     return holders !== undefined && !holders.includes(this.#parts.region) ? 'not-held' : undefined; // 4
   }
@@ -212,7 +229,7 @@ export class Applier {
       take(removalOf(missing));
       kind = 'local'; // sent, so that whoever still holds the values drops them too
     }
-    const rows = lossRows(key, lost, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash });
+    const rows = lossRows(key, lost, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash, kind });
     // mark if (rows.length > 0 && current !== undefined && state !== undefined && sameState(state, current.state)): loss row without a commit
     if (state === undefined || (current !== undefined && sameState(state, current.state))) return { result: 'merged', losses: rows };
     return { result: 'merged', commit: { state, kind }, losses: rows };

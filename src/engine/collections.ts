@@ -182,7 +182,7 @@ export class Collections {
           decide: (current) => {
             if (current === undefined || current.state.values.length < 2) return { result: undefined };
             const [state, losses] = oneWrite(current.state);
-            return { result: undefined, commit: { state, kind: 'local' }, losses: lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash }) };
+            return { result: undefined, commit: { state, kind: 'local' }, losses: lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash, kind: 'local' }) };
           },
         });
       }

@@ -97,7 +97,7 @@ export class Coordinator {
   #rows(key: ItemKey, losses: Parameters<typeof lossRows>[1]): LossRow[] {
     if (losses.length === 0) return [];
     this.stats.conflicts += losses.length;
-    return lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash });
+    return lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash, kind: 'local' });
   }
 
   /**

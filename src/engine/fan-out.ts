@@ -1,7 +1,7 @@
 // Sends this region's writes to the peers that hold them. The change log, committed with the records, is the outbox:
 // fan-out reads it, keeps `local` entries, drops `applied` ones (the filter is on the entry, never on the record, which
 // may have been merged since), coalesces by key after that, and hands each state to the lanes of the regions that hold
-// its partition at this moment. The log is trimmed when every lane is done with a batch; a slow lane makes hints.
+// its partition at this moment. Rows of the ledger that are to be sent go the same way, under names of their own. The log is trimmed when every lane is done with a batch; a slow lane makes hints.
 
 import { keyText } from '../core/bytes.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';

@@ -12,10 +12,12 @@
 //  2. Until then it counts as unreplicated, from before its writer is answered.
 //  3. Nothing waits without a bound: beyond `inboxRecords` records or INBOX_BYTES_MAX bytes the rest becomes hints.
 //  4. What a hint forwards is the record as it is then, to the regions that hold it then.
+//  5. A row of the ledger is never given up: no comparison would find it missing. Its hint is a fraction of the row beside it.
 
 import { isArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { INBOX_BYTES_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import { isLossRow } from '../core/version/loss-row.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Delivery, Queue } from '../ports/queue.ts';
@@ -23,7 +25,7 @@ import type { Table } from '../ports/table.ts';
 import { Behind } from './behind.ts';
 import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
-import { HINTED_IN_FLIGHT_MAX, hintedRecord, packed, type Hinted } from './hinted.ts';
+import { HINTED_IN_FLIGHT_MAX, hintedRecord, hintOf, packed, type Hinted } from './hinted.ts';
 import { Histogram } from './histogram.ts';
 import type { Limits } from './limits.ts';
 import { Owed } from './owed.ts';
@@ -37,13 +39,12 @@ const RETRY_MAX_MS = 60_000;
 
 export interface LaneItem {
   readonly key: ItemKey;
-  /** `keyText` of the key. */
+  /** `keyText` of the key, or the name of a row of the ledger. */
   readonly name: string;
   readonly state: Uint8Array;
   readonly position: number;
   readonly committedMs: number | undefined;
-  /** Invariant 1. */
-  readonly done: () => void;
+  readonly done: () => void; // invariant 1
 }
 
 export interface LaneParts {
@@ -266,21 +267,20 @@ export class Lane {
     const { hints, link, log, limits } = this.#parts;
     try {
       const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));
-      const kept = items.slice(0, room);
-      const { refused } = kept.length === 0 ? { refused: [] } : await hints.send(kept.map(({ key }) => ({ key: key.encoded, body: key.encoded })));
+      const kept = items.filter(({ state }, at) => isLossRow(state) || at < room); // 5
+      const { refused } = kept.length === 0 ? { refused: [] } : await hints.send(kept.map(({ name }) => hintOf(name)));
       await this.#drop(items.length - kept.length);
       if (refused.length > 0) log.write('error', 'hint.failed', { peer: link.id, refused: refused.length });
-      this.#hinted(items.filter((_, at) => !refused.includes(at)), kept.length - refused.length);
-      if (refused.length > 0) this.#keepWaiting(refused.map((at) => items[at] as LaneItem));
-      this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
+      const waiting = refused.map((at) => kept[at] as LaneItem);
+      this.#hinted(items.filter((item) => !waiting.includes(item)), kept.length - refused.length);
+      if (waiting.length > 0) this.#keepWaiting(waiting);
     } catch (error) {
       log.write('error', 'hint.failed', { peer: link.id, error: String(error) });
       this.#keepWaiting(items);
-      this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
     }
+    this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
   }
 
-  /** Invariant 1. */
   #hinted(items: readonly LaneItem[], count: number): void {
     if (count > 0) this.#hintsSinceMs ??= this.#parts.clock.monotonicMs();
     this.stats.hinted += count;

@@ -174,8 +174,8 @@ export class Region {
 
   #learnFromChanges(): void {
     this.parts.changes.subscribe((entries) => {
-      for (const { key, image } of entries) {
-        if (key.group === this.catalog.systemGroup && image !== undefined) this.#learn(key, image);
+      for (const { key, image, loss } of entries) {
+        if (key.group === this.catalog.systemGroup && image !== undefined && loss === undefined) this.#learn(key, image);
       }
     });
   }

@@ -100,7 +100,7 @@ export class Restored {
         if (current === undefined) return { result: undefined };
         const { state, losses } = withoutOwnLate(current.state, dead);
         if (losses.length === 0) return { result: undefined };
-        return { result: undefined, commit: { state, kind: 'local' }, losses: lossRows(key, losses, { region, atMs: time.nowMs(), hash }) };
+        return { result: undefined, commit: { state, kind: 'local' }, losses: lossRows(key, losses, { region, atMs: time.nowMs(), hash, kind: 'local' }) };
       },
     });
     return true;

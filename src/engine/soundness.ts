@@ -7,7 +7,7 @@ import { decodeState, MalformedError, NewerFormatError } from '../core/version/c
 import { sameDot } from '../core/version/dot.ts';
 import type { DottedValue, Record, State, Value } from '../core/version/record.ts';
 import type { HashFunction } from '../core/version/tag.ts';
-import type { Table } from '../ports/table.ts';
+import type { LossRow, Table } from '../ports/table.ts';
 import type { SentRecord } from './envelope.ts';
 
 const isSoundValue = (value: Value, hash: HashFunction): boolean => compareBytes(hash(value.bytes).subarray(0, 8), value.hash) === 0;
@@ -28,6 +28,16 @@ export function isSoundRecord(record: SentRecord, hash: HashFunction): boolean {
 export async function readRecord(table: Table, key: ItemKey): Promise<Record | 'unreadable' | undefined> {
   try {
     return await table.get(key);
+  } catch (error) {
+    if (error instanceof MalformedError) return 'unreadable';
+    throw error;
+  }
+}
+
+/** The same of a row of the ledger. */
+export async function readLoss(table: Table, id: string): Promise<LossRow | 'unreadable' | undefined> {
+  try {
+    return await table.loss(id);
   } catch (error) {
     if (error instanceof MalformedError) return 'unreadable';
     throw error;

@@ -9,7 +9,7 @@ export async function regionMetrics(region: Region): Promise<Metric[]> {
   );
   const perPeer = (value: (each: (typeof lanes)[number]) => number): Sample[] => lanes.map((each) => ({ labels: { peer: each.peer }, value: value(each) }));
   return [
-    gauge('unreplicated_items', 'Live RPO: items whose newest local change the peer has not acknowledged.', perPeer(({ unreplicated }) => unreplicated.items)),
+    gauge('unreplicated_items', 'Live RPO: items whose newest local change, and rows of the ledger, that the peer has not acknowledged.', perPeer(({ unreplicated }) => unreplicated.items)),
     gauge('unreplicated_oldest_seconds', 'Age of the oldest unreplicated change.', perPeer(({ lane }) => lane.oldestMs() / 1_000)),
     gauge('hints', 'Items waiting for a peer in the durable queue.', perPeer(({ hints }) => hints)),
     gauge('behind_items', 'Changes not even hinted since the last certificate.', perPeer(({ lane }) => lane.behind)),
@@ -20,7 +20,7 @@ export async function regionMetrics(region: Region): Promise<Metric[]> {
     counter('replicated_bytes', 'Bytes of the messages that carried them.', perPeer(({ lane }) => lane.stats.bytes)),
     counter('peer_failures', 'Questions to the peer without a usable answer.', perPeer(({ link }) => link?.stats.unreachable ?? 0)),
     counter('requests', 'What the coordinator did.', byField('what', region.coordinator.stats)),
-    counter('applied', 'What became of received records.', byField('what', region.applier.stats)),
+    counter('applied', 'What became of received records, and rows of the ledger.', byField('what', region.applier.stats)),
     counter('reaping', 'Tombstones proposed, refused, reaped, spared.', byField('what', region.reaper.stats)),
     counter('late_values', 'Values that came after their partition was reaped: asked about, kept, dropped, to the ledger, held.', byField('what', region.applier.late.stats)),
     counter('restored_values', 'Values from before this region was restored: to the ledger, undecided.', byField('what', region.restored.stats)),

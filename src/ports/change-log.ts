@@ -3,7 +3,9 @@
 // Contract:
 //  - Every commit of a record appears at least once; entries of one item in the order of their commits. Between items
 //    there is no order. A position is opaque but for comparison within one log.
-//  - `image` is the state as of that commit or of a later commit of the same item; undefined when the record is gone.
+//  - So does every row of the ledger that was written to be sent (`LossRow.isSent`), in the commit that wrote it: as `local`,
+//    under `loss`, with the row itself as its image (core/version/loss-row.ts). Other rows do not appear.
+//  - `image` of a record is the state as of that commit or of a later commit of the same item; undefined when the record is gone.
 //  - The log has a horizon: what is older may be missing. There is no log from the beginning, and no dense sequence.
 //  - A reader may see an entry before or after `Table.get` shows the commit.
 
@@ -13,11 +15,13 @@ import type { CommitKind } from '../core/version/record.ts';
 export interface LogEntry {
   readonly position: number;
   readonly key: ItemKey;
+  /** Of a row of the ledger, its id; `key` is then that of its item, and `name` that of the row. */
+  readonly loss?: string;
   /** `keyText` of the physical key, where the table has made it already. */
   readonly name?: string;
   /** What this commit was: a write of this region (to be sent) or one that arrived (not to be sent on). */
   readonly kind: CommitKind;
-  /** The encoded state. */
+  /** The encoded state, or row. */
   readonly image: Uint8Array | undefined;
   /** Monotonic time of the commit, where this process made it: what the lag is measured from. */
   readonly committedMs?: number;

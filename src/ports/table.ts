@@ -12,18 +12,19 @@
 //  - `attempt`, where given, is what `decide` would answer whenever the guard holds; an adapter may use it to save
 //    reading. The guard is judged on the stored record alone.
 //  - Failures: `storage-full` and `storage-unavailable` (nothing was done), `write-outcome-unknown` (it may have been).
-//  - Loss rows are idempotent by id; a loss that another row of the same item covers is not written.
+//  - Loss rows are idempotent by id; a loss that another row of the same item covers is not written, and not in the log.
 //  - A record that was removed is as if it had never been: nothing decides on it any more, also not a decision that was
 //    made on it and commits only now.
 //  - Ranges and scans return records in physical order and may return fewer than asked with a cursor, never more.
 
 import type { GroupId, ItemKey, PartitionId } from '../core/keys/item-key.ts';
 import type { Sum, Fingerprint } from '../core/merkle/digest.ts';
-import type { Dot, RegionId } from '../core/version/dot.ts';
-import type { LossRule } from '../core/version/lww.ts';
+import type { LossRow } from '../core/version/loss-row.ts';
 import type { OperationHash } from '../core/version/operations.ts';
-import type { CommitKind, Record, State, Value } from '../core/version/record.ts';
+import type { CommitKind, Record, State } from '../core/version/record.ts';
 import type { VersionVector } from '../core/version/version-vector.ts';
+
+export type { LossRow } from '../core/version/loss-row.ts';
 
 export interface TableSupports {
   /** Digests are kept with the writes (`digests` is there). */
@@ -106,22 +107,6 @@ export interface ScanQuery {
   readonly before?: Uint8Array;
   readonly limit: number;
   readonly bytesMax: number;
-}
-
-/** One write that lost, for ever (on AWS 90 days by default). */
-export interface LossRow {
-  /** Hash of collection, key and the loser's dot: the same loss found in three regions has one id. */
-  readonly id: string;
-  readonly key: ItemKey;
-  readonly rule: LossRule;
-  readonly dot: Dot;
-  /** Absent when a delete lost. */
-  readonly value?: Value;
-  readonly context: VersionVector;
-  readonly winner?: Dot;
-  /** When and where the row was written. */
-  readonly atMs: number;
-  readonly region: RegionId;
 }
 
 export interface LossQuery {

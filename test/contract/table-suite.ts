@@ -7,6 +7,7 @@ import { partitionOf, type ItemKey } from '../../src/core/keys/item-key.ts';
 import { ALL_PARTITIONS, formatSum, isZeroSum, leafOf, LEAVES_PER_BRANCH } from '../../src/core/merkle/digest.ts';
 import { formatState } from '../../src/core/version/format.ts';
 import type { Record, State } from '../../src/core/version/record.ts';
+import { decodeLossRow } from '../../src/core/version/loss-row.ts';
 import type { ChangeLog, LogEntry } from '../../src/ports/change-log.ts';
 import type { Commit, Table } from '../../src/ports/table.ts';
 import { A, B, bytes, C, deleted, dot, GROUP, key, lossRow, operation, prefix, several, texts, value, vector, written } from './make.ts';
@@ -371,6 +372,14 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect((await table.losses({ collection: 'demo', limit: 10 })).items).toHaveLength(1);
       });
 
+      check('two late operations under one dot, which nothing gave to either of them, have a row each, and both are listed', async () => {
+        const late = (text: string): ReturnType<typeof lossRow> => ({ ...lossRow(key('a'), dot(A, 1), text, { context: vector(), rule: 'late-operation' }), id: `${text}`.padEnd(24, '0') });
+        await Promise.all([lose(key('a'), [late('0a')]), lose(key('a'), [late('0b')])]);
+        await lose(key('a'), [late('0a')]);
+        expect((await table.lossesOf(key('a'))).map((row) => Buffer.from(row.value?.bytes ?? []).toString()).sort()).toEqual(['0a', '0b']);
+        expect((await table.losses({ collection: 'demo', limit: 10 })).items).toHaveLength(2);
+      });
+
       check('a loser that a later loser of the item covers gets no row; one of another item does', async () => {
         await lose(key('a'), [lossRow(key('a'), dot(A, 5), 'later', { context: vector(dot(A, 5), dot(B, 3)) })]);
         await lose(key('a'), [lossRow(key('a'), dot(A, 4), 'covered'), lossRow(key('a'), dot(B, 3), 'covered too'), lossRow(key('a'), dot(B, 4), 'not covered')]);
@@ -444,6 +453,22 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         await table.update(key('a'), { decide: () => ({ result: undefined, losses: [lossRow(key('a'), dot(C, 1), 'x')] }) });
         expect(entries.map(({ kind }) => kind)).toEqual(['local', 'applied']);
         expect(entries[0]?.position).toBeLessThan(entries[1]?.position ?? 0);
+      });
+
+      check('log: rows of the ledger that are to be sent appear, whole, under their ids; others, and those that are there already, do not', async () => {
+        const entries = collect();
+        const sent = lossRow(key('a'), dot(A, 1), 'sent', { isSent: true });
+        const lose = (losses: ReturnType<typeof lossRow>[], state?: State): Promise<void> => table.update(key('a'), { decide: () => ({ result: undefined, losses, ...(state === undefined ? {} : { commit: { state, kind: 'applied' } }) }) });
+        await lose([sent, lossRow(key('a'), dot(B, 1), 'found everywhere')], written(dot(B, 2), 'winner'));
+        await lose([sent]);
+        await lose([lossRow(key('a'), dot(A, 3), 'late', { isSent: true })]);
+        const read = (await (under.changes as ChangeLog).read(0, 100)).entries;
+        for (const seen of [entries, read]) {
+          expect(seen.map(({ kind, loss }) => (loss === undefined ? kind : `${kind} row`)).sort()).toEqual(['applied', 'local row', 'local row']);
+          const rows = seen.flatMap(({ loss, image, key: { encoded } }) => (loss === undefined ? [] : [{ loss, row: decodeLossRow(image ?? bytes('')), encoded }]));
+          expect(rows.map(({ row: { value: lost } }) => Buffer.from(lost?.bytes ?? []).toString())).toEqual(['sent', 'late']);
+          for (const { loss, row, encoded } of rows) expect([row.id, toHex(encoded)]).toEqual([loss, toHex(key('a').encoded)]);
+        }
       });
 
       check('log: reading from a position gives what came after it, also after trimming behind', async () => {

@@ -3,7 +3,7 @@
 import type { LambdaFunctionURLEvent } from 'aws-lambda';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { decodeHints, encodeHints, hintOf, packed, PACKED_BYTES_MAX } from '../../functions/commons/messages.ts';
+import { decodeHints, encodeHints, hintOf, lossHintOf, packed, PACKED_BYTES_MAX } from '../../functions/commons/messages.ts';
 import { Once } from '../../functions/commons/once.ts';
 import { firstTopology, peersOf, settingsOf } from '../../functions/commons/settings.ts';
 import { requestOf } from '../../functions/commons/function-url.ts';
@@ -15,7 +15,7 @@ import { STAMP_ZERO } from '../../src/core/version/stamp.ts';
 import { MalformedError, NewerFormatError } from '../../src/core/version/codec.ts';
 import { encodeRecords, seal } from '../../src/engine/envelope.ts';
 import { Timekeeper } from '../../src/engine/timekeeper.ts';
-import { A, AP, EU, key, US } from '../contract/make.ts';
+import { A, AP, bytes, EU, key, US } from '../contract/make.ts';
 
 describe('the request of a function URL', () => {
   const event = JSON.parse(readFileSync(new URL('fixtures/url-get.json', import.meta.url), 'utf8')) as LambdaFunctionURLEvent;
@@ -58,7 +58,10 @@ describe('messages', () => {
 
   it('of hints name keys, under a version', () => {
     const message = encodeHints([hintOf(key('a').encoded), hintOf(key('b', 'c').encoded)]);
-    expect(decodeHints(message).map(({ pk }) => Buffer.from(pk).toString())).toEqual(['a', 'b']);
+    expect(decodeHints(message).map(({ key: { pk } }) => Buffer.from(pk).toString())).toEqual(['a', 'b']);
+    const ofRow = encodeHints([hintOf(key('a').encoded), lossHintOf(key('a').encoded, 'f'.repeat(24))]);
+    expect(decodeHints(ofRow).map(({ loss }) => loss)).toEqual([undefined, 'f'.repeat(24)]);
+    expect(() => decodeHints(encodeHints([{ key: key('a').encoded, state: bytes('loss of what?') }]))).toThrow(MalformedError);
     expect(() => decodeHints(Uint8Array.of(2, 0))).toThrow(NewerFormatError);
     for (const broken of [[], [0, 0], [1, 255, 255, 255], [1, 1, 1, 7, 0]]) expect(() => decodeHints(Uint8Array.from(broken))).toThrow(MalformedError);
   });

@@ -13,12 +13,13 @@ import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'a
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
 import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
-import { places } from '../../src/adapters/aws/layout.ts';
+import { places, type Place } from '../../src/adapters/aws/layout.ts';
 import { arns, names, queueUrl } from '../../src/adapters/aws/names.ts';
 import { SQS_CLIENT_SETTINGS } from '../../src/adapters/aws/sqs-queue.ts';
 import { nodeRandom } from '../../src/adapters/node/crypto.ts';
 import type { ItemKey } from '../../src/core/keys/item-key.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
+import type { LossRow } from '../../src/ports/table.ts';
 import { AP, EU, US } from '../contract/make.ts';
 import { HastyClock, makeQueue, makeTable, startDynoxide, startFauxqs, type Emulator } from '../contract/emulators.ts';
 import type { handler as api } from '../../functions/api.ts';
@@ -182,10 +183,18 @@ export class FakeAws {
 
   /** What the stream tells of the last commit of an item. */
   async streamed(region: RegionId, item: ItemKey): Promise<DynamoDBStreamEvent> {
-    const { PK, SK } = places.record(item.encoded);
+    return { Records: [await this.#streamed(region, places.record(item.encoded))] };
+  }
+
+  /** The same of rows of the ledger. */
+  async streamedRows(region: RegionId, rows: readonly LossRow[]): Promise<DynamoDBStreamEvent> {
+    return { Records: await Promise.all(rows.map(({ key, atMs, id }) => this.#streamed(region, places.loss(key.collection, atMs, id)))) };
+  }
+
+  async #streamed(region: RegionId, { PK, SK }: Place): Promise<DynamoDBRecord> {
     const { Item = {} } = await this.#dynamo.client.send(new GetItemCommand({ TableName: names.table(DEPLOYMENT, region), Key: { PK, SK } }));
     const image = Object.entries(Item).map(([name, value]) => [name, value.B === undefined ? value : { B: toBase64(value.B) }] as const);
-    return { Records: [{ eventName: 'INSERT', eventSource: 'aws:dynamodb', awsRegion: region, dynamodb: { NewImage: Object.fromEntries(image) as NewImage, SequenceNumber: '1', StreamViewType: 'NEW_IMAGE' } }] };
+    return { eventName: 'INSERT', eventSource: 'aws:dynamodb', awsRegion: region, dynamodb: { NewImage: Object.fromEntries(image) as NewImage, SequenceNumber: '1', StreamViewType: 'NEW_IMAGE' } };
   }
 
   /** From now on the queue cannot be reached. */

@@ -13,11 +13,13 @@ import { decodeKey } from '../../src/core/keys/item-key.ts';
 import { groupOf } from '../../src/core/placement/placement.ts';
 import { decodeState } from '../../src/core/version/codec.ts';
 import { decodeReceipts, decodeRecords, unseal } from '../../src/engine/envelope.ts';
+import { lossId } from '../../src/engine/ledger.ts';
+import type { LossRow } from '../../src/ports/table.ts';
 import { decodeHints } from '../../functions/commons/messages.ts';
 import { FRESH_MS } from '../../functions/commons/mirror.ts';
 import type { ReconcileEvent } from '../../functions/reconcile.ts';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
-import { AP, bytes, EU, key, texts, US } from '../contract/make.ts';
+import { A, AP, B, bytes, dot, EU, key, lossRow, texts, US } from '../contract/make.ts';
 import { DEPLOYMENT, FakeAws } from './fake-aws.ts';
 
 const fixture = <T>(name: string): T => JSON.parse(readFileSync(new URL(`fixtures/${name}.json`, import.meta.url), 'utf8')) as T;
@@ -59,7 +61,7 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
   /** The keys that lie in this region's queue of hints for a peer. */
   async function hints(peer: typeof EU): Promise<string[]> {
     const messages = await aws.take(EU, names.hints(DEPLOYMENT, EU, peer));
-    return messages.flatMap(({ Body = '' }) => decodeHints(readMessage(Body)?.body ?? bytes('')).map(({ pk }) => utf8Text(pk) ?? '?'));
+    return messages.flatMap(({ Body = '' }) => decodeHints(readMessage(Body)?.body ?? bytes('')).map(({ key: { pk } }) => utf8Text(pk) ?? '?'));
   }
 
   describe('api', () => {
@@ -197,6 +199,24 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
       expect(got.body).toBe(fixture<LambdaFunctionURLEvent>('url-put').body);
       // It arrived there, it was not written there: the filter of the stream does not even call the function.
       expect((await aws.streamed(US, key('café/menu'))).Records[0]?.dynamodb?.NewImage?.['k']).toEqual({ S: 'a' });
+    });
+
+    it('a row of the ledger that only Europe could tell of is in America\'s, also after a hint; one that America finds by itself is not sent', async () => {
+      const [eu, us] = [await aws.region(EU), await aws.region(US)];
+      const rows = [lossRow(key('alice'), dot(B, 7), 'told', { isSent: true }), lossRow(key('alice'), dot(A, 9), 'found everywhere')].map((row): LossRow => ({ ...row, id: lossId(row.key, row.dot, sha256) }));
+      const [told] = rows as [LossRow];
+      await aws.table(EU).update(key('alice'), { decide: () => ({ result: undefined, losses: rows }) });
+      const streamed = await aws.streamedRows(EU, rows);
+      expect(streamed.Records.map(({ dynamodb }) => dynamodb?.NewImage?.['k'])).toEqual([{ S: 'l' }, undefined]);
+      await aws.take(US, names.inbox(DEPLOYMENT, US));
+      await aws.take(EU, names.hints(DEPLOYMENT, EU, US));
+      await aws.loseQueue(US, names.inbox(DEPLOYMENT, US));
+      await eu.fanOut(streamed);
+      await aws.findQueue(US, names.inbox(DEPLOYMENT, US));
+      expect(await eu.forward(await aws.delivered(EU, names.hints(DEPLOYMENT, EU, US)))).toEqual({ batchItemFailures: [] });
+      expect(await us.apply(await aws.delivered(US, names.inbox(DEPLOYMENT, US)))).toEqual({ batchItemFailures: [] });
+      expect((await aws.table(US).lossesOf(key('alice'))).map(({ id, region }) => [id, region])).toEqual([[told.id, EU]]);
+      expect((await aws.streamedRows(US, await aws.table(US).lossesOf(key('alice')))).Records[0]?.dynamodb?.NewImage?.['k']).toBeUndefined(); // not sent on
     });
 
     it('a key that is revoked in one region opens no other, at the latest when what is known of it is too old', async () => {

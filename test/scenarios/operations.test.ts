@@ -128,7 +128,7 @@ describe('a retry', () => {
     const setting = { conflict: 'lww', requireContext: false, actor: eu.region.actor, stamp: STAMP_ZERO, reapedLine: STAMP_ZERO, nowMs: regions.clock.wallMs(), hash: sha256 } as const;
     const late = (text: string): LossRow[] => {
       const decision = decideWrite(state, { value: valueOf(text), operation: operation(text, 1) }, setting);
-      return decision.type === 'superseded' ? lossRows(key, decision.losses, { region: EU, atMs: 0, hash: sha256 }) : [];
+      return decision.type === 'superseded' ? lossRows(key, decision.losses, { region: EU, atMs: 0, hash: sha256, kind: 'local' }) : [];
     };
     for (const losses of [late('X'), late('Y'), late('X')]) await eu.table.update(key, { decide: () => ({ result: undefined, losses }) });
     expect(await eu.ledger('demo')).toEqual(['X late-operation', 'Y late-operation']);

@@ -5,8 +5,10 @@
 //   sibling/<collection>         <physical key>                   the item holds several values (index of conflicts)
 //   loss/<collection>            <u48 ms> <id>                    loss row, in the order of writing
 //   loss-id/<id>                 0                                where the loss row of this id lies
-//   loss-of/<physical key>       <u64 stamp> <actor>              the losers of an item and what they cover
+//   loss-of/<physical key>       <u64 stamp> <actor> [/ <id>]     the losers of an item and what they cover
 //   document/<name>              0                                document
+//
+// A loss row that goes out to other regions has the attribute `k` of a local record, by which the stream is filtered.
 //
 // A record's PK has exactly five bytes and every other has more, so they cannot meet, whatever a group's bytes are.
 //
@@ -35,7 +37,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { ByteReader, ByteWriter, concatBytes, utf8 } from '../../core/bytes.ts';
 import { MalformedError } from '../../core/version/codec.ts';
-import type { Dot } from '../../core/version/dot.ts';
+import type { LossRow } from '../../core/version/loss-row.ts';
 import { asStamp, type Stamp } from '../../core/version/stamp.ts';
 
 export interface Item {
@@ -73,7 +75,8 @@ export const places = {
   sibling: (collection: string, encoded: Uint8Array): Place => place(partitionKeys.siblings(collection), encoded),
   loss: (collection: string, atMs: number, id: string): Place => place(partitionKeys.losses(collection), concatBytes(timeBytes(atMs), utf8(id))),
   lossId: (id: string): Place => place(utf8(`loss-id/${id}`), ONLY),
-  loser: (encoded: Uint8Array, dot: Dot): Place => place(partitionKeys.lossesOf(encoded), concatBytes(stampBytes(dot.stamp), utf8(dot.actor))),
+  /** Nothing makes the dot of a late operation its own: the id tells two of them apart. */
+  loser: (encoded: Uint8Array, { dot, rule, id }: Pick<LossRow, 'dot' | 'rule' | 'id'>): Place => place(partitionKeys.lossesOf(encoded), concatBytes(stampBytes(dot.stamp), utf8(rule === 'late-operation' ? `${dot.actor}/${id}` : dot.actor))),
   document: (name: string): Place => place(utf8(`document/${name}`), ONLY),
 } as const;
 

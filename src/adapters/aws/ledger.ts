@@ -21,12 +21,16 @@ import type { DynamoRequests, Put } from './requests.ts';
 export const LOSSES_PER_TRANSACTION_MAX = 32;
 const ROWS_PER_PAGE = 100;
 
+/** What the stream hands to fan-out. */
+const SENT: Item = { k: text('l') };
+
 export interface LedgerSetting {
   /** How long rows are kept; for ever when undefined. */
   readonly keepMs: number | undefined;
 }
 
 interface Loser {
+  readonly id: string;
   readonly rule: string;
   readonly dot: Dot;
   readonly context: VersionVector;
@@ -47,7 +51,7 @@ export class DynamoLedger {
     if (oldest === undefined) return losses;
     // What covers a dot has a larger stamp than the dot.
     const rows = await this.#losers({ PK: partitionKeys.lossesOf(key.encoded), from: stampBytes(oldest.dot.stamp) });
-    return losses.filter(({ dot }) => !rows.map(loserIn).some((row) => sameDot(row.dot, dot) || supersedes(row, dot)));
+    return losses.filter(({ id, dot }) => !rows.map(loserIn).some((row) => row.id === id || (!sameDot(row.dot, dot) && supersedes(row, dot))));
   }
 
   async #losers(span: Span): Promise<Item[]> {
@@ -67,9 +71,9 @@ export class DynamoLedger {
     const kept = this.#setting.keepMs === undefined ? {} : { [TTL_ATTRIBUTE]: whole(Math.ceil((atMs + this.#setting.keepMs) / 1_000)) };
     const where = { i: text(id), m: whole(atMs), ...kept };
     return [
-      { item: { ...places.loss(key.collection, atMs, id), ...where, ...lossAttributes(loss) } },
+      { item: { ...places.loss(key.collection, atMs, id), ...where, ...lossAttributes(loss), ...(loss.isSent === true ? SENT : {}) } },
       { item: { ...places.lossId(id), ...where, y: text(key.collection) } },
-      { item: { ...places.loser(key.encoded, dot), ...where, u: text(loss.rule), s: binary(encodeState(loserState(dot, loss.context))) }, condition: NOTHING_IS_STORED },
+      { item: { ...places.loser(key.encoded, loss), ...where, u: text(loss.rule), s: binary(encodeState(loserState(dot, loss.context))) }, condition: NOTHING_IS_STORED },
     ];
   }
 
@@ -112,7 +116,7 @@ const loserState = (dot: Dot, context: VersionVector, value?: LossRow['value']):
 function loserIn(row: Item): Loser {
   const { deleted, context } = decodeState(bytesIn(row, 's'));
   if (deleted === undefined) throw new MalformedError('A loser without a dot.');
-  return { rule: textIn(row, 'u'), dot: deleted, context };
+  return { id: textIn(row, 'i'), rule: textIn(row, 'u'), dot: deleted, context };
 }
 
 const lossAttributes = (loss: LossRow): Item => ({
@@ -123,7 +127,8 @@ const lossAttributes = (loss: LossRow): Item => ({
   ...(loss.winner === undefined ? {} : { w: text(formatDot(loss.winner)) }),
 });
 
-function lossOf(item: Item): LossRow {
+/** A loss row as it lies in the list of its collection. @throws MalformedError */
+export function lossOf(item: Item): LossRow {
   const key = decodeKey(bytesIn(item, 'y'));
   const state = decodeState(bytesIn(item, 's'));
   const dot = headDot(state);

@@ -3,16 +3,19 @@
 // a state says by itself what it supersedes).
 //
 // What the stream delivers is filtered before a function is even called, on a positive marker: `k` is `l` in a record
-// that a write of this region committed. Applied records, rows of ledger and index, and removals by time to live have no
-// such attribute.
+// that a write of this region committed, and in a row of the ledger that is to be sent. Applied records, other rows of ledger
+// and index, and removals by time to live have no such attribute.
 
 import type { DynamoDBRecord } from 'aws-lambda';
+import { utf8Text } from '../../core/bytes.ts';
 import type { ItemKey } from '../../core/keys/item-key.ts';
 import { encodeState } from '../../core/version/codec.ts';
+import { encodeLossRow, lossName } from '../../core/version/loss-row.ts';
 import type { LogEntry } from '../../ports/change-log.ts';
 import { fromBase64 } from './base64.ts';
+import { lossOf } from './ledger.ts';
 import { keyOf, recordOf } from './item-codec.ts';
-import type { Item } from './layout.ts';
+import { bytesIn, type Item } from './layout.ts';
 
 /** Of the event source mapping. */
 export const STREAM_FILTER = { dynamodb: { NewImage: { k: { S: ['l'] } } } } as const;
@@ -20,6 +23,7 @@ export const STREAM_FILTER = { dynamodb: { NewImage: { k: { S: ['l'] } } } } as 
 /** A record whose state cannot be read here (a later format): its key is enough for a hint. */
 export interface UnreadableEntry {
   readonly key: ItemKey;
+  readonly loss?: undefined;
   readonly error: unknown;
 }
 
@@ -28,12 +32,16 @@ export type StreamEntry = LogEntry | UnreadableEntry;
 export const isReadable = (entry: StreamEntry): entry is LogEntry => 'image' in entry;
 
 /**
- * Undefined for what is no record. `position` counts within the batch: a sequence number of a stream has 21 digits or
+ * Undefined for what is neither a record nor a row to be sent. `position` counts within the batch: a sequence number of a stream has 21 digits or
  * more, and Lambda keeps it.
  */
 export function streamEntry({ dynamodb }: DynamoDBRecord, position: number): StreamEntry | undefined {
   const item = dynamodb?.NewImage === undefined ? undefined : itemOf(dynamodb.NewImage);
   if (item?.['k'] === undefined) return undefined;
+  if (isLossItem(item)) {
+    const row = lossOf(item);
+    return { position, key: row.key, name: lossName(row.id), loss: row.id, kind: 'local', image: encodeLossRow(row) };
+  }
   const key = keyOf(item);
   try {
     const { state, kind } = recordOf(item);
@@ -42,6 +50,9 @@ export function streamEntry({ dynamodb }: DynamoDBRecord, position: number): Str
     return { key, error };
   }
 }
+
+/** A record's PK is shorter than that. */
+const isLossItem = (item: Item): boolean => utf8Text(bytesIn(item, 'PK'))?.startsWith('loss/') === true;
 
 /** In an event binary attributes are base64. Types that a record does not have stay as they are: reading them fails. */
 const itemOf = (image: NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>): Item =>

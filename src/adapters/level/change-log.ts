@@ -8,11 +8,15 @@
 import { afterPrefix, ByteReader, ByteWriter, toHex } from '../../core/bytes.ts';
 import { asGroupId, decodeKey } from '../../core/keys/item-key.ts';
 import { invariant } from '../../core/errors.ts';
+import { ZERO_SUM } from '../../core/merkle/digest.ts';
+import { lossIdIn, lossNameBytes } from '../../core/version/loss-row.ts';
 import { parseActor, type ActorId, type Dot } from '../../core/version/dot.ts';
 import { asStamp, STAMP_ZERO, type Stamp } from '../../core/version/stamp.ts';
 import type { ChangeLog, LogEntry } from '../../ports/change-log.ts';
+import type { LossRow } from '../../ports/table.ts';
 import type { LevelDigests } from './digests.ts';
-import { decodeLogRow, encodeLogRow, readU48, rows, stateBytesOf } from './layout.ts';
+import { decodeLogRow, encodeLogRow, readU48, rows, stateBytesOf, type LoggedChange } from './layout.ts';
+import { lossEntry, type LevelLosses } from './losses.ts';
 import type { LevelStore, Operation } from './store.ts';
 import type { GroupChange, PendingChange } from './table.ts';
 
@@ -34,6 +38,7 @@ type Listener = (entries: readonly LogEntry[]) => void;
 export class LevelChangeLog implements ChangeLog {
   readonly #store: LevelStore;
   readonly #digests: LevelDigests;
+  readonly #losses: LevelLosses;
   readonly #largest: Map<ActorId, Stamp>;
   readonly #listeners = new Set<Listener>();
   /** The newest entries, oldest first; position of the oldest is `#tailFrom`. */
@@ -54,9 +59,10 @@ export class LevelChangeLog implements ChangeLog {
   /** Largest stamps of the group being sealed, so that its row names only what is new. */
   readonly #sealing = new Map<number, ReadonlyMap<ActorId, Stamp>>();
 
-  constructor(store: LevelStore, digests: LevelDigests, largest: Map<ActorId, Stamp>) {
+  constructor(store: LevelStore, { digests, losses, largest }: { readonly digests: LevelDigests; readonly losses: LevelLosses; readonly largest: Map<ActorId, Stamp> }) {
     this.#store = store;
     this.#digests = digests;
+    this.#losses = losses;
     this.#largest = largest;
   }
 
@@ -116,11 +122,12 @@ export class LevelChangeLog implements ChangeLog {
     }
     const commits = commitsOf(changes);
     const larger = this.#largerStamps(changes);
-    if (commits.length === 0 && larger.size === 0) return operations;
+    const rowsSent = sentRows(changes);
+    if (commits.length === 0 && larger.size === 0 && rowsSent.length === 0) return operations;
     const position = ++this.#sealed;
     this.#sealing.set(position, larger);
     const largest = [...larger].map(([actor, stamp]): Dot => ({ actor, stamp }));
-    operations.push({ type: 'put', key: rows.log(position), value: encodeLogRow(commits.map(({ change }) => change), largest) });
+    operations.push({ type: 'put', key: rows.log(position), value: encodeLogRow([...commits.map(({ change }) => change), ...rowsSent.map(lostChange)], largest) });
     return operations;
   }
 
@@ -130,7 +137,7 @@ export class LevelChangeLog implements ChangeLog {
       if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
     };
     for (const change of changes) {
-      for (const { actor, stamp } of change.lost) note(actor, stamp);
+      for (const { dot } of change.lost) note(dot.actor, dot.stamp);
       if ('record' in change) for (const [actor, stamp] of change.record.state.context) note(actor, stamp);
     }
     return larger;
@@ -147,6 +154,7 @@ export class LevelChangeLog implements ChangeLog {
     this.#sealing.delete(position);
     this.#sinceCheckpoint += changes.length;
     const entries = commitsOf(changes).flatMap(({ key, name, change, image }): LogEntry[] => (change.kind === 'swept' ? [] : [{ position, key, name, kind: change.kind, image, committedMs }]));
+    for (const row of sentRows(changes)) entries.push({ ...lossEntry(row, position), committedMs });
     if (entries.length > 0) this.#tell(entries);
     if (this.#sinceCheckpoint >= CHECKPOINT_EVERY_ENTRIES) void this.checkpoint().catch(() => undefined);
   }
@@ -177,7 +185,8 @@ export class LevelChangeLog implements ChangeLog {
 
   /** Of a row, with the images as they are now. */
   #entriesOf(position: number, value: Uint8Array): LogEntry[] {
-    return decodeLogRow(value).changes.flatMap((change): LogEntry[] => {
+    return decodeLogRow(value).changes.flatMap((change): LogEntry | LogEntry[] => {
+      if (change.kind === 'lost') return this.#losses.entry(lossIdIn(change.key) ?? '', position) ?? [];
       const key = decodeKey(change.key);
       if (key === undefined || change.kind === 'swept') return [];
       const record = this.#store.getSync(rows.record(change.key));
@@ -300,6 +309,11 @@ export class LevelChangeLog implements ChangeLog {
 
 const commitsOf = (changes: readonly GroupChange[]): readonly PendingChange[] =>
   changes.every((change): change is PendingChange => 'record' in change) ? changes : changes.filter((change): change is PendingChange => 'record' in change);
+
+const sentRows = (changes: readonly GroupChange[]): readonly LossRow[] =>
+  changes.every(({ lost }) => lost.length === 0) ? [] : changes.flatMap(({ lost }) => lost.filter(({ isSent }) => isSent === true));
+
+const lostChange = ({ id }: LossRow): LoggedChange => ({ key: lossNameBytes(id), kind: 'lost', delta: ZERO_SUM, itemsDelta: 0 });
 
 function positionBytes(position: number): Uint8Array {
   return new ByteWriter(6).u16(Math.floor(position / 2 ** 32)).u32(position % 2 ** 32).finish();

@@ -7,7 +7,7 @@
 //   l <u48 position>                         change log: what one group commit changed
 //   z <id>                                   loss row
 //   x <physical key>                         the item's newest losers and what they cover
-//   w <u16 length> <physical key> <dot>      loss rows of an item
+//   w <u16 length> <physical key> <dot> <id> loss rows of an item
 //   y <n collection> <u48 ms> <id>           loss rows of a collection in the order of their writing
 //   h <n queue> <message key>                queued message (hints)
 //   d <n queue> <u48 id>                     dead letter
@@ -23,6 +23,7 @@ import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { partitionPrefix } from '../../core/keys/item-key.ts';
 import { decodeState, MalformedError, writeState } from '../../core/version/codec.ts';
 import type { Dot } from '../../core/version/dot.ts';
+import type { LossRow } from '../../core/version/loss-row.ts';
 import type { CommitKind, Record } from '../../core/version/record.ts';
 
 const prefix = (letter: string): number => letter.charCodeAt(0);
@@ -48,7 +49,7 @@ export const rows = {
   log: (position: number): Uint8Array => u48(row('l'), position).finish(),
   losers: (key: Uint8Array): Uint8Array => row('x').bytes(key).finish(),
   lossesOf: (key: Uint8Array): Uint8Array => row('w').u16(key.length).bytes(key).finish(),
-  lossOf: (key: Uint8Array, dot: Dot): Uint8Array => row('w').u16(key.length).bytes(key).u64(dot.stamp).text(dot.actor).finish(),
+  lossOf: (key: Uint8Array, { dot, id }: Pick<LossRow, 'dot' | 'id'>): Uint8Array => row('w').u16(key.length).bytes(key).u64(dot.stamp).text(dot.actor).bytes(utf8(id)).finish(),
   lossTimes: (collection: string): Uint8Array => named('y', collection).finish(),
   lossTime: (collection: string, ms: number, id: string): Uint8Array => u48(named('y', collection), ms).bytes(utf8(id)).finish(),
   loss: (id: string): Uint8Array => row('z').bytes(utf8(id)).finish(),
@@ -102,17 +103,20 @@ export function decodeRecord(bytes: Uint8Array): StoredRecord {
   return { kind, element, revision, state: decodeState(stateBytes) };
 }
 
-/** What one commit of one record did, in a row of the change log. `swept` only took an expired value out of the digest. */
+/**
+ * What one commit of one record did, in a row of the change log. `swept` only took an expired value out of the digest; `lost`
+ * wrote a row of the ledger that is to be sent, whose name stands in place of the key.
+ */
 export interface LoggedChange {
   readonly key: Uint8Array;
-  readonly kind: CommitKind | 'swept';
+  readonly kind: CommitKind | 'swept' | 'lost';
   /** Xor of the item's old and new element: replaying it brings a checkpointed digest up to date. */
   readonly delta: Sum;
   /** -1, 0 or 1: did the item's values come or go? */
   readonly itemsDelta: number;
 }
 
-const LOG_KINDS: readonly LoggedChange['kind'][] = ['local', 'applied', 'swept'];
+const LOG_KINDS: readonly LoggedChange['kind'][] = ['local', 'applied', 'swept', 'lost'];
 
 export function encodeLogRow(changes: readonly LoggedChange[], largest: readonly Dot[]): Uint8Array {
   const out = new ByteWriter(64 * (changes.length + largest.length) + 16);

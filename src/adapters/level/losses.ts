@@ -3,12 +3,13 @@
 // row: it does not when it has one, or when a later loser covers it.
 
 import { afterPrefix, ByteReader, ByteWriter, concatBytes, utf8, utf8Text } from '../../core/bytes.ts';
-import { decodeKey, type ItemKey } from '../../core/keys/item-key.ts';
+import type { ItemKey } from '../../core/keys/item-key.ts';
 import { decodeState, encodeState, MalformedError } from '../../core/version/codec.ts';
-import { asRegionId, compareDots, formatDot, parseDot, sameDot, type Dot } from '../../core/version/dot.ts';
-import type { LossRule } from '../../core/version/lww.ts';
+import { compareDots, sameDot, type Dot } from '../../core/version/dot.ts';
+import { decodeLossRow, encodeLossRow, LOSS_FORMAT, lossName } from '../../core/version/loss-row.ts';
 import { NO_OPERATIONS } from '../../core/version/operations.ts';
 import { covers, type VersionVector } from '../../core/version/version-vector.ts';
+import type { LogEntry } from '../../ports/change-log.ts';
 import type { LossQuery, LossRow, Page } from '../../ports/table.ts';
 import { rows } from './layout.ts';
 import type { LevelStore, Operation } from './store.ts';
@@ -22,6 +23,8 @@ interface Loser {
 }
 
 type Summary = readonly Loser[];
+
+export const lossEntry = (row: LossRow, position: number): LogEntry => ({ position, key: row.key, name: lossName(row.id), loss: row.id, kind: 'local', image: encodeLossRow(row) });
 
 export class LevelLosses {
   readonly #store: LevelStore;
@@ -38,7 +41,7 @@ export class LevelLosses {
     if (losses.length === 0) return losses;
     const summary = this.#summary(key);
     const isKnown = ({ id, dot }: LossRow): boolean =>
-      this.#pendingIds.has(id) || summary.some((loser) => sameDot(loser.dot, dot) || covers(loser.context, dot)) || this.#store.getSync(rows.loss(id)) !== undefined;
+      this.#pendingIds.has(id) || summary.some((loser) => !sameDot(loser.dot, dot) && covers(loser.context, dot)) || this.#store.getSync(rows.loss(id)) !== undefined;
     return losses.filter((loss) => !isKnown(loss));
   }
 
@@ -48,8 +51,8 @@ export class LevelLosses {
     const added = losses.map(({ dot, context }): Loser => ({ dot, context }));
     const summary = [...this.#summary(key), ...added].sort((a, b) => compareDots(b.dot, a.dot)).slice(0, LOSERS_SUMMARISED_MAX);
     const operations = losses.flatMap((loss): Operation[] => [
-      { type: 'put', key: rows.loss(loss.id), value: encodeLoss(loss) },
-      { type: 'put', key: rows.lossOf(key.encoded, loss.dot), value: utf8(loss.id) },
+      { type: 'put', key: rows.loss(loss.id), value: encodeLossRow(loss) },
+      { type: 'put', key: rows.lossOf(key.encoded, loss), value: utf8(loss.id) },
       { type: 'put', key: rows.lossTime(key.collection, loss.atMs, loss.id), value: utf8(loss.id) },
     ]);
     operations.push({ type: 'put', key: rows.losers(key.encoded), value: encodeSummary(summary) });
@@ -79,6 +82,17 @@ export class LevelLosses {
     return ids.flatMap((id) => this.#find(utf8Text(id) as string) ?? []);
   }
 
+  /** As it was sealed, in an entry of the change log; undefined for one that cannot be read. */
+  entry(id: string, position: number): LogEntry | undefined {
+    try {
+      const row = this.#find(id);
+      return row === undefined ? undefined : lossEntry(row, position);
+    } catch (error) {
+      if (error instanceof MalformedError) return undefined; // as with a record: the others do not suffer from it
+      throw error;
+    }
+  }
+
   async find(id: string): Promise<LossRow | undefined> {
     await this.#store.ready();
     return this.#find(id);
@@ -86,7 +100,7 @@ export class LevelLosses {
 
   #find(id: string): LossRow | undefined {
     const value = this.#store.getSync(rows.loss(id));
-    return value === undefined ? undefined : decodeLoss(value);
+    return value === undefined ? undefined : decodeStored(value);
   }
 
   async list(query: LossQuery): Promise<Page<LossRow>> {
@@ -108,8 +122,6 @@ export class LevelLosses {
 
 const formatName = (key: ItemKey): string => Buffer.from(key.encoded.buffer, key.encoded.byteOffset, key.encoded.byteLength).toString('latin1');
 
-const RULES: readonly LossRule[] = ['lww', 'sibling-cap', 'late-operation', 'late', 'policy-changed'];
-
 /** Each loser as a state without values whose delete is the loser's dot: the one encoding for dots and contexts. */
 function encodeSummary(summary: Summary): Uint8Array {
   const out = new ByteWriter(1024).varint(summary.length);
@@ -126,25 +138,9 @@ function decodeSummary(bytes: Uint8Array): Summary {
   });
 }
 
-function encodeLoss(loss: LossRow): Uint8Array {
-  const state = encodeState({ values: loss.value === undefined ? [] : [{ dot: loss.dot, value: loss.value }], context: loss.context, operations: NO_OPERATIONS });
-  const out = new ByteWriter(state.length + 256).u8(1).text(loss.id).block(loss.key.encoded).u8(RULES.indexOf(loss.rule));
-  out.text(formatDot(loss.dot)).text(loss.winner === undefined ? '' : formatDot(loss.winner)).varint(loss.atMs).text(loss.region);
-  return out.bytes(state).finish();
-}
+/** The first byte, of rows that were stored before they were sent anywhere; what follows is the same. */
+const FIRST_FORMAT = 1;
 
-function decodeLoss(bytes: Uint8Array): LossRow {
-  const reader = new ByteReader(bytes);
-  if (reader.u8() !== 1) throw new MalformedError('Not a loss row of this store.');
-  const id = reader.text();
-  const key = decodeKey(reader.block());
-  const rule = RULES[reader.u8()];
-  const dot = parseDot(reader.text());
-  const winner = parseDot(reader.text());
-  const atMs = reader.varint();
-  const region = asRegionId(reader.text());
-  const state = decodeState(reader.bytes(reader.left));
-  if (key === undefined || rule === undefined || dot === undefined) throw new MalformedError('Not a loss row.');
-  const value = state.values[0]?.value;
-  return { id, key, rule, dot, context: state.context, atMs, region, ...(value === undefined ? {} : { value }), ...(winner === undefined ? {} : { winner }) };
+function decodeStored(bytes: Uint8Array): LossRow {
+  return decodeLossRow(bytes[0] === FIRST_FORMAT ? Uint8Array.of(LOSS_FORMAT, ...bytes.subarray(1)) : bytes);
 }

@@ -8,10 +8,10 @@ import { afterPrefix, compareBytes, concatBytes, equalBytes } from '../../core/b
 import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
 import { addSums, elementOf, isZeroSum, leafOf, sameSum, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
-import type { ActorId, Dot } from '../../core/version/dot.ts';
+import type { ActorId } from '../../core/version/dot.ts';
 import { encodeState } from '../../core/version/codec.ts';
 import { isCandidate } from '../../core/version/reap.ts';
-import type { Record, State } from '../../core/version/record.ts';
+import type { CommitKind, Record, State } from '../../core/version/record.ts';
 import { Recent } from '../../core/recent.ts';
 import type { Stamp } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
@@ -32,21 +32,20 @@ interface Pending {
   readonly settled: Promise<void>;
 }
 
-/**
- * Dots whose writes went to the ledger. Some were issued here and are in no record (a late operation's): a clock that
- * resumed below them could issue them again.
- */
-interface PendingLosses {
-  readonly lost: readonly Dot[];
+/** Some of their dots were issued here and are in no record (a late operation's): a clock that resumed below them could issue them again. */
+export interface PendingLosses {
+  readonly lost: readonly LossRow[];
 }
 
 /** What one update contributes to its group. */
 export type GroupChange = PendingChange | PendingLosses;
 
+type RecordChange = LoggedChange & { readonly kind: CommitKind | 'swept' };
+
 export interface PendingChange extends PendingLosses {
   readonly key: ItemKey;
   readonly name: string;
-  readonly change: LoggedChange;
+  readonly change: RecordChange;
   /** Of a removal, what was there. */
   readonly record: StoredRecord;
   readonly image: Uint8Array;
@@ -56,7 +55,7 @@ export interface PendingChange extends PendingLosses {
 /** GroupWrite's. */
 type Meanwhile = (() => () => void) | undefined;
 
-const NONE_LOST: readonly Dot[] = [];
+const NONE_LOST: readonly LossRow[] = [];
 const NO_IMAGE = new Uint8Array(0);
 /** Records used lately, decoded: a look-up in place of a read, a copy and a decoding. */
 const RECENT_BYTES_MAX = 12 * 1024 * 1024;
@@ -84,7 +83,7 @@ export class LevelTable implements Table, GroupOwner {
     this.#keyedHash = keyedHash;
     this.#documents = new Documents(store);
     this.#losses = new LevelLosses(store);
-    this.changes = new LevelChangeLog(store, this.#digests, this.#largest);
+    this.changes = new LevelChangeLog(store, { digests: this.#digests, losses: this.#losses, largest: this.#largest });
     this.digests = this.#digestPort();
   }
 
@@ -129,7 +128,7 @@ export class LevelTable implements Table, GroupOwner {
     const pending = this.#pending.get(name);
     const current = pending === undefined ? this.#read(key.encoded, name) : pending.record;
     const { result, commit, remove, losses = [] } = change.decide(current);
-    const fresh = losses.length === 0 ? [] : this.#losses.fresh(key, losses);
+    const fresh = losses.length === 0 ? NONE_LOST : this.#losses.fresh(key, losses);
     if (remove === true && current !== undefined) {
       await this.#remove(key, name, current);
       return result;
@@ -140,19 +139,18 @@ export class LevelTable implements Table, GroupOwner {
     }
     const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);
     const operations = ledger?.operations ?? [];
-    const lost = fresh.length === 0 ? NONE_LOST : fresh.map(({ dot }) => dot);
     const { meanwhile } = change;
     const settled =
       commit === undefined
-        ? this.#store.write({ operations, change: { lost } })
-        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost, meanwhile: meanwhile && (() => meanwhile(result)) });
+        ? this.#store.write({ operations, change: { lost: fresh } })
+        : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost: fresh, meanwhile: meanwhile && (() => meanwhile(result)) });
     ledger?.track(settled);
     await settled;
     if (commit === undefined) await pending?.settled;
     return result;
   }
 
-  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost, meanwhile }: { readonly operations: Operation[]; readonly lost: readonly Dot[]; readonly meanwhile: Meanwhile }): Promise<void> {
+  #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost, meanwhile }: { readonly operations: Operation[]; readonly lost: readonly LossRow[]; readonly meanwhile: Meanwhile }): Promise<void> {
     const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
     const decided: StoredRecord = { state: next.state, revision: next.revision, kind: next.kind, element };
     const { row, image } = encodeRecord(decided);
@@ -393,7 +391,7 @@ export class LevelTable implements Table, GroupOwner {
 
 const expires = (state: State | undefined): boolean => state?.values.some(({ value }) => value.expiresMs !== undefined) === true;
 
-function changeOf(key: Uint8Array, kind: LoggedChange['kind'], before: Sum | undefined, after: Sum): LoggedChange {
+function changeOf(key: Uint8Array, kind: RecordChange['kind'], before: Sum | undefined, after: Sum): RecordChange {
   const old = before ?? { high: 0, low: 0 };
   return { key, kind, delta: addSums(old, after), itemsDelta: (isZeroSum(after) ? 0 : 1) - (isZeroSum(old) ? 0 : 1) };
 }

@@ -7,6 +7,7 @@ import { addSums, BRANCHES, elementOf, isZeroSum, leafOf, LEAVES_PER_BRANCH, ZER
 import { encodeState } from '../../core/version/codec.ts';
 import { formatDot, type ActorId } from '../../core/version/dot.ts';
 import { headDot, type Record, type State } from '../../core/version/record.ts';
+import { encodeLossRow, lossName } from '../../core/version/loss-row.ts';
 import { isCandidate } from '../../core/version/reap.ts';
 import { findOperation, joinOperations } from '../../core/version/operations.ts';
 import { covers, type VersionVector } from '../../core/version/version-vector.ts';
@@ -43,7 +44,7 @@ export class MemoryTable implements Table {
     const current = this.#items.get(toHex(key.encoded))?.record;
     const attempt = change.attempt;
     const decision: Decision<R> = attempt !== undefined && attempt.isStillGood?.() !== false && holds(attempt.guard, current, attempt.commit.state) ? { ...attempt, losses: [] } : change.decide(current);
-    this.#ledger(decision.losses ?? []);
+    const rows = this.#ledger(decision.losses ?? []);
     if (decision.remove === true) this.#items.delete(toHex(key.encoded));
     if (decision.commit !== undefined) {
       const { state, kind } = decision.commit;
@@ -51,8 +52,9 @@ export class MemoryTable implements Table {
       this.#items.set(toHex(key.encoded), { key, record });
       for (const [actor, stamp] of state.context) this.#note(actor, stamp);
       change.meanwhile?.(decision.result)();
-      this.changes.append(key, record);
+      this.changes.append({ key, kind, image: encodeState(state) });
     }
+    for (const row of rows) if (row.isSent === true) this.changes.append({ key, kind: 'local', name: lossName(row.id), loss: row.id, image: encodeLossRow(row) });
     return decision.result;
   }
 
@@ -60,14 +62,16 @@ export class MemoryTable implements Table {
     if (stamp > (this.#largest.get(actor) ?? STAMP_ZERO)) this.#largest.set(actor, stamp);
   }
 
-  #ledger(losses: readonly LossRow[]): void {
-    for (const loss of losses) {
+  /** Answers those that are new. */
+  #ledger(losses: readonly LossRow[]): LossRow[] {
+    return losses.filter((loss) => {
       const others = [...this.#losses.values()].filter((row) => equalBytes(row.key.encoded, loss.key.encoded));
       const covered = others.some((row) => formatDot(row.dot) !== formatDot(loss.dot) && covers(row.context, loss.dot));
-      if (covered || this.#losses.has(loss.id)) continue;
+      if (covered || this.#losses.has(loss.id)) return false;
       this.#losses.set(loss.id, loss);
       this.#note(loss.dot.actor, loss.dot.stamp);
-    }
+      return true;
+    });
   }
 
   #sorted(keep: (item: StoredItem) => boolean): StoredItem[] {
@@ -196,8 +200,8 @@ export class MemoryChangeLog implements ChangeLog {
   #trimmed = 0;
   readonly #listeners = new Set<(entries: readonly LogEntry[]) => void>();
 
-  append(key: ItemKey, record: Record): void {
-    const entry: LogEntry = { position: ++this.#position, key, kind: record.kind, image: encodeState(record.state) };
+  append(made: Omit<LogEntry, 'position'>): void {
+    const entry: LogEntry = { position: ++this.#position, ...made };
     this.#entries.push(entry);
     for (const listener of this.#listeners) listener([entry]);
   }

@@ -10,7 +10,7 @@ import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
 
 export interface LogRow {
-  readonly entries: readonly (Pick<LogEntry, 'key' | 'kind'> & { readonly image: Uint8Array })[];
+  readonly entries: readonly (Pick<LogEntry, 'key' | 'kind' | 'name' | 'loss'> & { readonly image: Uint8Array })[];
 }
 
 export const logCells = { row: (position: number): string => `l ${position}`, trimmed: 't' } as const;
@@ -86,7 +86,7 @@ export class SimChangeLog implements ChangeLog {
     let at = position + 1;
     for (; at <= this.#durable && entries.length < limit; at++) {
       for (const entry of this.#rows.get(at)?.entries ?? []) {
-        const later = this.#random.chance(0.5) ? this.#current(keyText(entry.key.encoded)) : undefined;
+        const later = entry.loss === undefined && this.#random.chance(0.5) ? this.#current(keyText(entry.key.encoded)) : undefined;
         entries.push({ ...entry, position: at, ...(later === undefined ? {} : { image: encodeState(later) }) });
       }
     }

@@ -8,6 +8,7 @@ import { compareBytes, equalBytes, keyText } from '../../core/bytes.ts';
 import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../../core/keys/item-key.ts';
 import { addSums, DigestTree, elementOf, isZeroSum, leafOf, sameSum, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { encodeState } from '../../core/version/codec.ts';
+import { encodeLossRow, lossName } from '../../core/version/loss-row.ts';
 import { isCandidate } from '../../core/version/reap.ts';
 import { sameDot, type ActorId } from '../../core/version/dot.ts';
 import type { CommitKind, Record, State } from '../../core/version/record.ts';
@@ -41,6 +42,7 @@ interface SimItem extends StoredItem {
 }
 
 interface PendingChange {
+  readonly lost: readonly LossRow[];
   readonly name: string;
   /** Of a removal, what was there. */
   readonly item: SimItem;
@@ -59,6 +61,10 @@ const cells = {
   loss: (id: string): string => `x ${id}`,
   largest: (actor: ActorId): string => `m ${actor}`,
 } as const;
+
+const lossCell = (row: LossRow): Cell => ({ name: cells.loss(row.id), value: row });
+
+const recordsIn = (changes: readonly unknown[]): readonly PendingChange[] => (changes as readonly (PendingChange | Pick<PendingChange, 'lost'>)[]).filter((change) => 'item' in change);
 
 /** The records on a disk that no process has open. */
 export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].flatMap(([name, value]) => (name.startsWith('r ') ? [value as StoredItem] : []));
@@ -208,31 +214,30 @@ export class SimTable implements Table, GroupOwner {
   async #carryOut<R>(key: ItemKey, name: string, seen: SimItem | undefined, { result, commit, remove, losses = [] }: Decision<R>): Promise<R> {
     const pending = this.#pending.get(name);
     const fresh = this.#fresh(name, losses);
-    const rows = fresh.map((row): Cell => ({ name: cells.loss(row.id), value: row }));
     if (remove === true && seen !== undefined) {
-      await this.#write({ name, item: seen, kind: 'reaped', before: seen.record.element }, rows, true);
+      await this.#write({ name, item: seen, kind: 'reaped', before: seen.record.element, lost: [] }, true);
       return result;
     }
-    if (commit === undefined && rows.length === 0) {
+    if (commit === undefined && fresh.length === 0) {
       await pending?.settled;
       return result;
     }
-    const settled = commit === undefined ? this.#store.write(rows) : this.#commit(key, name, seen, commit, rows);
+    const settled = commit === undefined ? this.#store.write(fresh.map(lossCell), { change: { lost: fresh } }) : this.#commit(key, name, seen, commit, fresh);
     this.#ledger(fresh, settled);
     await settled;
     if (commit === undefined) await pending?.settled;
     return result;
   }
 
-  #commit(key: ItemKey, name: string, seen: SimItem | undefined, { state, kind }: { readonly state: State; readonly kind: CommitKind }, rows: readonly Cell[]): Promise<void> {
+  #commit(key: ItemKey, name: string, seen: SimItem | undefined, { state, kind }: { readonly state: State; readonly kind: CommitKind }, lost: readonly LossRow[]): Promise<void> {
     const element = elementOf(key.encoded, state, this.#lineMs, this.#keyedHash);
     const item: SimItem = { key, record: { state, kind, revision: (seen?.record.revision ?? 0) + 1, element } };
-    return this.#write({ name, item, kind, before: seen?.record.element ?? ZERO_SUM }, rows);
+    return this.#write({ name, item, kind, before: seen?.record.element ?? ZERO_SUM, lost });
   }
 
-  #write(change: PendingChange, more: readonly Cell[], frees = false): Promise<void> {
+  #write(change: PendingChange, frees = false): Promise<void> {
     const item = change.kind === 'reaped' ? undefined : change.item;
-    const settled = this.#store.write([...more, { name: cells.record(change.name), value: item }], { change, frees });
+    const settled = this.#store.write([...change.lost.map(lossCell), { name: cells.record(change.name), value: item }], { change, frees });
     this.#pending.set(change.name, { item, settled });
     return settled;
   }
@@ -240,18 +245,18 @@ export class SimTable implements Table, GroupOwner {
   // GroupOwner ----------------------------------------------------------------------------------------------------------------
 
   seal(changes: readonly unknown[]): readonly Cell[] {
-    const made = changes as readonly PendingChange[];
+    const made = recordsIn(changes);
     const larger = new Map<ActorId, Stamp>();
     for (const { item } of made) {
       for (const [actor, stamp] of item.record.state.context) if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
     }
     const logged = made.filter(({ kind }) => kind !== 'swept' && kind !== 'reaped').map(({ item, kind }) => ({ key: item.key, kind: kind as CommitKind, image: encodeState(item.record.state) }));
-    return [...this.changes.seal(logged), ...[...larger].map(([actor, stamp]): Cell => ({ name: cells.largest(actor), value: stamp }))];
+    const rows = (changes as readonly Pick<PendingChange, 'lost'>[]).flatMap(({ lost }) => lost.filter(({ isSent }) => isSent === true).map((row) => ({ key: row.key, kind: 'local' as const, name: lossName(row.id), loss: row.id, image: encodeLossRow(row) })));
+    return [...this.changes.seal([...logged, ...rows]), ...[...larger].map(([actor, stamp]): Cell => ({ name: cells.largest(actor), value: stamp }))];
   }
 
   durable(changes: readonly unknown[]): void {
-    const made = changes as readonly PendingChange[];
-    for (const { name, item, before, kind } of made) {
+    for (const { name, item, before, kind } of recordsIn(changes)) {
       if (kind === 'reaped') this.#take(name, item);
       else this.#put(name, item, before);
       for (const [actor, stamp] of item.record.state.context) if (stamp > (this.#largest.get(actor) ?? STAMP_ZERO)) this.#largest.set(actor, stamp);
@@ -386,7 +391,7 @@ export class SimTable implements Table, GroupOwner {
         continue;
       }
       // mark: expired value leaves the digest
-      due.push(this.#write({ name, item: { key: item.key, record: { ...item.record, element } }, kind: 'swept', before: item.record.element }, [], true));
+      due.push(this.#write({ name, item: { key: item.key, record: { ...item.record, element } }, kind: 'swept', before: item.record.element, lost: [] }, true));
     }
     await Promise.all(due);
     return this.#lineMs;

@@ -24,7 +24,7 @@ import { Account, isItem } from './account.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
 import { beyondLiveRpo, type LastWords } from './last-words.ts';
-import { lackingAt } from './lacking.ts';
+import { lackingAt, rowsLackingAt } from './lacking.ts';
 import { Passing } from './passing.ts';
 import { isPoison } from './rare-faults.ts';
 import { Reaped } from './reaped.ts';
@@ -180,7 +180,8 @@ export class Checker {
     const { running } = region;
     // A peer whose disk forgot lacks what it had acknowledged: nobody else can know.
     if (running?.isReady !== true || peer.running === undefined || this.damaged.has(peer)) return;
-    const lacking = this.#lacking(region, peer);
+    // Who comes to hold an item by a later topology document is not sent the rows from before it.
+    const lacking = [...this.#lacking(region, peer), ...(this.#cluster.topology.epoch > 1 ? [] : rowsLackingAt(region, peer))];
     const lane = running.region.lanes.get(peer.id);
     const reported = await lane?.unreplicated();
     if (reported !== undefined && reported.items < lacking.length) this.#violated('live RPO', `${region.id} says that ${peer.id} lacks ${reported.items} items, but it lacks ${lacking.length}: ${lacking.slice(0, 3).join(', ')}`);
@@ -205,7 +206,9 @@ export class Checker {
   lostForGood(region: SimRegion, last: LastWords): void {
     const lost = this.lost(region).flatMap((value) => {
       const write = this.#history.writer(value);
-      return write !== undefined && this.#account.dotsOf(value).some((dot) => dot.actor === last.actor) ? [`${write.collection}/${write.pk}`] : [];
+      if (write === undefined) return [];
+      const isOwn = this.#account.dotsOf(value).some((dot) => dot.actor === last.actor) || (write.effect === 'superseded' && write.servedBy === region.id); // committed nowhere: its row is there
+      return isOwn ? [`${write.collection}/${write.pk}`] : [];
     });
     for (const what of beyondLiveRpo(last, lost)) this.#violated('a loss is in the live RPO', `${region.id} ${what}`);
     this.#world.count('region lost for good');

@@ -154,7 +154,7 @@ export class SimRegion {
     const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch, taken: (_, state, before) => this.#cluster.watch.arrived(this, state, before), kept: (name, bytes) => this.#cluster.watch.kept(this, name, bytes) });
     // What a dying sync left behind is seen here for the first time.
     for (const item of table.everything()) watch(item, item.record.kind);
-    for (const { key, kind } of table.changes.everything()) this.#cluster.watch.logged(this, key, kind);
+    for (const { key, kind, loss } of table.changes.everything()) if (loss === undefined) this.#cluster.watch.logged(this, key, kind);
     this.#startsWith ??= topology;
     const others = PLACES.map(({ id }) => id).filter((id) => id !== this.id);
     const hints = new Map(others.map((peer) => [peer, new SimQueue(process, store, random.stream(`${process.name} hints ${peer}`), `hints-${peer}`, setting.rare.settings.includes('short-visibility') ? SHORT_VISIBILITY_MS : VISIBILITY_MS)]));

@@ -38,6 +38,12 @@ export const CONTROLS: readonly Control[] = [
     seed: 2,
   },
   {
+    name: 'ledger-row-not-sent',
+    what: 'The row of a write that lost where nobody else could see it stays in one region: lost with that one, the write is gone without an account.',
+    edits: [{ file: 'engine/ledger.ts', find: '    ...(isSent(loss) ? { isSent: true as const } : {}),\n', replace: '' }],
+    seed: 1,
+  },
+  {
     name: 'merge-not-commutative',
     what: 'What arrives last wins: replicas differ for ever.',
     edits: [{ file: 'core/version/lww.ts', find: 'const larger = compareDots(arrived, head) > 0;', replace: 'const larger = true;' }],

@@ -1,7 +1,8 @@
-// A build of the next release among those of this one: its states carry one field more, and say so by a higher version.
-// What it sends is turned into that form here, and back where a build of the next release reads it.
+// A build of the next release among those of this one: its states, and its rows of the ledger, carry one field more, and say
+// so by a higher version. What it sends is turned into that form here, and back where a build of the next release reads it.
 
 import { FORMAT_VERSION } from '../core/version/codec.ts';
+import { LOSS_FORMAT } from '../core/version/loss-row.ts';
 import { decodeRecords, encodeRecords, seal, unseal, type SentRecord } from '../engine/envelope.ts';
 import type { PeerMethod } from '../ports/peer.ts';
 
@@ -10,9 +11,12 @@ export type Build = 'this' | 'next';
 /** The field that this release does not know. */
 const FIELD = new Uint8Array([0xa5, 0x5a, 0xa5]);
 
-const raiseState = (state: Uint8Array): Uint8Array => (state[0] !== FORMAT_VERSION ? state : new Uint8Array([FORMAT_VERSION + 1, ...state.subarray(1), ...FIELD]));
+/** What both formats begin with here. */
+const FORMATS: readonly number[] = [FORMAT_VERSION, LOSS_FORMAT];
 
-const lowerState = (state: Uint8Array): Uint8Array => (state[0] === FORMAT_VERSION + 1 ? new Uint8Array([FORMAT_VERSION, ...state.subarray(1, -FIELD.length)]) : state);
+const raiseState = (state: Uint8Array): Uint8Array => (FORMATS.includes(state[0] ?? 0) ? new Uint8Array([(state[0] ?? 0) + 1, ...state.subarray(1), ...FIELD]) : state);
+
+const lowerState = (state: Uint8Array): Uint8Array => (FORMATS.includes((state[0] ?? 0) - 1) ? new Uint8Array([(state[0] ?? 0) - 1, ...state.subarray(1, -FIELD.length)]) : state);
 
 const each = (message: Uint8Array, change: (state: Uint8Array) => Uint8Array): Uint8Array => {
   const { envelope, body } = unseal(message);

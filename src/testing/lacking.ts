@@ -3,11 +3,12 @@
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
 import { keyText } from '../core/bytes.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
-import { compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
+import { actorRegion, compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { headDot, liveValues, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
-import type { StoredItem } from '../ports/table.ts';
+import type { LossRow, StoredItem } from '../ports/table.ts';
+import { nameOf } from './checker.ts';
 import type { SimRegion } from './cluster.ts';
 
 export interface LackingSetting {
@@ -37,6 +38,19 @@ export function lackingAt(region: SimRegion, peer: SimRegion, setting: LackingSe
     // Left behind when the topology changed: what one of those has who hold it is theirs to pass on.
     return holders.map(setting.regionOf).every((holder) => isLacking(actor, holder, statesOf(holder), item, setting));
   });
+}
+
+/** Rows that one region alone could tell: what was decided there, and its own writes, which may never have left it. */
+const isItsToTell = ({ id }: SimRegion, { isSent, rule, dot, region }: LossRow): boolean => region === id && (isSent === true || rule === 'late-operation' || actorRegion(dot.actor) === id);
+
+/** Of these, what is not in the peer's ledger, nor a row there that covers its loser. */
+export function rowsLackingAt(region: SimRegion, peer: SimRegion): string[] {
+  const { running } = region;
+  if (running === undefined || peer.running === undefined) return [];
+  const theirs = [...peer.running.table.everyLoss()];
+  const isTold = (row: LossRow): boolean => theirs.some((other) => other.id === row.id || (keyText(other.key.encoded) === keyText(row.key.encoded) && covers(other.context, row.dot)));
+  const lacking = [...running.table.everyLoss()].filter((row) => isItsToTell(region, row) && running.region.catalog.holdersOf(row.key)?.includes(peer.id) === true && !isTold(row));
+  return lacking.map(({ key, rule, dot }) => `the row of ${formatDot(dot)}, ${nameOf(key)} (${rule})`);
 }
 
 function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, record: { state } }: StoredItem, { nowMs, isLww, wasBehind, isReaping, hasReaped }: LackingSetting): boolean {

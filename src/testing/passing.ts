@@ -4,6 +4,7 @@
 import { keyText, utf8Text } from '../core/bytes.ts';
 import { decodeKey } from '../core/keys/item-key.ts';
 import { REQUEST_DEADLINE_MS } from '../core/limits.ts';
+import { decodeLossRow, isLossRow } from '../core/version/loss-row.ts';
 import { findOperation, operationOf } from '../core/version/operations.ts';
 import type { State } from '../core/version/record.ts';
 import { decodeRecords, unseal } from '../engine/envelope.ts';
@@ -73,9 +74,16 @@ export class Passing {
   #noEcho(region: SimRegion, question: Uint8Array): void {
     const records = decodeRecords(unseal(question).body);
     if (holdsPoison(records)) return; // put in by the fault
-    for (const { key } of records) {
-      if (!this.#wrote.has(`${region.id} ${keyText(key)}`) && decodeKey(key) !== undefined) this.#overseer.violated('what was applied is not sent on', `${region.id} sends an item that it never wrote`);
+    for (const { key, state } of records) {
+      if (isLossRow(state)) this.#ownRow(region, state);
+      else if (!this.#wrote.has(`${region.id} ${keyText(key)}`) && decodeKey(key) !== undefined) this.#overseer.violated('what was applied is not sent on', `${region.id} sends an item that it never wrote`);
     }
+  }
+
+  /** Who found the loss sends the row. */
+  #ownRow(region: SimRegion, state: Uint8Array): void {
+    const { region: finder } = decodeLossRow(state);
+    if (finder !== region.id) this.#overseer.violated('what was applied is not sent on', `${region.id} sends a row of the ledger of ${finder}`);
   }
 
   /** What a reader is shown is on a disk: a crash takes nothing back that anybody has seen. */

@@ -39,7 +39,7 @@ export class RegionStack extends Stack {
     const make = (what: FunctionName, memoryMb: number, timeout: Duration): RegionFunction => new RegionFunction(this, { ...props, what, rights: rights.of(what), memoryMb, timeout });
     const functions: Readonly<Record<FunctionName, RegionFunction>> = {
       api: make('api', 1_024, Duration.seconds(10)),
-      peer: make('peer', 1_024, Duration.seconds(10)),
+      peer: make('peer', 1_024, Duration.seconds(30)), // scans some partitions for a deep check
       'fan-out': make('fan-out', 512, Duration.seconds(60)),
       apply: make('apply', 512, CONSUMER_TIMEOUT),
       forward: make('forward', 512, CONSUMER_TIMEOUT),
@@ -79,7 +79,7 @@ export class RegionStack extends Stack {
   #schedule({ name }: Deployment, { heartbeat, reconcile }: Readonly<Record<FunctionName, RegionFunction>>): void {
     const scheduled = (what: string): string => `${name}-${what}-${this.regionId}-schedule`;
     new Scheduled(this, 'Heartbeat', { name: scheduled('heartbeat'), target: heartbeat, every: 'rate(1 minute)', input: {} });
-    new Scheduled(this, 'Digests', { name: scheduled('digests'), target: reconcile, every: 'rate(1 hour)', withinMinutes: 10, input: { what: 'digests' } });
-    new Scheduled(this, 'DeepCheck', { name: scheduled('deep'), target: reconcile, every: 'rate(7 days)', withinMinutes: 60, input: { what: 'deep' } });
+    new Scheduled(this, 'Tidy', { name: scheduled('tidy'), target: reconcile, every: 'rate(1 hour)', withinMinutes: 10, input: { what: 'tidy' } });
+    new Scheduled(this, 'DeepCheck', { name: scheduled('deep'), target: reconcile, every: 'rate(1 day)', withinMinutes: 60, input: { what: 'deep' } });
   }
 }

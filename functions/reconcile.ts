@@ -1,26 +1,48 @@
-// `reconcile`: by schedule. Comparing digests needs marks of what was written since, which `apply` and `fan-out` do not
-// keep on AWS yet: it says so, and proves nothing. What it does: it finishes policies whose creator went away in the
-// middle, and settles items that hold several values in a collection that has become `lww`.
+// `reconcile`: by schedule. Every hour it finishes what was left half done with collections: policies whose creator went
+// away in the middle, items that hold several values in a collection that has become `lww`. Every day it also compares this
+// region's copy with that of each peer after it (of a pair, the first by id), by scans of both that trust no summary;
+// moves what differs; and leaves a certificate. Digests that are kept with the writes, and cost less, come later.
 
-import { openRegion } from './commons/region.ts';
+import type { Certificate } from '../src/engine/certificate.ts';
+import type { RegionId } from '../src/core/version/dot.ts';
+import { names } from '../src/adapters/aws/names.ts';
+import { readSecrets } from '../src/adapters/aws/parameters.ts';
+import { ssmClient } from './commons/clients.ts';
 import { Once } from './commons/once.ts';
+import { openRegion, type RegionOnLambda } from './commons/region.ts';
+import { settingsOf } from './commons/settings.ts';
 
 export interface ReconcileEvent {
-  readonly what: 'digests' | 'deep';
+  readonly what: 'tidy' | 'deep';
+  /** Of a deep check that somebody asks for: with these, whichever is the first of the pair. */
+  readonly peers?: readonly RegionId[];
+}
+
+export interface ReconcilePair {
+  readonly peer: RegionId;
+  readonly compared: number;
+  readonly differing: number;
+  readonly pushed: number;
+  readonly pulled: number;
+  readonly corrupt: number;
+  readonly certificate?: Certificate;
 }
 
 export interface ReconcileResult {
   readonly what: ReconcileEvent['what'];
-  readonly comparison: 'not-built';
-  /** No certificate is made, so none is claimed. */
-  readonly certificates: 0;
   readonly policiesFinished: readonly string[];
   readonly itemsSettled: number;
+  readonly pairs: readonly ReconcilePair[];
+  /** Of the last pair that could not be compared. */
+  readonly error?: string;
 }
 
-const opened = new Once(() => openRegion());
+const opened = new Once(() => {
+  const { deployment, region } = settingsOf(process.env);
+  return openRegion({ secret: readSecrets(ssmClient(region), [names.secret(deployment)]).then(([secret]) => secret) });
+});
 
-export async function handler({ what }: ReconcileEvent): Promise<ReconcileResult> {
+export async function handler({ what, peers }: ReconcileEvent): Promise<ReconcileResult> {
   const { region, mirror, log, invoke } = await opened.get();
   return invoke(async () => {
     await mirror.everything();
@@ -31,8 +53,18 @@ export async function handler({ what }: ReconcileEvent): Promise<ReconcileResult
       if (!policy.active && (await region.collections.finish(name))) policiesFinished.push(name);
       if (policy.conflict === 'lww') itemsSettled += await region.collections.collapse(collection);
     }
-    const result: ReconcileResult = { what, comparison: 'not-built', certificates: 0, policiesFinished, itemsSettled };
-    log.write('warn', 'reconcile.not-built', { ...result, meaning: 'digests on AWS come later; nothing was compared' });
+    const compared = what === 'deep' ? await compare({ region }, peers ?? [...region.links.keys()].filter((peer) => region.id < peer)) : { pairs: [] };
+    const result: ReconcileResult = { what, policiesFinished, itemsSettled, ...compared };
+    log.write(result.error === undefined ? 'info' : 'warn', 'reconcile', { ...result });
     return result;
   });
+}
+
+/** One pair after the other: each holds a whole copy's sums. What a pair cannot do, the next day's run does. */
+async function compare({ region }: Pick<RegionOnLambda, 'region'>, peers: readonly RegionId[]): Promise<Pick<ReconcileResult, 'pairs' | 'error'>> {
+  await region.reconciler.start(); // certificates that other processes have added to
+  const run = region.reconciler.run({ peers, deep: true });
+  await run.finished;
+  const pairs = run.pairs.map(({ peer, compared, differing, pushed, pulled, corrupt, certificate }): ReconcilePair => ({ peer, compared, differing, pushed, pulled, corrupt: corrupt.length, ...(certificate === undefined ? {} : { certificate }) }));
+  return { pairs, ...(run.error === undefined ? {} : { error: run.error }) };
 }

@@ -31,7 +31,7 @@ export class Rights {
     switch (what) {
       case 'api':
       case 'peer':
-        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#secrets(), this.#askPeers()];
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers()];
       case 'fan-out':
         return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#stream(), this.#toInboxes(), this.#toHints(), this.#toDead()];
       case 'apply':
@@ -39,7 +39,7 @@ export class Rights {
       case 'forward':
         return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#fromHints(), this.#toInboxes(), this.#toDead()];
       case 'reconcile':
-        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#askPeers()];
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret]), this.#askPeers()];
       case 'heartbeat':
         return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#askPeers()];
     }
@@ -53,9 +53,9 @@ export class Rights {
     return { actions: STREAM, resources: [this.#storage.table.tableStreamArn as string] };
   }
 
-  #secrets(): Right {
+  #parameters(wanted: readonly ((deployment: string) => string)[]): Right {
     const { deployment } = this.#place;
-    return { actions: ['ssm:GetParameters'], resources: [names.secret(deployment), names.adminKey(deployment)].map((name) => arns.parameter(this.#place, this.#region, name)) };
+    return { actions: ['ssm:GetParameters'], resources: wanted.map((nameOf) => arns.parameter(this.#place, this.#region, nameOf(deployment))) };
   }
 
   #askPeers(): Right {

@@ -24,11 +24,13 @@ export interface AppOnLambda extends RegionOnLambda {
 /** They would begin something that nothing here carries on. (What else AWS lacks refuses by itself.) */
 const NOT_BUILT = /^\/v1\/(?:reconcile|replication\/[^/?]*\/(?:pause|resume))(?:[/?]|$)/;
 
+const CERTIFICATES = /^\/v1\/certificates(?:[/?]|$)/;
+
 export async function openApp(): Promise<AppOnLambda> {
   const { deployment, region: id, replicas } = settingsOf(process.env);
   const secrets = readSecrets(ssmClient(id), [names.secret(deployment), names.adminKey(deployment)]);
   const ring = secrets.then(([, adminKey]) => new KeyRing(sha256, adminKey));
-  const opened = await openRegion(ring);
+  const opened = await openRegion({ ring, secret: secrets.then(([shared]) => shared) });
   const [[secret], keys] = await Promise.all([secrets, ring]);
   const { region, mirror, log } = opened;
   const tokens = new ContextTokens([hmacSha256(deriveKey(utf8(secret), 'context'))]);
@@ -39,6 +41,8 @@ export async function openApp(): Promise<AppOnLambda> {
     try {
       const authorization = request.headers.get('authorization');
       await mirror.request(environment.rawTarget, authorization);
+      // Made by `reconcile`, in processes of its own.
+      if (CERTIFICATES.test(environment.rawTarget)) await region.reconciler.start();
       if (NOT_BUILT.test(environment.rawTarget)) {
         keys.identify(authorization ?? undefined, region.time.nowMs());
         throw new ArchipelError('not-built', 'This is not built on AWS yet.');

@@ -8,7 +8,7 @@ import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
 import { LambdaPeer } from '../../src/adapters/aws/lambda-peer.ts';
 import { arns, names, queueUrl } from '../../src/adapters/aws/names.ts';
 import { SqsDeadLetters } from '../../src/adapters/aws/sqs-dead-letters.ts';
-import { nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
+import { deriveKey, hmacSha256, nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
 import { JsonLog } from '../../src/adapters/node/log.ts';
 import type { KeyRing } from '../../src/auth/keys.ts';
 import { utf8, utf8Text } from '../../src/core/bytes.ts';
@@ -44,8 +44,14 @@ const LINES_FRESH_MS = 10_000;
 /** Then no environment holds an older line. */
 const LINE_SETTLES_MS = 30_000;
 
-/** `ring`: for the functions that answer clients. */
-export async function openRegion(ring?: Promise<KeyRing>): Promise<RegionOnLambda> {
+export interface Opening {
+  /** For the functions that answer clients. */
+  readonly ring?: Promise<KeyRing>;
+  /** Of the deployment, for the functions that compare copies. */
+  readonly secret?: Promise<string>;
+}
+
+export async function openRegion({ ring, secret }: Opening = {}): Promise<RegionOnLambda> {
   const settings = settingsOf(process.env);
   const { deployment, region: id } = settings;
   const log = new JsonLog({ region: id, function: process.env['AWS_LAMBDA_FUNCTION_NAME'] });
@@ -53,7 +59,7 @@ export async function openRegion(ring?: Promise<KeyRing>): Promise<RegionOnLambd
   const dynamo = dynamoClient(id);
   const tableName = names.table(deployment, id);
   const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, onCommit: (key, { state }) => mirror.learn(key, state) });
-  const [incarnation, topology, keys] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), ring]);
+  const [incarnation, topology, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), ring, secret]);
   const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { client: lambdaClient(peer), functionArn: arns.function(settings, 'peer', peer) }));
   const letters = new SqsDeadLetters({ client: sqsClient(id), queueUrl: queueUrl(settings, id, names.dead(deployment, id)) });
   const region = new Region({
@@ -71,7 +77,7 @@ export async function openRegion(ring?: Promise<KeyRing>): Promise<RegionOnLambd
     random: nodeRandom,
     log,
     hash: sha256,
-    digestHash: noDigests,
+    digestHash: shared === undefined ? noDigests : hmacSha256(deriveKey(utf8(shared), 'digest')),
     reconcileEveryMs: undefined,
     lineSettlesMs: LINE_SETTLES_MS,
   });
@@ -137,5 +143,5 @@ const NO_HINTS_HERE: Queue = {
 };
 
 const noDigests: HashFunction = () => {
-  throw notBuilt('Reconciliation');
+  throw new TypeError('This function was opened without the secret that digests are made with.');
 };

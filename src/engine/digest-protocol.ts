@@ -6,6 +6,9 @@
 //   items     "these items are in my leaf"                 -> those that differ; a large leaf is compared by ranges first
 //
 // Which partitions "we share" each side computes from the topology and the groups that the question names.
+//
+// Every question names the time at which expiry is judged, so that one that reaches another process of the same region
+// (Lambda) is answered there alike.
 
 import { ByteReader, ByteWriter, fromHex, toHex } from '../core/bytes.ts';
 import { asGroupId, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
@@ -51,9 +54,9 @@ export type StretchAnswer =
 
 export type DigestQuestion =
   | { readonly type: 'root'; readonly atMs: number; readonly deep: boolean; readonly groups: readonly GroupId[]; readonly mine: Sum }
-  | { readonly type: 'branches'; readonly deep: boolean; readonly partitions: readonly BranchRef[] }
-  | { readonly type: 'leaves'; readonly deep: boolean; readonly branches: readonly LeafRef[] }
-  | { readonly type: 'stretches'; readonly deep: boolean; readonly stretches: readonly StretchQuestion[] };
+  | { readonly type: 'branches'; readonly atMs: number; readonly deep: boolean; readonly partitions: readonly BranchRef[] }
+  | { readonly type: 'leaves'; readonly atMs: number; readonly deep: boolean; readonly branches: readonly LeafRef[] }
+  | { readonly type: 'stretches'; readonly atMs: number; readonly deep: boolean; readonly stretches: readonly StretchQuestion[] };
 
 export interface RootAnswer {
   readonly atMs: number;
@@ -86,10 +89,10 @@ const optional = (out: ByteWriter, bytes: Uint8Array | undefined): ByteWriter =>
 const readOptional = (reader: ByteReader): Uint8Array | undefined => (reader.u8() === 0 ? undefined : reader.block());
 
 export function encodeQuestion(question: DigestQuestion): Uint8Array {
-  const out = new ByteWriter(1024).u8(TYPES.indexOf(question.type)).u8(question.deep ? 1 : 0);
+  const out = new ByteWriter(1024).u8(TYPES.indexOf(question.type)).u8(question.deep ? 1 : 0).varint(question.atMs);
   switch (question.type) {
     case 'root':
-      sum(out.varint(question.atMs), question.mine);
+      sum(out, question.mine);
       list(out, question.groups, (id) => group(out, id));
       break;
     case 'branches':
@@ -115,18 +118,18 @@ export function decodeQuestion(body: Uint8Array): DigestQuestion {
   const reader = new ByteReader(body);
   const type = TYPES[reader.u8()];
   const deep = reader.u8() === 1;
+  const atMs = reader.varint();
   switch (type) {
     case 'root': {
-      const atMs = reader.varint();
       const mine = readSum(reader);
       return { type, deep, atMs, mine, groups: readList(reader, () => readGroup(reader)) };
     }
     case 'branches':
-      return { type, deep, partitions: readList(reader, () => readBranchRef(reader)) };
+      return { type, atMs, deep, partitions: readList(reader, () => readBranchRef(reader)) };
     case 'leaves':
-      return { type, deep, branches: readList(reader, () => readLeafRef(reader)) };
+      return { type, atMs, deep, branches: readList(reader, () => readLeafRef(reader)) };
     case 'stretches':
-      return { type, deep, stretches: readList(reader, () => decodeStretch(reader)) };
+      return { type, atMs, deep, stretches: readList(reader, () => decodeStretch(reader)) };
     default:
       throw new RangeError('Unknown question.');
   }

@@ -72,8 +72,8 @@ export interface Corruption {
 
 /** Sums made from the stored bytes. A partition is scanned when it is first asked for. */
 export class DeepView implements View {
+  readonly lineMs: number;
   readonly #table: Table;
-  readonly #lineMs: number;
   readonly #hash: HashFunction;
   readonly #keyedHash: HashFunction;
   readonly #trees = new Map<GroupId, DigestTree>();
@@ -86,7 +86,7 @@ export class DeepView implements View {
 
   constructor(table: Table, lineMs: number, hash: HashFunction, keyedHash: HashFunction) {
     this.#table = table;
-    this.#lineMs = lineMs;
+    this.lineMs = lineMs;
     this.#hash = hash;
     this.#keyedHash = keyedHash;
   }
@@ -124,7 +124,7 @@ export class DeepView implements View {
     this.records++;
     const state = this.#rehashed(record.state);
     if (state !== record.state) this.corrupt.push({ key, group: key.group, partition: key.encoded[4] as number });
-    const sum = elementOf(key.encoded, state, this.#lineMs, this.#keyedHash);
+    const sum = elementOf(key.encoded, state, this.lineMs, this.#keyedHash);
     if (isZeroSum(sum)) return;
     const leaf = leafOf(key.encoded);
     tree.add(key.encoded[4] as number, leaf, sum);

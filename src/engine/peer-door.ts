@@ -216,7 +216,7 @@ export class PeerDoor {
   async #view(from: RegionId, question: DigestQuestion): Promise<View> {
     const { table, time, hash, keyedHash } = this.#parts;
     const digests = table.digests;
-    if (digests === undefined) throw new ArchipelError('internal', 'This table keeps no digests.');
+    if (digests === undefined) return this.#scannedView(from, question);
     if (question.type === 'root') {
       // Clocks that were ahead and were put back have left both lines ahead; they move on from there together.
       const latestMs = Math.max(time.nowMs() + CLOCK_DRIFT_MS_MAX, digests.lineMs + LINE_APART_MS_MAX);
@@ -228,6 +228,21 @@ export class PeerDoor {
     const isFresh = known !== undefined && time.monotonicMs() - known.sinceMs < DEEP_VIEW_MS;
     if (question.type !== 'root' && isFresh) return known.view;
     const view = new DeepView(table, digests.lineMs, hash, keyedHash);
+    this.#deepViews.set(from, { view, sinceMs: time.monotonicMs() });
+    return view;
+  }
+
+  /**
+   * Of a table that keeps no digests: what is asked about is scanned, by the process that is asked. The time that the
+   * question names tells one comparison from the next.
+   */
+  #scannedView(from: RegionId, { atMs, deep }: DigestQuestion): View {
+    const { table, time, hash, keyedHash } = this.#parts;
+    if (!deep) throw new ArchipelError('not-built', 'This table keeps no digests: ask for a deep check.');
+    if (atMs > time.nowMs() + CLOCK_DRIFT_MS_MAX) throw new ArchipelError('clock-unsafe', 'The question names a time that has not come here.');
+    const known = this.#deepViews.get(from)?.view;
+    if (known?.lineMs === atMs) return known;
+    const view = new DeepView(table, atMs, hash, keyedHash);
     this.#deepViews.set(from, { view, sinceMs: time.monotonicMs() });
     return view;
   }

@@ -23,19 +23,9 @@ import type { Table } from '../ports/table.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
 import type { Certificate, PairReport } from './certificate.ts';
-import {
-  decodeRootAnswer,
-  decodeStretchAnswers,
-  decodeSums,
-  encodeQuestion,
-  type BranchRef,
-  type DifferingItem,
-  type DigestQuestion,
-  type LeafRef,
-  type Stretch,
-  type StretchQuestion,
-} from './digest-protocol.ts';
-import { DeepView, itemsWithin, KeptView, leafIndex, stretchQuestion, sumOf, type View } from './digest-view.ts';
+import { decodeRootAnswer, encodeQuestion, type BranchRef, type DifferingItem, type DigestQuestion } from './digest-protocol.ts';
+import { chunks, Descent, keyName } from './descent.ts';
+import { DeepView, KeptView, type View } from './digest-view.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Restored } from './restored.ts';
@@ -48,9 +38,9 @@ const PASSES_MAX = 64;
 /** Passes that moved nothing new: the peer refuses what it is sent. */
 const STALLED_PASSES_MAX = 2;
 const NAMED_KEYS_MAX = 100;
-const REFS_PER_QUESTION = 256;
-const STRETCHES_PER_QUESTION = 256;
 const FETCH_KEYS = 256;
+/** Scanned by both sides within one question, where tables keep no digests. */
+const PARTITIONS_PER_SCAN = 8;
 
 export interface ReconcileParts {
   readonly region: RegionId;
@@ -95,6 +85,10 @@ export class Comparison {
   readonly #topology: TopologyVersion;
   /** Names of what differed at the last look, and was not moved since: what one of the two does not take stays. */
   #left = new Set<string>();
+  /** Of a comparison by scans: what is not yet seen to be equal, the sum of the rest, and when the first scan began. */
+  #unequal: readonly BranchRef[] | undefined;
+  #equalSum = ZERO_SUM;
+  #scansBeganMs = 0;
   #signal: AbortSignal | undefined;
   readonly report: PairReport;
 
@@ -180,7 +174,7 @@ export class Comparison {
     const { table, time, hash, keyedHash } = this.#parts;
     const beganMs = time.nowMs();
     const digests = table.digests;
-    if (digests === undefined) throw new ArchipelError('internal', 'This table keeps no digests.');
+    if (digests === undefined) return this.#compareByScans();
     let atMs = await digests.sweep(time.readersMs()); // 1: the line never goes back, so a clock that is in doubt must not move it
     const deepView = deep ? new DeepView(table, atMs, hash, keyedHash) : undefined;
     const view = deepView ?? new KeptView(table, digests);
@@ -199,11 +193,45 @@ export class Comparison {
       return { ...base, equal: true, differing: [], more: false };
     }
     const partitions = await this.#differingPartitions(view, answer);
-    const leaves = await this.#differingLeaves(view, deep, partitions);
+    const descent = new Descent({ view, deep, atMs, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
+    const leaves = await descent.leaves(partitions);
     // mark if (leaves.length === 1): descent into exactly one leaf
-    const { differing, more, rounds } = await this.#differingItems(view, deep, leaves);
+    const { differing, more, rounds } = await descent.items(leaves);
     this.report.rounds = Math.max(this.report.rounds, 3 + rounds);
     return { ...base, equal: false, differing, more };
+  }
+
+  /**
+   * Of tables that keep no digests (DynamoDB): a few partitions at a time, each scanned by both sides; those that were seen
+   * to be equal are not scanned again. What was equal at some moment of the run differs by what came since, so the run as a
+   * whole is one look (4).
+   */
+  async #compareByScans(): Promise<Pass> {
+    const { table, time, hash, keyedHash } = this.#parts;
+    this.#scansBeganMs ||= time.nowMs();
+    const differing: DifferingItem[] = [];
+    const unequal: BranchRef[] = [];
+    let more = false;
+    let atMs = time.readersMs();
+    let view = new DeepView(table, atMs, hash, keyedHash);
+    this.#unequal ??= this.#scopes.flatMap(({ group, partitions }) => partitions.map((partition): BranchRef => ({ group, partition })));
+    for (const refs of chunks(this.#unequal, PARTITIONS_PER_SCAN)) {
+      atMs = Math.max(atMs + 1, time.readersMs()); // tells this scan from the one before, for the side that is asked
+      view = new DeepView(table, atMs, hash, keyedHash);
+      const descent = new Descent({ view, deep: true, atMs, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
+      const leaves = await descent.leaves(refs);
+      const found = await descent.items(leaves);
+      this.#noteDeep(view);
+      differing.push(...found.differing);
+      more ||= found.more;
+      this.report.rounds = Math.max(this.report.rounds, leaves.length === 0 ? 1 : 2 + found.rounds);
+      for (const ref of refs) {
+        if (leaves.some(({ group, partition }) => group === ref.group && partition === ref.partition)) unequal.push(ref);
+        else this.#equalSum = addSums(this.#equalSum, await view.partition(ref.group, ref.partition));
+      }
+    }
+    this.#unequal = unequal;
+    return { view, beganMs: this.#scansBeganMs, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more };
   }
 
   #noteDeep(view: DeepView): void {
@@ -227,74 +255,6 @@ export class Comparison {
     if (answer.partitions.length !== refs.length) throw new ArchipelError('peer-refused', `${this.#link.id} places partitions differently.`, { reason: 'topology-different' });
     const mine = await Promise.all(refs.map(({ group, partition }) => view.partition(group, partition)));
     return differingPositions(mine, answer.partitions).map((at) => refs[at] as BranchRef);
-  }
-
-  async #differingLeaves(view: View, deep: boolean, partitions: readonly BranchRef[]): Promise<LeafRef[]> {
-    const branches: LeafRef[] = [];
-    for (const chunk of chunks(partitions, REFS_PER_QUESTION)) {
-      const theirs = decodeSums(await this.#ask({ type: 'branches', deep, partitions: chunk }));
-      const mine = (await Promise.all(chunk.map((ref) => view.branches(ref)))).flat();
-      const width = mine.length / chunk.length;
-      for (const at of differingPositions(mine, theirs)) branches.push({ ...(chunk[Math.floor(at / width)] as BranchRef), index: at % width });
-    }
-    const leaves: LeafRef[] = [];
-    for (const chunk of chunks(branches, REFS_PER_QUESTION)) {
-      const theirs = decodeSums(await this.#ask({ type: 'leaves', deep, branches: chunk }));
-      const mine = (await Promise.all(chunk.map((ref) => view.leaves(ref)))).flat();
-      const width = mine.length / chunk.length;
-      for (const at of differingPositions(mine, theirs)) {
-        const branch = chunk[Math.floor(at / width)] as LeafRef;
-        leaves.push({ ...branch, index: leafIndex(branch.index, at % width) });
-      }
-    }
-    return leaves;
-  }
-
-  async #differingItems(view: View, deep: boolean, leaves: readonly LeafRef[]): Promise<{ differing: DifferingItem[]; more: boolean; rounds: number }> {
-    const differing: DifferingItem[] = [];
-    let more = false;
-    let rounds = 0;
-    let stretches: Stretch[] = leaves.map((leaf) => ({ leaf, from: undefined, to: undefined }));
-    while (stretches.length > 0) {
-      rounds++;
-      const next: Stretch[] = [];
-      for (const chunk of chunks(stretches, STRETCHES_PER_QUESTION)) {
-        const questions = await Promise.all(chunk.map((stretch) => stretchQuestion(view, stretch)));
-        const answers = decodeStretchAnswers(await this.#ask({ type: 'stretches', deep, stretches: questions }));
-        for (const [at, question] of questions.entries()) {
-          const answer = answers[at];
-          if (answer?.type === 'items') differing.push(...answer.items);
-          if (answer?.type === 'items' && answer.more) more = true;
-          if (answer?.type === 'list') differing.push(...(await this.#differingFromList(view, question, answer.items)));
-          if (answer?.type === 'split') next.push(...(await this.#differingParts(view, question, answer.parts)));
-        }
-      }
-      stretches = next;
-    }
-    return { differing, more, rounds };
-  }
-
-  async #differingFromList(view: View, question: StretchQuestion, theirs: readonly DifferingItem[]): Promise<DifferingItem[]> {
-    const held = new Map(theirs.map((item) => [keyName(item.key), item]));
-    const mine = await itemsWithin(view, question);
-    const mineByName = new Map(mine.map(({ key, sum }) => [keyName(key), sum]));
-    const changed = theirs.filter(({ key, theirs: sum }) => {
-      const own = mineByName.get(keyName(key));
-      return own === undefined || sum === undefined || !sameSum(own, sum);
-    });
-    const lacking = mine.filter(({ key }) => !held.has(keyName(key))).map(({ key }): DifferingItem => ({ key, theirs: undefined, newestMs: 0 }));
-    return [...changed, ...lacking];
-  }
-
-  async #differingParts(view: View, question: StretchQuestion, parts: readonly { readonly to: Uint8Array | undefined; readonly sum: Sum }[]): Promise<Stretch[]> {
-    const differing: Stretch[] = [];
-    let from = question.from;
-    for (const { to, sum } of parts) {
-      const stretch: Stretch = { leaf: question.leaf, from, to };
-      if (!sameSum(sumOf(await itemsWithin(view, stretch)), sum)) differing.push(stretch);
-      from = to;
-    }
-    return differing;
   }
 
   // Moving ----------------------------------------------------------------------------------------------------------------
@@ -389,10 +349,4 @@ export class Comparison {
     const groups = this.#scopes.map(({ group, partitions }) => ({ group, partitions: partitions.length }));
     return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: Math.max(YOUNG_MS, Math.ceil(atMs - sinceMs)), token };
   }
-}
-
-const keyName = (key: Uint8Array): string => String.fromCharCode(...key);
-
-function* chunks<T>(items: readonly T[], size: number): Generator<T[]> {
-  for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
 }

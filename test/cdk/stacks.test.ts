@@ -72,7 +72,8 @@ describe.each(COUNTS)('%s regions', (count) => {
   it('reads secrets where they are needed, by name', () =>
     each((template, region) => {
       const grants = grantsOf(template).filter(({ action }) => action.startsWith('ssm:'));
-      const wanted = ['api', 'peer'].flatMap((what) => ['secret', 'admin-key'].map((name) => ({ role: `archipel-${what}-${region}`, action: 'ssm:GetParameters', resource: `arn:aws:ssm:${region}:ACCOUNT:parameter/archipel/archipel/${name}` })));
+      const needs = [...['api', 'peer'].flatMap((what) => ['secret', 'admin-key'].map((name) => [what, name] as const)), ['reconcile', 'secret'] as const];
+      const wanted = needs.map(([what, name]) => ({ role: `archipel-${what}-${region}`, action: 'ssm:GetParameters', resource: `arn:aws:ssm:${region}:ACCOUNT:parameter/archipel/archipel/${name}` }));
       expect(sorted(grants)).toEqual(sorted(wanted));
       for (const { Properties } of ofType(template, 'AWS::Lambda::Function')) {
         const { Variables } = Properties['Environment'] as { Variables: Record<string, unknown> };
@@ -141,14 +142,14 @@ describe.each(COUNTS)('%s regions', (count) => {
       for (const { Properties } of open) expect(Properties['FunctionUrlAuthType'] ?? Properties['InvokedViaFunctionUrl']).toBeTruthy();
     }));
 
-  it('schedules heartbeat by the minute, digests by the hour, the deep check by the week', () =>
+  it('schedules heartbeat by the minute, tidying by the hour, the deep check by the day', () =>
     each((template, region) => {
       const schedules = ofType(template, 'AWS::Scheduler::Schedule').map(({ Properties }) => {
         const { Arn, RoleArn, Input } = Properties['Target'] as { Arn: unknown; RoleArn: unknown; Input: string };
         return [Properties['ScheduleExpression'], textOf(Arn, template), textOf(RoleArn, template), (JSON.parse(Input) as { what?: string }).what];
       });
       const row = (every: string, what: string, name: string, input?: string): unknown[] => [every, `<archipel-${what}-${region}.Arn>`, `<archipel-${name}-${region}-schedule.Arn>`, input];
-      expect(schedules).toEqual([row('rate(1 minute)', 'heartbeat', 'heartbeat'), row('rate(1 hour)', 'reconcile', 'digests', 'digests'), row('rate(7 days)', 'reconcile', 'deep', 'deep')]);
+      expect(schedules).toEqual([row('rate(1 minute)', 'heartbeat', 'heartbeat'), row('rate(1 hour)', 'reconcile', 'tidy', 'tidy'), row('rate(1 day)', 'reconcile', 'deep', 'deep')]);
     }));
 
   it('alarms for what an operator must know, each with its meaning', () =>

@@ -7,7 +7,7 @@ import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { CloudFrontHeaders, CloudFrontRequestEvent, CloudFrontResultResponse } from 'aws-lambda';
 import { REGIONS_FIELD } from '../../src/adapters/aws/names.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
-import { ACCOUNT } from './ministack.ts';
+import { ACCOUNT, signedFor } from './ministack.ts';
 
 /** CloudFront cuts what it shows to a function after this much. */
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -21,10 +21,9 @@ export interface Distribution {
 
 /** The only one there is. */
 export async function deployedDistribution(emulatorUrl: string): Promise<Distribution> {
-  const credential = `Credential=${ACCOUNT}/20260101/us-east-1/cloudfront/aws4_request`;
-  const answer = await fetch(`${emulatorUrl}/2020-05-31/distribution`, { headers: { authorization: `AWS4-HMAC-SHA256 ${credential}, SignedHeaders=host, Signature=0` } });
-  const id = /<Id>([A-Z0-9]+)<\/Id>/.exec(await answer.text())?.[1] ?? '';
-  const config = await (await fetch(`${emulatorUrl}/2020-05-31/distribution/${id}/config`, { headers: { authorization: `AWS4-HMAC-SHA256 ${credential}, SignedHeaders=host, Signature=0` } })).text();
+  const read = async (path: string): Promise<string> => (await fetch(`${emulatorUrl}/2020-05-31/distribution${path}`, { headers: signedFor('cloudfront', 'us-east-1') })).text();
+  const id = /<Id>([A-Z0-9]+)<\/Id>/.exec(await read(''))?.[1] ?? '';
+  const config = await read(`/${id}/config`);
   const functionArn = /<LambdaFunctionARN>([^<]+)<\/LambdaFunctionARN>/.exec(config)?.[1];
   if (functionArn === undefined) throw new Error(`The distribution has no function:\n${config}`);
   const customHeaders = Object.fromEntries([...config.matchAll(/<HeaderName>([^<]+)<\/HeaderName>\s*<HeaderValue>([^<]+)<\/HeaderValue>/g)].map(([, name, value]) => [name as string, value as string]));

@@ -4,20 +4,22 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { names } from '../../src/adapters/aws/names.ts';
+import type { FunctionName } from '../../src/adapters/aws/names.ts';
 import { nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
 import { newKey } from '../../src/auth/keys.ts';
 import { parseRegions } from '../../src/config/options.ts';
 import { toHex } from '../../src/core/bytes.ts';
 import { clusterFilePath, type ClusterFile } from '../../src/local/cluster-file.ts';
 import { readOrMake, writePrivate } from '../../src/local/files.ts';
-import { ask, root, until } from '../lib/cluster.ts';
+import { root } from '../lib/cluster.ts';
+import { Deployed } from '../lib/deployed.ts';
+import { ask, until } from '../lib/http.ts';
 import { run, type Environment } from '../lib/run.ts';
 import { synth } from '../lib/synth.ts';
+import { Controls } from './controls.ts';
 import { deployedDistribution, startDoor, startFront } from './front.ts';
 import { ACCOUNT, environmentFor, installMiniStack, MiniStack } from './ministack.ts';
-import { resolveWeakReferences } from './weak-references.ts';
+import { readTemplate, resolveWeakReferences, writeTemplate } from './templates.ts';
 
 export const DEPLOYMENT = 'archipel';
 const EDGE_STACK = `${DEPLOYMENT}-edge`;
@@ -29,39 +31,45 @@ const READY_MS = 120_000;
 
 export interface LocalAwsOptions {
   readonly regions: string;
-  /** Of the front; the regions' doors take the ports after it, the emulator the last. */
+  /** Of the front; the regions' doors take the ports after it. */
   readonly port: number;
-  /** Templates, logs and cluster.json. */
+  readonly emulatorPort: number;
+  /** Templates, logs, keys and cluster.json. */
   readonly folder: string;
   /** Told of each step when it is done, with its seconds. */
   readonly say: (step: string, seconds: number) => void;
 }
 
-export class LocalAws {
-  readonly regions: readonly string[];
+type Outputs = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+export class LocalAws extends Deployed {
   readonly emulator: MiniStack;
-  readonly adminKey: string;
+  readonly key: string;
   readonly #options: LocalAwsOptions;
   readonly #environment: Environment;
-  readonly #servers: Server[] = [];
+  #controls: Controls;
+  #regions: readonly string[];
+  #hosts: ReadonlyMap<string, string> = new Map();
+  #servers: Server[] = [];
 
   private constructor(options: LocalAwsOptions, emulator: MiniStack) {
-    this.regions = parseRegions(options.regions);
+    super();
+    this.#regions = parseRegions(options.regions);
     this.#options = options;
     this.emulator = emulator;
     this.#environment = environmentFor(emulator.url);
-    this.adminKey = readOrMake(join(options.folder, 'admin.key'), () => newKey(nodeRandom, sha256, 'admin').key).content;
+    this.#controls = new Controls(DEPLOYMENT, emulator.url, this.#regions);
+    this.key = readOrMake(join(options.folder, 'admin.key'), () => newKey(nodeRandom, sha256, 'admin').key).content;
   }
 
   static async start(options: LocalAwsOptions): Promise<LocalAws> {
-    const { folder, port, say, regions } = options;
-    const count = parseRegions(regions).length;
+    const { folder, emulatorPort, say } = options;
     mkdirSync(folder, { recursive: true });
     await timed(say, 'the emulator is installed', installMiniStack);
-    const emulator = await timed(say, 'the emulator runs', () => MiniStack.start(port + 1 + count, join(folder, 'emulator.log')));
+    const emulator = await timed(say, 'the emulator runs', () => MiniStack.start(emulatorPort, join(folder, 'emulator.log')));
     const aws = new LocalAws(options, emulator);
     try {
-      await aws.#deployAll();
+      await aws.grow(options.regions);
       return aws;
     } catch (error) {
       await aws.stop();
@@ -69,70 +77,79 @@ export class LocalAws {
     }
   }
 
+  get regions(): readonly string[] {
+    return this.#regions;
+  }
+
   /** Of the front, as of CloudFront; or of a region, as of its function URL. */
   url(place: string): string {
     const { port } = this.#options;
-    return `http://127.0.0.1:${place === 'edge' ? port : port + 1 + this.regions.indexOf(place)}`;
+    return `http://127.0.0.1:${place === 'edge' ? port : port + 1 + this.#regions.indexOf(place)}`;
   }
 
-  get #out(): string {
+  // Deploying -----------------------------------------------------------------------------------------------------------------
+
+  get out(): string {
     return join(this.#options.folder, 'cdk.out');
   }
 
   /** The CDK's command line, on the templates in the folder. */
-  cdk(...args: readonly string[]): Promise<string> {
-    return run(process.execPath, [CDK, '--app', this.#out, '--no-notices', '--ci', ...args], { ...this.#environment, CDK_DISABLE_CLI_TELEMETRY: 'true' });
+  #cdk(...args: readonly string[]): Promise<string> {
+    return run(process.execPath, [CDK, '--app', this.out, '--no-notices', '--ci', ...args], { ...this.#environment, CDK_DISABLE_CLI_TELEMETRY: 'true' });
   }
 
-  async #deployAll(): Promise<void> {
-    const { say, regions } = this.#options;
-    const stacks = this.regions.map((id) => `${DEPLOYMENT}-${id}`);
-    await timed(say, 'templates and bundles are made', () => synth({ regions, out: this.#out }));
-    const places = [...new Set([...this.regions, EDGE_REGION])].map((id) => `aws://${ACCOUNT}/${id}`);
-    await timed(say, 'cdk bootstrap', () => this.cdk('bootstrap', ...places));
-    await this.#putSecrets();
-    const outputs = join(this.#options.folder, 'outputs.json');
-    await timed(say, `cdk deploy ${stacks.join(' ')}`, () => this.cdk('deploy', ...stacks, '--require-approval', 'never', '--concurrency', String(stacks.length), '--outputs-file', outputs));
-    const values = JSON.parse(readFileSync(outputs, 'utf8')) as Readonly<Record<string, Readonly<Record<string, string>>>>;
-    await resolveWeakReferences(this.#out, EDGE_STACK, async ({ StackName, OutputName }) => values[StackName]?.[OutputName] ?? '');
-    await timed(say, `cdk deploy ${EDGE_STACK}`, () => this.cdk('deploy', EDGE_STACK, '--exclusively', '--require-approval', 'never'));
-    await this.#openDoors(new Map(this.regions.map((id) => [id, values[`${DEPLOYMENT}-${id}`]?.['Host'] ?? ''])));
+  /** The deployment in these regions, made or updated: their stacks, then the edge's, then the doors on this machine. */
+  async grow(regions: string): Promise<void> {
+    const { say } = this.#options;
+    this.#regions = parseRegions(regions);
+    this.#controls.end();
+    this.#controls = new Controls(DEPLOYMENT, this.emulator.url, this.#regions);
+    await timed(say, 'templates and bundles are made', () => synth({ regions, out: this.out }));
+    const places = [...new Set([...this.#regions, EDGE_REGION])].map((id) => `aws://${ACCOUNT}/${id}`);
+    await timed(say, 'cdk bootstrap', () => this.#cdk('bootstrap', ...places));
+    // By name, in each region, before the first request: no template holds them.
+    await this.#controls.putSecrets(readOrMake(join(this.#options.folder, 'secret'), () => toHex(nodeRandom.bytes(32))).content, this.key);
+    const outputs = await this.deploy(this.#regions);
+    const edge = readTemplate(this.out, EDGE_STACK);
+    writeTemplate(this.out, EDGE_STACK, resolveWeakReferences(edge, ({ StackName, OutputName }) => outputs[StackName]?.[OutputName] ?? ''));
+    await timed(say, `cdk deploy ${EDGE_STACK}`, () => this.#cdk('deploy', EDGE_STACK, '--exclusively', '--require-approval', 'never'));
+    this.#hosts = new Map(this.#regions.map((id) => [id, outputs[`${DEPLOYMENT}-${id}`]?.['Host'] ?? '']));
+    await this.#openDoors();
     await timed(say, 'every region answers', () => this.#warm());
     this.#writeClusterFile();
   }
 
-  /** By name, in each region, before the first request: no template holds them. */
-  async #putSecrets(): Promise<void> {
-    const secret = readOrMake(join(this.#options.folder, 'secret'), () => toHex(nodeRandom.bytes(32))).content;
-    for (const region of this.regions) {
-      const client = new SSMClient({ endpoint: this.emulator.url, region, credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'test' } });
-      for (const [Name, Value] of [[names.secret(DEPLOYMENT), secret] as const, [names.adminKey(DEPLOYMENT), this.adminKey] as const]) {
-        await client.send(new PutParameterCommand({ Name, Value, Type: 'SecureString', Overwrite: true }));
-      }
-      client.destroy();
-    }
+  /** The stacks of these regions, all at a time. Answers what they say of themselves. */
+  async deploy(regions: readonly string[]): Promise<Outputs> {
+    const stacks = regions.map((id) => `${DEPLOYMENT}-${id}`);
+    const file = join(this.#options.folder, 'outputs.json');
+    await timed(this.#options.say, `cdk deploy ${stacks.join(' ')}`, () => this.#cdk('deploy', ...stacks, '--require-approval', 'never', '--concurrency', String(stacks.length), '--outputs-file', file));
+    return JSON.parse(readFileSync(file, 'utf8')) as Outputs;
   }
 
-  async #openDoors(hosts: ReadonlyMap<string, string>): Promise<void> {
-    const { port } = this.#options;
-    const doors = new Map<string, string>();
-    for (const [region, host] of hosts) {
-      doors.set(host, this.url(region));
-      this.#servers.push(await startDoor(Number(new URL(this.url(region)).port), this.emulator.url, host));
-    }
-    this.#servers.push(await startFront(port, { emulatorUrl: this.emulator.url, distribution: await deployedDistribution(this.emulator.url), doors }));
+  /** Answers the stacks that are left. */
+  async destroy(): Promise<readonly string[]> {
+    await timed(this.#options.say, 'cdk destroy', () => this.#cdk('destroy', '--all', '--force'));
+    return (await this.#controls.stacks()).filter((name) => name.startsWith(`${DEPLOYMENT}-`));
+  }
+
+  async #openDoors(): Promise<void> {
+    this.#closeDoors();
+    for (const [region, host] of this.#hosts) this.#servers.push(await startDoor(Number(new URL(this.url(region)).port), this.emulator.url, host));
+    const doors = new Map([...this.#hosts].map(([region, host]) => [host, this.url(region)]));
+    this.#servers.push(await startFront(this.#options.port, { emulatorUrl: this.emulator.url, distribution: await deployedDistribution(this.emulator.url), doors }));
   }
 
   /** Until the collection that the first steps use is known everywhere: then every function has run. */
   async #warm(): Promise<void> {
-    const headers = { authorization: `Bearer ${this.adminKey}`, 'content-type': 'application/json' };
+    const headers = { authorization: `Bearer ${this.key}`, 'content-type': 'application/json' };
     const isActive = async (place: string, method: string): Promise<boolean> => {
       const body = method === 'PUT' ? { body: '{"conflict":"lww"}' } : {};
       const answer = await ask(this.url(place), '/v1/c/demo', { method, headers, ...body, timeoutMs: 30_000 }).catch(() => undefined);
       return answer !== undefined && answer.status < 300 && answer.json<{ state?: string }>().state === 'active';
     };
-    await until('the collection demo is made', () => isActive(this.regions[0] as string, 'PUT'), READY_MS);
-    await until('the collection demo is known in every region', async () => (await Promise.all(this.regions.map((id) => isActive(id, 'GET')))).every(Boolean), READY_MS);
+    await until('the collection demo is made', () => isActive(this.#regions[0] as string, 'PUT'), READY_MS);
+    await until('the collection demo is known in every region', async () => (await Promise.all(this.#regions.map((id) => isActive(id, 'GET')))).every(Boolean), READY_MS);
     await until('the front answers', () => isActive('edge', 'GET'), READY_MS);
   }
 
@@ -140,18 +157,64 @@ export class LocalAws {
   #writeClusterFile(): void {
     const file: ClusterFile = {
       edge: { url: this.url('edge'), pid: process.pid },
-      regions: parseRegions(this.#options.regions).map((id) => ({ id, url: this.url(id), pid: this.emulator.pid, data: '' })),
-      adminKey: this.adminKey,
+      regions: parseRegions(this.#regions.join(',')).map((id) => ({ id, url: this.url(id), pid: this.emulator.pid, data: '' })),
+      adminKey: this.key,
     };
     writePrivate(clusterFilePath(this.#options.folder), `${JSON.stringify(file)}\n`);
   }
 
-  async stop(): Promise<void> {
-    rmSync(clusterFilePath(this.#options.folder), { force: true });
+  // Faults ----------------------------------------------------------------------------------------------------------------
+
+  /** Nothing that lies in an inbox is delivered. */
+  async cut(): Promise<void> {
+    await Promise.all(this.#regions.map((id) => this.#controls.setMappings('apply', id, false)));
+  }
+
+  async heal(): Promise<void> {
+    await Promise.all(this.#regions.map((id) => this.#controls.setMappings('apply', id, true)));
+  }
+
+  /** As if the account's concurrency were used up there. */
+  async setFunctions(region: string, answer: boolean): Promise<void> {
+    await this.#controls.setFunctions(region, answer);
+  }
+
+  functionOf(what: FunctionName, region: string): Promise<{ readonly MemorySize?: number | undefined }> {
+    return this.#controls.functionOf(what, region);
+  }
+
+  invoke(what: FunctionName, region: string, event: unknown): Promise<unknown> {
+    return this.#controls.invoke(what, region, event);
+  }
+
+  inboxDepth(region: string): Promise<number> {
+    return this.#controls.inboxDepth(region);
+  }
+
+  /** What lies in it is lost. */
+  purgeInbox(region: string): Promise<void> {
+    return this.#controls.purgeInbox(region);
+  }
+
+  /** No inbox and no queue of hints holds anything. What the streams still hold cannot be seen. */
+  quiet(timeoutMs = 60_000): Promise<number> {
+    return until('the queues between the regions are empty', async () => (await this.#controls.waiting()) === 0, timeoutMs, 100);
+  }
+
+  // Ending ----------------------------------------------------------------------------------------------------------------
+
+  #closeDoors(): void {
     for (const server of this.#servers) {
       server.closeAllConnections();
       server.close();
     }
+    this.#servers = [];
+  }
+
+  async stop(): Promise<void> {
+    rmSync(clusterFilePath(this.#options.folder), { force: true });
+    this.#closeDoors();
+    this.#controls.end();
     await this.emulator.stop();
   }
 }

@@ -55,6 +55,11 @@ export const environmentFor = (url: string): Environment => ({
   AWS_REGION: 'us-east-1',
 });
 
+/** For what we ask without an SDK: the emulator reads from it which account and region are meant. */
+export const signedFor = (service: string, region: string): { readonly authorization: string } => ({
+  authorization: `AWS4-HMAC-SHA256 Credential=${ACCOUNT}/20260101/${region}/${service}/aws4_request, SignedHeaders=host, Signature=0`,
+});
+
 export class MiniStack {
   readonly url: string;
   readonly #process: ChildProcess;
@@ -70,6 +75,7 @@ export class MiniStack {
     const temporary = join(folder, 'tmp');
     rmSync(temporary, { recursive: true, force: true });
     mkdirSync(temporary);
+    writeFileSync(join(temporary, 'package.json'), '{ "type": "commonjs" }'); // what runs the functions is; this repository is not
     const log = openSync(logFile, 'w');
     const child = spawn(PYTHON, ['-c', PROGRAM], { cwd: folder, env: { ...process.env, ...settings(port), TMPDIR: temporary }, stdio: ['pipe', log, log], detached: true });
     const url = `http://127.0.0.1:${port}`;

@@ -27,8 +27,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => in
 
 try {
   const ids = parseRegions(regions);
+  const first = parseWhole('--port', port, 1_024, 65_000);
   const say = (step: string, seconds: number): void => console.log(`${seconds.toFixed(1).padStart(6)} s  ${step}`);
-  const started = LocalAws.start({ regions, port: parseWhole('--port', port, 1_024, 65_000), folder: resolve(root, data), say });
+  const started = LocalAws.start({ regions, port: first, emulatorPort: first + 1 + ids.length, folder: resolve(root, data), say });
   const aws = await Promise.race([started, interrupted.promise]);
   if (aws !== undefined) {
     console.log(`\nThe front, as CloudFront would be:  ${aws.url('edge')}`);

@@ -7,61 +7,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { request as httpRequest, Agent } from 'node:http';
+import { Deployed } from './deployed.ts';
+import { ask, until } from './http.ts';
 import { Proxy, type ProxyOptions } from '../../src/drill/link-proxy.ts';
 
-export interface Answer {
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly body: Buffer;
-  text(): string;
-  json<T = Record<string, unknown>>(): T;
-}
-
-export interface Ask {
-  readonly method?: string;
-  readonly headers?: Record<string, string>;
-  readonly body?: string | Uint8Array;
-  readonly timeoutMs?: number;
-}
-
-const agent = new Agent({ keepAlive: true, maxSockets: 128 });
-
-/** One HTTP request, the target exactly as given. Rejects when there was no whole answer in time. */
-export function ask(base: string, target: string, { method = 'GET', headers = {}, body, timeoutMs = 10_000 }: Ask = {}): Promise<Answer> {
-  const url = new URL(base);
-  const bytes = body === undefined ? undefined : Buffer.from(body);
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: url.hostname, port: url.port, method, path: target, agent, headers: { ...headers, ...(bytes === undefined ? {} : { 'content-length': String(bytes.length) }) } }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () => {
-        clearTimeout(timer);
-        const whole = Buffer.concat(chunks);
-        resolve({ status: response.statusCode ?? 0, headers: response.headers as Record<string, string>, body: whole, text: () => whole.toString(), json: () => JSON.parse(whole.toString()) as never });
-      });
-    });
-    const timer = setTimeout(() => request.destroy(new Error(`no answer from ${base}${target} in ${timeoutMs} ms`)), timeoutMs);
-    request.on('error', (error) => {
-      clearTimeout(timer);
-      reject(error);
-    });
-    request.end(bytes);
-  });
-}
-
-export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Polls until the condition holds; answers the milliseconds that it took. */
-export async function until(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 15_000, everyMs = 20): Promise<number> {
-  const started = performance.now();
-  for (;;) {
-    if (await Promise.resolve(condition())) return performance.now() - started;
-    if (performance.now() - started > timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await sleep(everyMs);
-  }
-}
+export { ask, sleep, until, type Answer, type Ask } from './http.ts';
 
 /** The first of `count` ports in a row that are free now. */
 export async function freePorts(count: number): Promise<number> {
@@ -110,15 +60,18 @@ export interface ClusterSetting {
   readonly quiet?: boolean;
 }
 
-export class Cluster {
+export class Cluster extends Deployed {
   readonly folder: string;
   readonly port: number;
   readonly proxies: ReadonlyMap<string, Proxy>;
   readonly startedMs: number;
   #process: ChildProcess;
+  /** How links behave when they are not cut. */
+  #healed: Partial<ProxyOptions> = {};
   readonly log: string[] = [];
 
   private constructor(folder: string, port: number, proxies: Map<string, Proxy>, started: ChildProcess, startedMs: number) {
+    super();
     this.folder = folder;
     this.port = port;
     this.proxies = proxies;
@@ -171,35 +124,23 @@ export class Cluster {
     return readFileSync(join(this.folder, 'admin.key'), 'utf8').trim();
   }
 
-  #key: string | undefined;
-
-  /** A request with the admin key. */
-  ask(where: string, target: string, how: Ask = {}): Promise<Answer> {
-    this.#key ??= this.key;
-    return ask(this.url(where), target, { ...how, headers: { authorization: `Bearer ${this.#key}`, ...how.headers } });
-  }
-
-  /** Made, and known to every region: over bad links the answer may be 202 for a while. */
-  async collection(name: string, policy: Record<string, unknown>): Promise<void> {
-    await until(`the collection ${name} is active`, async () => {
-      const answer = await this.ask(this.regions[0] as string, `/v1/c/${name}`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(policy) });
-      if (answer.status >= 300) throw new Error(`collection ${name}: ${answer.status} ${answer.text()}`);
-      const states = await Promise.all(this.regions.map(async (id) => (await this.ask(id, `/v1/c/${name}`)).json<{ state?: string }>().state));
-      return answer.status !== 202 && states.every((state) => state === 'active');
-    });
-  }
-
-  put(where: string, collection: string, pk: string, value: string, headers: Record<string, string> = {}): Promise<Answer> {
-    return this.ask(where, `/v1/c/${collection}/items/${encodeURIComponent(pk)}`, { method: 'PUT', body: value, headers: { 'content-type': 'text/plain', ...headers } });
-  }
-
-  get(where: string, collection: string, pk: string, headers: Record<string, string> = {}): Promise<Answer> {
-    return this.ask(where, `/v1/c/${collection}/items/${encodeURIComponent(pk)}`, { headers });
+  /** How every link behaves from now on, but while it is cut. */
+  linksWhole(options: Partial<ProxyOptions>): void {
+    this.#healed = options;
+    this.links(options);
   }
 
   /** Sets the behaviour of every link, or of those named `from>to`. */
   links(options: Partial<ProxyOptions>, ...names: readonly string[]): void {
     for (const [name, proxy] of this.proxies) if (names.length === 0 || names.includes(name)) proxy.set(options);
+  }
+
+  async cut(): Promise<void> {
+    this.links({ cut: true });
+  }
+
+  async heal(): Promise<void> {
+    this.links(this.#healed);
   }
 
   async unreplicated(id: string): Promise<number> {
@@ -217,17 +158,6 @@ export class Cluster {
       },
       timeoutMs,
     );
-  }
-
-  async dump(id: string, collection: string): Promise<string[]> {
-    const lines: string[] = [];
-    for (let cursor: string | undefined; ; ) {
-      const answer = await this.ask(id, `/v1/c/${collection}/dump${cursor === undefined ? '' : `?cursor=${cursor}`}`, { timeoutMs: 60_000 });
-      if (answer.status !== 200) throw new Error(`dump of ${collection} at ${id}: ${answer.status} ${answer.text()}`);
-      lines.push(...answer.text().split('\n').filter((line) => line !== ''));
-      cursor = answer.headers['next-cursor'];
-      if (cursor === undefined) return lines;
-    }
   }
 
   async reconcile(id: string, body: Record<string, unknown> = {}, timeoutMs = 300_000): Promise<{ state: string; error?: string; pairs: Record<string, unknown>[] }> {

@@ -1,0 +1,111 @@
+// What an operator of the emulated AWS can do to it, through AWS's own interfaces: secrets, mappings, functions, queues.
+
+import { DeleteFunctionConcurrencyCommand, GetFunctionConfigurationCommand, InvokeCommand, LambdaClient, ListEventSourceMappingsCommand, PutFunctionConcurrencyCommand, UpdateEventSourceMappingCommand } from '@aws-sdk/client-lambda';
+import { GetQueueAttributesCommand, PurgeQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { FUNCTIONS, names, type FunctionName } from '../../src/adapters/aws/names.ts';
+import { asRegionId } from '../../src/core/version/dot.ts';
+import { until } from '../lib/http.ts';
+import { ACCOUNT, signedFor } from './ministack.ts';
+
+interface Clients {
+  readonly lambda: LambdaClient;
+  readonly sqs: SQSClient;
+  readonly ssm: SSMClient;
+}
+
+export class Controls {
+  readonly #deployment: string;
+  readonly #url: string;
+  readonly #clients: ReadonlyMap<string, Clients>;
+
+  constructor(deployment: string, url: string, regions: readonly string[]) {
+    this.#deployment = deployment;
+    this.#url = url;
+    const settings = (region: string): { region: string; endpoint: string; credentials: { accessKeyId: string; secretAccessKey: string } } => ({ region, endpoint: url, credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'test' } });
+    this.#clients = new Map(regions.map((id) => [id, { lambda: new LambdaClient(settings(id)), sqs: new SQSClient({ ...settings(id), useQueueUrlAsEndpoint: false }), ssm: new SSMClient(settings(id)) }]));
+  }
+
+  #of(region: string): Clients {
+    const clients = this.#clients.get(region);
+    if (clients === undefined) throw new TypeError(`${region} is no region of this deployment.`);
+    return clients;
+  }
+
+  #name(what: FunctionName, region: string): string {
+    return names.function(this.#deployment, what, asRegionId(region));
+  }
+
+  async putSecrets(secret: string, adminKey: string): Promise<void> {
+    for (const { ssm } of this.#clients.values()) {
+      for (const [Name, Value] of [[names.secret(this.#deployment), secret] as const, [names.adminKey(this.#deployment), adminKey] as const]) {
+        await ssm.send(new PutParameterCommand({ Name, Value, Type: 'SecureString', Overwrite: true }));
+      }
+    }
+  }
+
+  /** Resolves when the mappings say that they are as they were told to be. */
+  async setMappings(what: FunctionName, region: string, Enabled: boolean): Promise<void> {
+    const { lambda } = this.#of(region);
+    const FunctionName = this.#name(what, region);
+    const mappings = async (): Promise<{ UUID?: string | undefined; State?: string | undefined }[]> => (await lambda.send(new ListEventSourceMappingsCommand({ FunctionName }))).EventSourceMappings ?? [];
+    for (const { UUID } of await mappings()) await lambda.send(new UpdateEventSourceMappingCommand({ UUID, Enabled }));
+    await until(`the mappings of ${FunctionName} follow`, async () => (await mappings()).every(({ State }) => State === (Enabled ? 'Enabled' : 'Disabled')));
+  }
+
+  async setFunctions(region: string, answer: boolean): Promise<void> {
+    const { lambda } = this.#of(region);
+    for (const what of FUNCTIONS) {
+      const FunctionName = this.#name(what, region);
+      if (answer) await lambda.send(new DeleteFunctionConcurrencyCommand({ FunctionName }));
+      else await lambda.send(new PutFunctionConcurrencyCommand({ FunctionName, ReservedConcurrentExecutions: 0 }));
+    }
+  }
+
+  async functionOf(what: FunctionName, region: string): Promise<{ readonly MemorySize?: number | undefined }> {
+    return this.#of(region).lambda.send(new GetFunctionConfigurationCommand({ FunctionName: this.#name(what, region) }));
+  }
+
+  /** @throws Error with what the function threw */
+  async invoke(what: FunctionName, region: string, event: unknown): Promise<unknown> {
+    const { Payload, FunctionError } = await this.#of(region).lambda.send(new InvokeCommand({ FunctionName: this.#name(what, region), Payload: JSON.stringify(event) }));
+    const text = Buffer.from(Payload ?? []).toString();
+    if (FunctionError !== undefined) throw new Error(`${what} in ${region} failed: ${text}`);
+    return JSON.parse(text || 'null');
+  }
+
+  /** Messages between the regions, on their way or held back. */
+  async waiting(): Promise<number> {
+    const regions = [...this.#clients.keys()].map(asRegionId);
+    const queues = regions.flatMap((id) => [names.inbox(this.#deployment, id), ...regions.filter((peer) => peer !== id).map((peer) => names.hints(this.#deployment, id, peer))].map((name) => [id, name] as const));
+    const counts = await Promise.all(queues.map(([id, name]) => this.#count(id, name)));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #count(region: string, name: string): Promise<number> {
+    const wanted = ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible', 'ApproximateNumberOfMessagesDelayed'] as const;
+    const { Attributes = {} } = await this.#of(region).sqs.send(new GetQueueAttributesCommand({ QueueUrl: `${this.#url}/${ACCOUNT}/${name}`, AttributeNames: [...wanted] }));
+    return wanted.reduce((sum, attribute) => sum + Number(Attributes[attribute] ?? 0), 0);
+  }
+
+  inboxDepth(region: string): Promise<number> {
+    return this.#count(region, names.inbox(this.#deployment, asRegionId(region)));
+  }
+
+  async purgeInbox(region: string): Promise<void> {
+    await this.#of(region).sqs.send(new PurgeQueueCommand({ QueueUrl: `${this.#url}/${ACCOUNT}/${names.inbox(this.#deployment, asRegionId(region))}` }));
+  }
+
+  /** Of every region, that have not been deleted. */
+  async stacks(): Promise<string[]> {
+    const inRegion = async (region: string): Promise<string[]> => {
+      const answer = await fetch(this.#url, { method: 'POST', headers: { ...signedFor('cloudformation', region), 'content-type': 'application/x-www-form-urlencoded' }, body: 'Action=DescribeStacks&Version=2010-05-15' });
+      return [...(await answer.text()).matchAll(/<StackName>([^<]+)<\/StackName>[\s\S]*?<StackStatus>([^<]+)<\/StackStatus>/g)].flatMap(([, name = '', status]) => (status === 'DELETE_COMPLETE' ? [] : [name]));
+    };
+    return (await Promise.all([...this.#clients.keys()].map(inRegion))).flat();
+  }
+
+  end(): void {
+    for (const { lambda, sqs, ssm } of this.#clients.values()) for (const client of [lambda, sqs, ssm]) client.destroy();
+  }
+}

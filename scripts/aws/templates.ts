@@ -1,0 +1,49 @@
+// Changes to a template between its making and its deployment. The name of a template where assets are uploaded is the hash of
+// what it says, in three places.
+
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface Template {
+  readonly Resources: Record<string, { readonly Type: string; readonly Properties: Record<string, unknown> }>;
+}
+
+interface Assets {
+  readonly files: Readonly<Record<string, { readonly source: { readonly path: string } }>>;
+}
+
+export const readTemplate = (out: string, stack: string): Template => JSON.parse(readFileSync(join(out, `${stack}.template.json`), 'utf8')) as Template;
+
+export function changeTemplate(out: string, stack: string, change: (template: Template) => void): void {
+  const template = readTemplate(out, stack);
+  change(template);
+  writeTemplate(out, stack, template);
+}
+
+export function writeTemplate(out: string, stack: string, template: unknown): void {
+  const path = `${stack}.template.json`;
+  const text = JSON.stringify(template, undefined, 1);
+  writeFileSync(join(out, path), text);
+  const assets = join(out, `${stack}.assets.json`);
+  const [old] = Object.entries((JSON.parse(readFileSync(assets, 'utf8')) as Assets).files).find(([, { source }]) => source.path === path) ?? [];
+  if (old === undefined) throw new Error(`The assembly has no ${path}.`);
+  const now = createHash('sha256').update(text).digest('hex');
+  for (const file of [assets, join(out, 'manifest.json')]) writeFileSync(file, readFileSync(file, 'utf8').replaceAll(old, now));
+}
+
+// The emulator knows `Fn::GetStackOutput` but looks for the stack in the asking stack's own region. So what the edge stack
+// asks of the region stacks is written into its template.
+
+export interface Reference {
+  readonly StackName: string;
+  readonly OutputName: string;
+  readonly Region: string;
+}
+
+export function resolveWeakReferences(node: unknown, outputOf: (reference: Reference) => string): unknown {
+  if (Array.isArray(node)) return node.map((each) => resolveWeakReferences(each, outputOf));
+  if (typeof node !== 'object' || node === null) return node;
+  if ('Fn::GetStackOutput' in node) return outputOf(node['Fn::GetStackOutput'] as Reference);
+  return Object.fromEntries(Object.entries(node).map(([name, value]) => [name, resolveWeakReferences(value, outputOf)]));
+}

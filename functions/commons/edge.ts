@@ -7,7 +7,7 @@ import { HttpClient, isUnsent } from '../../src/adapters/node/http-client.ts';
 import { JsonLog } from '../../src/adapters/node/log.ts';
 import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
 import { REGIONS_FIELD } from '../../src/adapters/aws/names.ts';
-import { ArchipelError } from '../../src/core/errors.ts';
+import { ArchipelError, isArchipelError } from '../../src/core/errors.ts';
 import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
 import { createEdgeApp, type EdgeApp, type RegionClient } from '../../src/http/edge-app.ts';
 import { firstTopology } from './settings.ts';
@@ -43,13 +43,25 @@ function urlsIn(field: string): ReadonlyMap<RegionId, string> {
   return new Map(pairs);
 }
 
+/**
+ * Lambda answers in a region's place when its function cannot be called, or does not end well. What a region itself
+ * refuses, it refuses with a problem document. 403, 404 and 429 (no concurrency left) are given before the function runs;
+ * after anything else it may have done the write.
+ */
+function refuseHostsOwn({ status, headers }: { readonly status: number; readonly headers: Readonly<Record<string, unknown>> }): void {
+  if (status < 400 || String(headers['content-type']).startsWith('application/problem+json')) return;
+  throw new ArchipelError('peer-unreachable', `Lambda answers ${status} in the region's place.`, { unsent: status === 403 || status === 404 || status === 429 });
+}
+
 const regionClient = (client: HttpClient): RegionClient => ({
   send: async ({ method, target, headers, body, timeoutMs }) => {
     try {
       const answer = await client.send({ method, target, headers: Object.fromEntries(headers), timeoutMs, ...(body === undefined ? {} : { body }) });
+      refuseHostsOwn(answer);
       const fields = answer.rawHeaders.flatMap((name, at): [string, string][] => (at % 2 === 0 ? [[name, answer.rawHeaders[at + 1] ?? '']] : []));
       return { status: answer.status, headers: fields, body: answer.body };
     } catch (error) {
+      if (isArchipelError(error)) throw error;
       throw new ArchipelError('peer-unreachable', 'The region gave no answer.', { unsent: isUnsent(error) }, error);
     }
   },

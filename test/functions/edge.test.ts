@@ -40,7 +40,7 @@ describe('edge', () => {
       incoming.on('end', () => {
         seen.push({ region: id, line: `${incoming.method} ${incoming.url}`, headers: incoming.headers, body: Buffer.concat(chunks) });
         // The edge asks for the placement of a collection; these regions leave it open, so it goes by distance alone.
-        if (incoming.method === 'GET' && incoming.url === '/v1/c/demo') outgoing.writeHead(403).end();
+        if (incoming.method === 'GET' && incoming.url === '/v1/c/demo') outgoing.writeHead(403, { 'content-type': 'application/problem+json' }).end();
         else outgoing.writeHead(status ?? answer.status, { 'x-amzn-requestid': '1', 'x-amzn-trace-id': 'Root=1', ...answer.headers }).end(answer.body);
       });
     });
@@ -76,6 +76,19 @@ describe('edge', () => {
     expect(result.status).toBe('201');
     expect(requests().map(({ region: id }) => id)).toEqual(['eu-central-1', 'us-east-1']);
     expect(new Set(requests().map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
+  });
+
+  it('Lambda has no environment left for the nearest -> the next region writes', async () => {
+    const result = await invoke([await region('us-east-1'), await region('eu-central-1', 429)]);
+    expect([result.status, requests().map(({ region: id }) => id)]).toEqual(['201', ['eu-central-1', 'us-east-1']]);
+  });
+
+  it.each([
+    [429, 'no-region-available', 'before the function runs, so nothing is written'],
+    [502, 'write-outcome-unknown', 'when the function ended badly, perhaps behind its commit'],
+  ])('Lambda answers %i in the place of every region -> %s: %s', async (status, code) => {
+    const result = await invoke([await region('us-east-1', status), await region('eu-central-1', status)]);
+    expect(JSON.parse(Buffer.from(result.body ?? '', 'base64').toString())).toMatchObject({ type: expect.stringContaining(code) as string });
   });
 
   it('passes no field on that CloudFront keeps for itself', async () => {

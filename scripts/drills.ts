@@ -35,13 +35,26 @@ async function locally(drill: Drill, parts: Pick<RunParts, 'control'>): Promise<
   }
 }
 
+const OF_TIME = /^(rto|detection|stale reads|converged)/;
+const MEASURED_MAX = 3;
+
+/** A time that others on this machine spoilt is measured again; what is lost or differs is so at once. */
+async function measured(drill: Drill): Promise<DrillReport> {
+  for (let at = 1; ; at++) {
+    const outcome = await locally(drill, {});
+    const isSpoilt = !outcome.passed && outcome.verdicts.every(({ holds, expectation }) => holds || OF_TIME.test(expectation));
+    if (!isSpoilt || at === MEASURED_MAX) return outcome;
+    report.note(`${drill.name}, measured again: ${failed(outcome)}`);
+  }
+}
+
 const failed = ({ verdicts, notes }: DrillReport): string => [...verdicts.filter(({ holds }) => !holds).map(({ expectation, found }) => `${expectation}: ${found}`), ...notes].join('; ');
 
 const report = new Report(`drills ${flags.local === true ? 'on processes of this machine' : `in the simulation, seeds ${from} to ${from + seeds - 1}`}`);
 for (const drill of drills) {
   const control = drill.control;
   if (flags.local === true) {
-    const outcome = await locally(drill, {});
+    const outcome = await measured(drill);
     report.check(`${drill.name} passes`, outcome.passed, failed(outcome));
     report.check(`${drill.name} fails with the known bug ${control}`, !(await locally(drill, { control })).passed);
     continue;

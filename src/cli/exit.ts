@@ -29,6 +29,7 @@ const NO: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'operation-expired',
   'collection-exists',
   'policy-change-refused',
+  'topology-change-refused',
   'context-required',
   'idempotency-key-reused',
 ]);

@@ -34,6 +34,7 @@ import type {
   Restored,
   ServedBy,
   Topology,
+  TopologyChanged,
   WriteOptions,
   Written,
 } from './types.ts';
@@ -222,6 +223,16 @@ export class Client {
 
   topology(options: CallOptions = {}): Promise<Topology> {
     return this.#got('/v1/topology', options);
+  }
+
+  /** @throws ArchipelError `topology-change-refused`, `not-found` */
+  changeRegion(region: string, verb: 'drain' | 'return' | 'fence' | 'lose', options: CallOptions = {}): Promise<TopologyChanged> {
+    return this.#posted(`/v1/regions/${encodeURIComponent(region)}/${verb}`, undefined, options);
+  }
+
+  /** The answering region becomes the control region. @throws ArchipelError `topology-change-refused` */
+  promote(options: CallOptions = {}): Promise<TopologyChanged> {
+    return this.#posted('/v1/topology/promote', undefined, options);
   }
 
   /** The answering region's side. */

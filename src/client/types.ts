@@ -14,6 +14,7 @@ export type ConflictPage = z.output<typeof schemas.conflictPage>;
 export type Conflict = ConflictPage['items'][number];
 export type Restored = z.output<typeof schemas.restoreAnswer>;
 export type Topology = z.output<typeof schemas.topologyAnswer>;
+export type TopologyChanged = z.output<typeof schemas.topologyChanged>;
 export type Replication = z.output<typeof schemas.replicationAnswer>;
 export type ReconcileRequest = z.input<typeof schemas.reconcileRequest>;
 export type Reconciliation = z.output<typeof schemas.reconcileAnswer>;

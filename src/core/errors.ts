@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'operation-expired'
   | 'collection-exists'
   | 'policy-change-refused'
+  | 'topology-change-refused'
   | 'precondition-failed'
   | 'too-large'
   | 'key-too-long'

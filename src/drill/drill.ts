@@ -17,6 +17,8 @@ export type ControlName = (typeof CONTROLS)[number];
 
 export type Action =
   | { readonly verb: 'kill' | 'stop' | 'pause' | 'resume' | 'start' | 'wipe'; readonly region: Role }
+  /** What an operator decides: the topology document says so from then on. */
+  | { readonly verb: 'drain' | 'return' | 'fence'; readonly region: Role }
   /** Cut off from its peers and from the edge. */
   | { readonly verb: 'isolate'; readonly region: Role }
   | { readonly verb: 'cut' | 'cut-one-way'; readonly from: Role; readonly to: Role }
@@ -72,6 +74,9 @@ const VERBS = {
   start: role,
   wipe: role,
   isolate: role,
+  drain: role,
+  return: role,
+  fence: role,
   cut: pair,
   'cut-one-way': pair,
   slow: z.strictObject({ region: role, by: time }),

@@ -177,6 +177,11 @@ export class LocalPlace implements DrillPlace {
       case 'kill-edge':
         await this.#end('edge', 'SIGKILL');
         return this.#launch('edge');
+      case 'drain':
+      case 'return':
+      case 'fence':
+        await this.#operator(this.#region(action.region)).changeRegion(this.#region(action.region), action.verb);
+        return;
       case 'heal':
         for (const proxy of this.#proxies.values()) proxy.set({});
     }

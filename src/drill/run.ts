@@ -55,7 +55,7 @@ const COLLECTION_MS_MAX = 20_000;
 const EXAMPLES = 3;
 /** Steps that take a region away, and those that may bring it back. */
 const TAKES: ReadonlySet<Action['verb']> = new Set(['kill', 'stop', 'wipe', 'pause', 'isolate']);
-const BRINGS: ReadonlySet<Action['verb']> = new Set(['start', 'resume', 'heal']);
+const BRINGS: ReadonlySet<Action['verb']> = new Set(['start', 'resume', 'heal', 'return']);
 
 export async function runDrill(drill: Drill, place: DrillPlace, parts: RunParts): Promise<DrillReport> {
   await createCollection(place, parts.clock);

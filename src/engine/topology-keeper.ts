@@ -13,8 +13,11 @@
 //   6. What all replicas agreed to reap under the last document has raised its line before the next is in force: whoever that
 //      one lets in asks for the lines, and hears all of them.
 
+import { utf8 } from '../core/bytes.ts';
+import { ArchipelError } from '../core/errors.ts';
 import { partitionOf, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
 import { formatTopology, isOut, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
+import type { TopologyChange } from '../core/placement/topology-change.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { ChangeLog } from '../ports/change-log.ts';
 import type { Log } from '../ports/log.ts';
@@ -24,6 +27,8 @@ import { keepDocument, readDocument } from './documents.ts';
 import type { Peers } from './peers.ts';
 
 const DOCUMENT = 'topology';
+/** Of the last document that this region wrote as the control region. */
+const WRITTEN = 'topology-written';
 const COUNT_PAGE = 1_000;
 /** Writes do not wait for a document; nor does it wait for a moment without writes for ever. */
 const MEANWHILE_ROUNDS_MAX = 4;
@@ -75,6 +80,30 @@ export class TopologyKeeper {
   learn(document: Topology): void {
     if (faultOf(document) === undefined && judgeTopology(this.#parts.catalog.version, topologyVersion(document)) === 'older') return;
     this.offer(document).catch((error: unknown) => this.#parts.log.write('error', 'topology.not-kept', { error: String(error) }));
+  }
+
+  /**
+   * The one writer's: puts in force what `change` makes of the document that stands. Another writer of the same region (there
+   * may be several environments of one) is noticed before anything is: the note of what was written last is compared and set.
+   * @throws ArchipelError `topology-change-refused`; `overloaded` when another writer was faster
+   */
+  write(change: (current: Topology) => TopologyChange): Promise<Topology> {
+    const turn = this.#turn.then(() => this.#write(change));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #write(change: (current: Topology) => TopologyChange): Promise<Topology> {
+    const { table, catalog } = this.#parts;
+    const note = await table.document(WRITTEN);
+    const stored = await readDocument<Topology>(table, DOCUMENT);
+    if (stored !== undefined && judgeTopology(catalog.version, topologyVersion(stored)) === 'newer') await this.#take(stored);
+    const changed = change(catalog.topology);
+    if ('refused' in changed) throw new ArchipelError('topology-change-refused', changed.refused);
+    if (changed.document === catalog.topology) return catalog.topology;
+    if (!(await table.putDocument(WRITTEN, utf8(JSON.stringify(topologyVersion(changed.document))), note?.revision))) throw new ArchipelError('overloaded', 'The topology is being changed by somebody else.');
+    await this.#take(changed.document);
+    return changed.document;
   }
 
   async #offer(document: Topology): Promise<TopologyVerdict | 'faulty'> {

@@ -5,7 +5,9 @@ import { decodeKey, isSystemCollection } from '../core/keys/item-key.ts';
 import { PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, PARTITIONS } from '../core/limits.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { placementText } from '../core/placement/placement.ts';
-import type { RegionId } from '../core/version/dot.ts';
+import type { Topology } from '../core/placement/topology.ts';
+import { changeTopology, promoteRegion, type TopologyVerb } from '../core/placement/topology-change.ts';
+import { isRegionId, type RegionId } from '../core/version/dot.ts';
 import type { Collection } from '../engine/catalog.ts';
 import { KEYS } from '../engine/catalog.ts';
 import { jsonValue, type PolicySpec } from '../engine/collections.ts';
@@ -181,6 +183,19 @@ export class Administration {
     return { status: 200, body: { term, epoch, control, partitions: PARTITIONS, regions, groups } };
   }
 
+  /** @throws ArchipelError `not-found`, `topology-change-refused` */
+  async changeTopology(call: Call, verb: TopologyVerb): Promise<Answer> {
+    const id = percentDecodeText(call.segments[2] ?? '');
+    if (!isRegionId(id) || this.#service.region.catalog.entry(id) === undefined) throw new ArchipelError('not-found', `There is no region ${JSON.stringify(id)} in the topology.`);
+    return changed(await this.#service.region.topology.write((current) => changeTopology(current, id, verb)));
+  }
+
+  /** This region becomes the control region. */
+  async promote(): Promise<Answer> {
+    const { region } = this.#service;
+    return changed(await region.topology.write((current) => promoteRegion(current, region.id)));
+  }
+
   // Keys --------------------------------------------------------------------------------------------------------------------
 
   listKeys(): Answer {
@@ -254,3 +269,5 @@ function pairBody({ certificate, corrupt, differingKeys, ...pair }: PairReport):
 export function runBody(run: Run): unknown {
   return { id: run.id, state: run.state, pairs: run.pairs.map(pairBody), ...(run.error === undefined ? {} : { error: run.error, code: run.code }) };
 }
+
+const changed = ({ term, epoch, control, regions }: Topology): Answer => ({ status: 200, body: { term, epoch, control, regions: regions.map(({ id, state }) => ({ id, state })) } });

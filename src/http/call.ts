@@ -58,6 +58,9 @@ export interface Asked {
   answerNow?(reply: Reply): void;
 }
 
+/** What an edge works on (`1.7`: term and epoch); a region that works on another document answers with its own. */
+export const TOPOLOGY_FIELD = 'topology';
+
 /** By the main door. */
 export function askedOf(context: HttpContext): Asked {
   const { req, env } = context;

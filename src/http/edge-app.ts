@@ -8,7 +8,7 @@ import { ArchipelError } from '../core/errors.ts';
 import { hashOf, type GroupId } from '../core/keys/item-key.ts';
 import { BATCH_BYTES_MAX, EDGE_ATTEMPT_MS, EDGE_ATTEMPTS_MAX, REQUEST_DEADLINE_MS } from '../core/limits.ts';
 import { groupOf, placePartitions, type PartitionMap, type Placement } from '../core/placement/placement.ts';
-import type { RegionEntry, Topology } from '../core/placement/topology.ts';
+import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology } from '../core/placement/topology.ts';
 import { Breaker } from '../core/routing/breaker.ts';
 import { nearestFirst, routeOrder, type Place } from '../core/routing/nearest.ts';
 import { isRegionId, type RegionId } from '../core/version/dot.ts';
@@ -16,7 +16,7 @@ import type { HashFunction } from '../core/version/tag.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { uuidV7, type Random } from '../ports/random.ts';
-import { askedOf, Call, rawPathOf, type HttpContext, type HttpEnvironment } from './call.ts';
+import { askedOf, Call, rawPathOf, TOPOLOGY_FIELD, type HttpContext, type HttpEnvironment } from './call.ts';
 import { docsAnswer, type DocsFiles } from './docs-page.ts';
 import { endToEnd, viewerOf } from './forward.ts';
 import { keyOf } from './items.ts';
@@ -49,6 +49,8 @@ export interface EdgeParts {
 
 /** Routes of one pk go by key; the fourth segment says which. */
 const BY_KEY: ReadonlySet<string> = new Set(['items', 'explain', 'ranges']);
+/** For the edge alone. */
+const NOT_PASSED: ReadonlySet<string> = new Set(['content-length', TOPOLOGY_FIELD]);
 /** Statuses that another region may do better on. */
 const TRY_ELSEWHERE: ReadonlySet<number> = new Set([421, 502, 503, 504]);
 const POLICIES_MAX = 10_000;
@@ -56,6 +58,9 @@ const NOBODY = { id: 'edge', scopes: new Set<never>(), collections: ['*'] };
 
 export class Edge {
   readonly #parts: EdgeParts;
+  /** The newest document that a region has shown. */
+  #topology: Topology;
+  #isLearning = false;
   readonly #breakers: ReadonlyMap<RegionId, Breaker>;
   readonly #placements = new Map<string, GroupId>();
   readonly #maps = new Map<GroupId, PartitionMap>();
@@ -64,6 +69,7 @@ export class Edge {
 
   constructor(parts: EdgeParts) {
     this.#parts = parts;
+    this.#topology = parts.topology;
     this.#breakers = new Map([...parts.clients.keys()].map((id) => [id, new Breaker()]));
   }
 
@@ -75,7 +81,7 @@ export class Edge {
 
   /** The regions to try, in order. */
   async order(call: Call, viewer: Place | undefined): Promise<RegionEntry[]> {
-    const { topology } = this.#parts;
+    const topology = this.#topology;
     const everywhere = topology.regions.map(({ id }) => id);
     const asked = call.field('region')?.trim();
     if (asked !== undefined && !BY_KEY.has(call.segments[3] ?? '')) return [this.#named(asked)];
@@ -84,7 +90,7 @@ export class Edge {
   }
 
   #named(id: string): RegionEntry {
-    const entry = isRegionId(id) ? this.#parts.topology.regions.find((region) => region.id === id) : undefined;
+    const entry = isRegionId(id) ? this.#topology.regions.find((region) => region.id === id) : undefined;
     if (entry === undefined) throw new ArchipelError('bad-request', `There is no region ${id} here.`);
     return entry;
   }
@@ -105,7 +111,7 @@ export class Edge {
     const placement = await this.#askPlacement(call, collection, viewer);
     if (placement === undefined) return undefined;
     const group = groupOf(placement, this.#parts.hash);
-    if (!this.#maps.has(group)) this.#maps.set(group, placePartitions(group, placement, this.#parts.topology, this.#parts.hash));
+    if (!this.#maps.has(group)) this.#maps.set(group, placePartitions(group, placement, this.#topology, this.#parts.hash));
     if (this.#placements.size >= POLICIES_MAX) this.#placements.clear();
     this.#placements.set(collection, group);
     return this.#maps.get(group);
@@ -115,7 +121,7 @@ export class Edge {
   async #askPlacement(call: Call, collection: string, viewer: Place | undefined): Promise<Placement | undefined> {
     const authorization = call.field('authorization');
     const headers = authorization === undefined ? [] : [['authorization', authorization] as const];
-    for (const { id } of nearestFirst(this.#parts.topology.regions, viewer).filter((region) => this.#isHealthy(region.id)).slice(0, 2)) {
+    for (const { id } of nearestFirst(this.#topology.regions, viewer).filter((region) => this.#isHealthy(region.id)).slice(0, 2)) {
       try {
         const answer = await this.#ask(id, { method: 'GET', target: `/v1/c/${encodeURIComponent(collection)}`, headers, body: undefined, timeoutMs: EDGE_ATTEMPT_MS });
         if (answer.status !== 200) return undefined;
@@ -135,12 +141,35 @@ export class Edge {
     const client = this.#parts.clients.get(id);
     if (client === undefined) throw new ArchipelError('no-region-available', `${id} has no address here.`, { unsent: true });
     try {
-      const answer = await client.send(request);
+      const { term, epoch } = this.#topology;
+      const answer = await client.send({ ...request, headers: [...request.headers, [TOPOLOGY_FIELD, `${term}.${epoch}`]] });
       breaker?.succeed(this.#parts.clock.monotonicMs());
+      if (answer.headers.some(([name]) => name.toLowerCase() === TOPOLOGY_FIELD)) void this.#learn(id, client, request);
       return answer;
     } catch (error) {
       breaker?.fail(this.#parts.clock.monotonicMs());
       throw error;
+    }
+  }
+
+  /** A region works on another document than this edge: it is asked for it, with the client's own key. Never waited for. */
+  async #learn(id: RegionId, client: RegionClient, { headers }: Pick<Parameters<RegionClient['send']>[0], 'headers'>): Promise<void> {
+    if (this.#isLearning) return;
+    this.#isLearning = true;
+    try {
+      const { status, body } = await client.send({ method: 'GET', target: '/v1/topology', headers: headers.filter(([name]) => name.toLowerCase() === 'authorization'), body: undefined, timeoutMs: EDGE_ATTEMPT_MS });
+      if (status !== 200) return; // this client may not ask; the next one may
+      const { term, epoch, control, regions } = JSON.parse(utf8Text(body) ?? '') as Topology;
+      const document: Topology = { format: 1, term, epoch, control, regions };
+      if (topologyFault(document) !== undefined || judgeTopology(topologyVersion(this.#topology), topologyVersion(document)) !== 'newer') return;
+      this.#topology = document;
+      this.#maps.clear();
+      this.#placements.clear();
+      this.#parts.log.write('info', 'edge.topology', { from: id, topology: formatTopology(document) });
+    } catch (error) {
+      this.#parts.log.write('warn', 'edge.topology-not-learnt', { from: id, error: String(error) });
+    } finally {
+      this.#isLearning = false;
     }
   }
 
@@ -153,7 +182,7 @@ export class Edge {
     const body = method === 'GET' || method === 'HEAD' ? undefined : await call.body(BATCH_BYTES_MAX);
     const order = await this.order(call, viewer);
     const isKeyed = BY_KEY.has(call.segments[3] ?? '') || call.segments[3] === 'batch';
-    const sent = endToEnd(headers).map(([name, value]) => [name, value] as const);
+    const sent = endToEnd(headers).filter(([name]) => name !== TOPOLOGY_FIELD).map(([name, value]) => [name, value] as const);
     const isWrite = method !== 'GET' && method !== 'HEAD';
     if (isWrite && isKeyed && !headers.has('idempotency-key')) sent.push(['idempotency-key', uuidV7(this.#parts.random, this.#parts.clock.wallMs())]);
     return this.#attempts(order, { method, target: call.rawTarget, headers: sent, body }, { startedMs, isWrite, mayRepeat: !isWrite || isKeyed });
@@ -203,7 +232,7 @@ export class Edge {
   /** More attempts than one are told: a write may have been done in more regions than the one that answered. */
   #pass(id: RegionId | undefined, { status, headers, body }: RegionAnswer, attempts: number): Response {
     if (id !== undefined) this.#served.set(id, (this.#served.get(id) ?? 0) + 1);
-    const fields = Object.fromEntries(headers.filter(([name]) => name.toLowerCase() !== 'content-length').map(([name, value]) => [name.toLowerCase(), value]));
+    const fields = Object.fromEntries(headers.filter(([name]) => !NOT_PASSED.has(name.toLowerCase())).map(([name, value]) => [name.toLowerCase(), value]));
     if (attempts > 1) fields['server-timing'] = [fields['server-timing'], `edge;desc="attempts=${attempts}"`].filter((timing) => timing !== undefined).join(', ');
     const empty = status === 204 || status === 304;
     return new Response(empty ? null : (body as Uint8Array<ArrayBuffer>), { status, headers: fields });
@@ -211,7 +240,7 @@ export class Edge {
 
   /** For `/metrics`: is this key good for reading? The edge cannot tell; the nearest region can. */
   async mayRead(authorization: string | undefined): Promise<RegionAnswer> {
-    const [nearest] = this.#parts.topology.regions.filter(({ id }) => this.#isHealthy(id));
+    const [nearest] = this.#topology.regions.filter(({ id }) => this.#isHealthy(id));
     if (nearest === undefined) throw new ArchipelError('no-region-available', 'No region can be reached.');
     return this.#ask(nearest.id, { method: 'GET', target: '/v1/certificates', headers: authorization === undefined ? [] : [['authorization', authorization]], body: undefined, timeoutMs: EDGE_ATTEMPT_MS });
   }
@@ -226,7 +255,7 @@ export class Edge {
   }
 
   get isReady(): boolean {
-    return this.#parts.topology.regions.some(({ id }) => this.#isHealthy(id));
+    return this.#topology.regions.some(({ id }) => this.#isHealthy(id));
   }
 }
 

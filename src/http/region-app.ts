@@ -18,7 +18,7 @@ import { addItemRoutes } from './routes/items.ts';
 import { addListRoutes } from './routes/lists.ts';
 import type { Reply } from './reply.ts';
 import type { RouteParts } from './routes/parts.ts';
-import { addKeyRoutes, addReconciliationRoutes, addReplicationRoutes } from './routes/store.ts';
+import { addKeyRoutes, addReconciliationRoutes, addReplicationRoutes, addTopologyRoutes } from './routes/store.ts';
 import { Service, type ServiceParts } from './service.ts';
 
 export interface RegionAppParts extends ServiceParts, DocumentParts {
@@ -36,6 +36,7 @@ const TAGS = {
   Lists: 'Many items: ranges, scans, batches, dumps.',
   Conflicts: 'What concurrent writes left behind: siblings, and the ledger of the writes that lost.',
   Collections: 'Named sets of items, each with a policy.',
+  Topology: 'Which regions take part, as an operator has decided.',
   Replication: 'Regions, and how far each has sent its writes.',
   Reconciliation: 'Proofs that the copies agree.',
   Keys: 'Who may do what.',
@@ -84,6 +85,7 @@ export function createRegionApp(parts: RegionAppParts): RegionApp {
   addListRoutes(routes, (request, environment) => router.app.fetch(request, environment));
   addConflictRoutes(routes);
   addCollectionRoutes(routes);
+  addTopologyRoutes(routes);
   addReplicationRoutes(routes);
   addReconciliationRoutes(routes);
   addKeyRoutes(routes);

@@ -96,6 +96,7 @@ const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   sk: z.string().openapi({ description: 'Percent-encoded UTF-8, up to 400 bytes.', example: 'cart' }),
   id: z.string(),
   peer: z.string().openapi({ example: 'us-east-1' }),
+  region: z.string().openapi({ example: 'us-east-1' }),
 };
 
 export class Router {

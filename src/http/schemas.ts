@@ -234,6 +234,11 @@ export const topologyAnswer = z
   })
   .openapi('Topology');
 
+/** The document without its partition map, which may be long. */
+export const topologyChanged = z
+  .object({ term: z.int(), epoch: z.int(), control: z.string(), regions: z.array(z.object({ id: z.string(), state: z.string() })) })
+  .openapi('TopologyChanged');
+
 export const keyRequest = z
   .strictObject({
     scopes: z.array(z.enum(['read', 'write', 'admin'])).min(1),

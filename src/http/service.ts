@@ -13,7 +13,7 @@ import type { Collection } from '../engine/catalog.ts';
 import { Catalog } from '../engine/catalog.ts';
 import type { Region } from '../engine/region.ts';
 import { uuidV7Ms } from '../ports/random.ts';
-import type { Call } from './call.ts';
+import { TOPOLOGY_FIELD, type Call } from './call.ts';
 import { Cursors } from './cursors.ts';
 import { isJsonType } from './fields.ts';
 import { parseJson } from './json.ts';
@@ -93,7 +93,15 @@ export class Service {
     return toHex(this.hash(utf8(text)).subarray(0, 8));
   }
 
+  #topologyNumber(): string {
+    const { term, epoch } = this.region.catalog.version;
+    return `${term}.${epoch}`;
+  }
+
   headers(call: Call, state: State | undefined, more: Readonly<Record<string, string>> = {}): Record<string, string> {
-    return call.headers(this.servedBy(state), more, this.monotonicMs());
+    const fields = call.headers(this.servedBy(state), more, this.monotonicMs());
+    const told = call.field(TOPOLOGY_FIELD);
+    if (told !== undefined && told !== this.#topologyNumber()) fields[TOPOLOGY_FIELD] = this.#topologyNumber();
+    return fields;
   }
 }

@@ -90,6 +90,11 @@ class SimPlace implements DrillPlace {
       case 'kill-edge':
         this.#sim.edge.kill();
         return this.#sim.startEdge();
+      case 'drain':
+      case 'return':
+      case 'fence':
+        await this.#asOperator(action.region).changeRegion(this.#region(action.region).id, action.verb);
+        return;
       case 'heal':
         network.heal();
         for (const { machine } of this.#sim.regions) machine.lagMs = 0;

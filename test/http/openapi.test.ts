@@ -109,7 +109,7 @@ test('methods that a path does not have are 405 with Allow, whoever asks; paths 
       expect(answer.field('allow')?.split(', ').sort()).toEqual([...allowed].sort());
     }
   }
-  for (const target of ['/', '/v1', '/v1/', '/v2/c', '/v1/c/', '/v1/c/demo/', '/v1/regions', '/v1/regions/x/drain', '/docs/x/y', '//v1/c', '/v1//c', '/V1/c', '/v1/c/demo/transactions', '/livez/', '/metrics/x', '/_region/hello', '/.well-known/x']) {
+  for (const target of ['/', '/v1', '/v1/', '/v2/c', '/v1/c/', '/v1/c/demo/', '/v1/regions', '/v1/regions/x/rebalance', '/docs/x/y', '//v1/c', '/v1//c', '/V1/c', '/v1/c/demo/transactions', '/livez/', '/metrics/x', '/_region/hello', '/.well-known/x']) {
     const answer = await eu.send('GET', target, { key: null });
     expect([target, answer.status, answer.code]).toEqual([target, 404, 'not-found']);
   }

@@ -1,6 +1,7 @@
 // Routes about the store as a whole: topology, replication, reconciliation, keys.
 
 import { z } from '@hono/zod-openapi';
+import { TOPOLOGY_VERBS, type TopologyVerb } from '../../core/placement/topology-change.ts';
 import { Administration } from '../administration.ts';
 import type { Guard } from '../router.ts';
 import * as schemas from '../schemas.ts';
@@ -8,6 +9,37 @@ import { BODY_PROBLEMS, PAGE_QUERY, WRITE_PROBLEMS, type RouteParts } from './pa
 
 const READ: Guard = { scope: 'read', reach: 'store' };
 const ADMIN: Guard = { scope: 'admin', reach: 'store' };
+
+/** The control region's table orders the documents: any region passes a change on to it. */
+export function addTopologyRoutes({ service, add, json, where }: RouteParts): void {
+  const admin = new Administration(service);
+  const tag = 'Topology';
+  const answers = { 200: { description: 'The document that stands now, without the partition map.', schema: schemas.topologyChanged } };
+  const problems = ['topology-change-refused', 'wrong-region', 'no-region-available', 'region-recovering', 'overloaded', 'storage-full', 'storage-unavailable', 'write-outcome-unknown'] as const;
+  for (const verb of TOPOLOGY_VERBS) {
+    add({
+      method: 'post',
+      path: `/v1/regions/{region}/${verb}`,
+      guard: ADMIN,
+      document: { id: `${verb}Region`, tag, summary: SUMMARIES[verb], answers, problems: ['key-invalid', 'not-found', ...problems] },
+      handle: (call) => where(call, [service.region.catalog.topology.control], async () => json(call, await admin.changeTopology(call, verb))),
+    });
+  }
+  add({
+    method: 'post',
+    path: '/v1/topology/promote',
+    guard: ADMIN,
+    document: { id: 'promoteRegion', tag, summary: 'Make the answering region the control region, under a higher term', answers, problems },
+    handle: (call) => where(call, [service.region.id], async () => json(call, await admin.promote())),
+  });
+}
+
+const SUMMARIES: Readonly<Record<TopologyVerb, string>> = {
+  drain: 'Route nothing new to a region; it serves and replicates on',
+  return: 'Let a region that was drained or fenced be active again',
+  fence: 'Let a region take no part: its writes are refused, its messages are not taken',
+  lose: 'Declare a region lost for good: nothing is kept for it any more',
+};
 
 export function addReplicationRoutes({ service, add, json }: RouteParts): void {
   const admin = new Administration(service);

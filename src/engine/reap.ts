@@ -9,8 +9,9 @@ import { MESSAGE_BYTES_PACKED, PARTITIONS, REAP_TOMBSTONES_MAX, REGION_HORIZON_M
 import { isOut } from '../core/placement/topology.ts';
 import { decodeState, encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
-import { agrees, isReapable, lineOf, mayGo, tombstoneOf } from '../core/version/reap.ts';
+import { agrees, lineOf, mayGo, reapableFromMs, tombstoneOf, type ReapSetting } from '../core/version/reap.ts';
 import type { State } from '../core/version/record.ts';
+import type { ChangeLog } from '../ports/change-log.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
@@ -19,6 +20,7 @@ import type { Catalog } from './catalog.ts';
 import { decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
 import type { PeerLink } from './peer-link.ts';
+import { ReapSchedule } from './reap-schedule.ts';
 import type { Line, ReapedLines } from './reaped-lines.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
@@ -27,6 +29,7 @@ const PAGE = { limit: 256, bytesMax: 1 << 20 } as const;
 export interface ReapParts {
   readonly region: RegionId;
   readonly table: Table;
+  readonly changes: ChangeLog;
   readonly catalog: Catalog;
   readonly time: Timekeeper;
   readonly clock: Clock;
@@ -38,6 +41,12 @@ export interface ReapParts {
   readonly graceMs: number;
   /** Between raising a line and deleting below it, where other processes may hold an older one. */
   readonly lineSettlesMs: number;
+}
+
+interface Place {
+  readonly group: GroupId;
+  readonly partition: PartitionId;
+  readonly after: Uint8Array | undefined;
 }
 
 interface Proposal {
@@ -61,12 +70,20 @@ export interface Round {
 export class Reaper {
   readonly #parts: ReapParts;
   /** Where the sweep goes on. */
-  #at: { readonly group: GroupId; readonly partition: PartitionId; readonly after: Uint8Array | undefined } | undefined;
+  #at: Place | undefined;
+  readonly #schedule: ReapSchedule;
+  /** The topology that the schedule is of. */
+  #epoch: string | undefined;
   #running: Promise<Round> | undefined;
-  readonly stats = { rounds: 0, proposed: 0, refused: 0, unreachable: 0, told: 0, reaped: 0, spared: 0 };
+  readonly stats = { rounds: 0, looked: 0, proposed: 0, refused: 0, unreachable: 0, told: 0, reaped: 0, spared: 0 };
 
   constructor(parts: ReapParts) {
     this.#parts = parts;
+    this.#schedule = new ReapSchedule(parts.graceMs);
+    parts.changes.subscribe((entries) => {
+      const nowMs = parts.time.monotonicMs();
+      for (const { key } of entries) this.#schedule.touch(key, nowMs);
+    });
   }
 
   /** One at a time. */
@@ -93,35 +110,56 @@ export class Reaper {
     return others.every((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false) ? others : undefined;
   }
 
+  /** What is due, of the partitions where something may be: the sweep goes on where the last one ended. */
   async #find(): Promise<Proposal[]> {
     const found: Proposal[] = [];
-    const groups = [...this.#parts.catalog.groups().keys()].sort();
+    const { catalog } = this.#parts;
+    if (this.#epoch !== catalog.version.identity) this.#schedule.forget(); // another region may be the first now
+    this.#epoch = catalog.version.identity;
+    const groups = [...catalog.groups().keys()].sort();
+    const places = groups.length * PARTITIONS;
     const start = Math.max(0, this.#at === undefined ? 0 : groups.indexOf(this.#at.group) * PARTITIONS + this.#at.partition);
     let after = this.#at?.after;
-    for (let step = 0; step < groups.length * PARTITIONS; step++) {
-      const place = (start + step) % (groups.length * PARTITIONS);
+    for (let step = 0; step < places; step++) {
+      const place = (start + step) % places;
       const [group, partition] = [groups[Math.floor(place / PARTITIONS)] as GroupId, place % PARTITIONS];
-      for (;;) {
-        const page = await this.#parts.table.tombstones({ group, partition, ...PAGE, ...(after === undefined ? {} : { after }) });
-        found.push(...page.items.flatMap(({ key, record }) => (this.#isDue(key, record.state) ? [{ key, tombstone: tombstoneOf(record.state) }] : [])));
-        after = page.cursor;
-        if (found.length >= REAP_TOMBSTONES_MAX) {
-          const next = after === undefined ? (place + 1) % (groups.length * PARTITIONS) : place;
-          this.#at = { group: groups[Math.floor(next / PARTITIONS)] as GroupId, partition: next % PARTITIONS, after };
-          return found;
-        }
-        if (after === undefined) break;
-      }
+      after = await this.#look({ group, partition, after }, found);
+      if (found.length < REAP_TOMBSTONES_MAX) continue;
+      const next = after === undefined ? (place + 1) % places : place;
+      this.#at = { group: groups[Math.floor(next / PARTITIONS)] as GroupId, partition: next % PARTITIONS, after };
+      return found;
     }
     this.#at = undefined;
     return found;
   }
 
-  #isDue(key: ItemKey, state: State): boolean {
-    const { catalog, region, time, graceMs } = this.#parts;
-    const holders = catalog.holders(key.group, partitionOf(key.encoded)) ?? [];
+  /** Adds what is due in a partition; answers where to go on when that is enough. */
+  async #look({ group, partition, after: from }: Place, found: Proposal[]): Promise<Uint8Array | undefined> {
+    const { table, time } = this.#parts;
+    const [startedMs, nowMs] = [time.monotonicMs(), time.nowMs()];
+    if (from === undefined && !this.#schedule.isDue(group, partition, startedMs)) return undefined;
+    this.stats.looked++;
+    const { isHeld, setting } = this.#settingOf(group, partition);
+    let firstMs = from === undefined ? Number.POSITIVE_INFINITY : nowMs; // what was due before is not known any more
+    for (let after = from; ; ) {
+      const page = await table.tombstones({ group, partition, ...PAGE, ...(after === undefined ? {} : { after }) });
+      for (const { key, record } of page.items) {
+        const fromMs = isHeld ? reapableFromMs(record.state, setting) : Number.POSITIVE_INFINITY;
+        firstMs = Math.min(firstMs, fromMs);
+        if (fromMs <= nowMs) found.push({ key, tombstone: tombstoneOf(record.state) });
+      }
+      after = page.cursor;
+      if (after !== undefined && found.length < REAP_TOMBSTONES_MAX) continue;
+      if (after === undefined) this.#schedule.looked(group, partition, startedMs, firstMs - nowMs);
+      return after;
+    }
+  }
+
+  #settingOf(group: GroupId, partition: PartitionId): { readonly isHeld: boolean; readonly setting: Omit<ReapSetting, 'nowMs'> } {
+    const { catalog, region, graceMs } = this.#parts;
+    const holders = catalog.holders(group, partition) ?? [];
     const isFirst = holders.find((id) => !isOut(catalog.entry(id))) === region;
-    return isReapable(state, { nowMs: time.nowMs(), graceMs, horizonMs: Math.max(graceMs, Math.min(REGION_HORIZON_MS, graceMs * HORIZON_GRACES)), isFirst });
+    return { isHeld: holders.includes(region), setting: { graceMs, horizonMs: Math.max(graceMs, Math.min(REGION_HORIZON_MS, graceMs * HORIZON_GRACES)), isFirst } };
   }
 
   /** Invariants 2 and 3. Answers how many went here. */

@@ -99,7 +99,7 @@ export class Region {
     this.collections = new Collections({ ...shared, applier: this.applier });
     this.restored = new Restored(shared);
     this.reconciler = new Reconciler({ ...shared, restored: this.restored, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
-    this.reaper = new Reaper({ ...shared, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0 });
+    this.reaper = new Reaper({ ...shared, changes: parts.changes, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0 });
     this.#recovery = new Recovery({
       reconciler: this.reconciler,
       restored: this.restored,

@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { partitionOf } from '../../src/core/keys/item-key.ts';
+import { PARTITIONS } from '../../src/core/limits.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
 import { LevelDisk } from './disks.ts';
 
@@ -36,6 +37,43 @@ async function reaped(regions: Archipelago, collection: string, pk: string): Pro
 }
 
 const late = (site: Site) => site.region.applier.late.stats;
+
+describe('a round of reaping', () => {
+  it('nothing is deleted -> everything is looked through once a grace; something is -> its partition when it is due, and no other', async () => {
+    const regions = await start({ graceMs: 60_000 });
+    const { stats } = regions.at(AP).region.reaper;
+    await regions.until('everything has been looked through', () => stats.rounds === 1);
+    const everything = stats.looked;
+    expect(everything).toBe(2 * PARTITIONS); // of the system's group, and of that of the collections
+    await regions.at(EU).put('demo', 'a', 'v');
+    await regions.at(EU).delete('demo', 'a');
+    await regions.advance(50_000);
+    expect(stats.rounds).toBeGreaterThan(3);
+    expect(stats.looked).toBe(everything);
+    await regions.advance(15_000);
+    expect(stats.looked).toBeLessThanOrEqual(2 * everything + 1);
+    await regions.advance(20_000);
+    expect(await lines(regions, 'demo', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+    expect(stats.looked).toBeLessThanOrEqual(2 * everything + 2);
+  });
+
+  it('not all replicas can be asked -> what is due is looked at in every round, and goes when they can', async () => {
+    const regions = await start({ graceMs: 60_000 });
+    await regions.at(EU).put('demo', 'a', 'v');
+    await regions.at(EU).delete('demo', 'a');
+    await regions.converge();
+    regions.network.cut(AP, US);
+    regions.network.cut(EU, US);
+    await regions.advance(200_000);
+    const { stats } = regions.at(AP).region.reaper;
+    const [looked, rounds] = [stats.looked, stats.rounds];
+    await regions.advance(50_000);
+    expect(stats.looked - looked).toBeGreaterThanOrEqual(stats.rounds - rounds);
+    regions.network.heal();
+    await regions.advance(30_000);
+    expect(await lines(regions, 'demo', 'a')).toEqual(['nothing', 'nothing', 'nothing']);
+  });
+});
 
 for (const where of ['memory', 'level'] as const) {
   const on = where === 'level' ? { disk: () => new LevelDisk() } : {};

@@ -37,12 +37,13 @@ export interface ReapSetting {
   readonly isFirst: boolean;
 }
 
-/** Invariant 1. */
-export function isReapable(state: State, { nowMs, graceMs, horizonMs, isFirst }: ReapSetting): boolean {
-  if (liveValues(state, nowMs).length > 0) return false;
-  if (state.values.some(({ value }) => nowMs - (value.expiresMs ?? nowMs) < horizonMs)) return false;
-  return nowMs - stampMs(largestStampOf(state)) >= (isFirst ? graceMs : 2 * graceMs);
+/** Invariant 1: from when on this may be proposed, unless something is written; never while a value stands that does not expire. */
+export function reapableFromMs(state: State, { graceMs, horizonMs, isFirst }: Omit<ReapSetting, 'nowMs'>): number {
+  const deadMs = stampMs(largestStampOf(state)) + (isFirst ? graceMs : 2 * graceMs);
+  return state.values.reduce((fromMs, { value }) => Math.max(fromMs, value.expiresMs === undefined ? Number.POSITIVE_INFINITY : value.expiresMs + horizonMs), deadMs);
 }
+
+export const isReapable = (state: State, { nowMs, ...setting }: ReapSetting): boolean => nowMs >= reapableFromMs(state, setting);
 
 /** May this become reapable without another write? Tables find such records. */
 export const isCandidate = ({ values }: State): boolean => values.every(({ value }) => value.expiresMs !== undefined);

@@ -2,7 +2,7 @@
 
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { decodeReceipts, isFinal, unseal } from '../src/engine/envelope.ts';
-import { Batches, type Settled } from './commons/batch.ts';
+import { Batches, whenOpen, type Settled } from './commons/batch.ts';
 import { recordsOf } from './commons/messages.ts';
 import { Once } from './commons/once.ts';
 import { openRegion, type RegionOnLambda } from './commons/region.ts';
@@ -12,9 +12,8 @@ const opened = new Once(async () => {
   return { region, batches: new Batches(region) };
 });
 
-export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  const { region, batches } = await opened.get();
-  return region.invoke(() => batches.settle(event, (body) => merge(region, body)));
+export function handler(event: SQSEvent): Promise<SQSBatchResponse> {
+  return whenOpen(opened, event, ({ region, batches }) => region.invoke(() => batches.settle(event, (body) => merge(region, body))));
 }
 
 /** As a region on a machine answers the question `inbox`; only nobody waits for the answer. */

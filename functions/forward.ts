@@ -8,7 +8,7 @@ import type { RegionId } from '../src/core/version/dot.ts';
 import { encodeLossRow } from '../src/core/version/loss-row.ts';
 import type { SentRecord } from '../src/engine/envelope.ts';
 import type { Table } from '../src/ports/table.ts';
-import { Batches, type Settled } from './commons/batch.ts';
+import { Batches, whenOpen, type Settled } from './commons/batch.ts';
 import { decodeHints, type Hint } from './commons/messages.ts';
 import { Once } from './commons/once.ts';
 import { Outbox } from './commons/outbox.ts';
@@ -19,16 +19,17 @@ const opened = new Once(async () => {
   return { region, batches: new Batches(region), outbox: new Outbox(region) };
 });
 
-export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  const { region, batches, outbox } = await opened.get();
-  const { deployment, region: id } = region.settings;
-  return region.invoke(() =>
-    batches.settle(event, async (body, { eventSourceARN }) => {
-      const peer = peerOfHints(deployment, id, eventSourceARN);
-      if (peer === undefined || !region.region.links.has(peer)) throw new MalformedError('A hint for no peer of this region.');
-      return forward(peer, decodeHints(body), region, outbox);
-    }),
-  );
+export function handler(event: SQSEvent): Promise<SQSBatchResponse> {
+  return whenOpen(opened, event, ({ region, batches, outbox }) => {
+    const { deployment, region: id } = region.settings;
+    return region.invoke(() =>
+      batches.settle(event, async (body, { eventSourceARN }) => {
+        const peer = peerOfHints(deployment, id, eventSourceARN);
+        if (peer === undefined || !region.region.links.has(peer)) throw new MalformedError('A hint for no peer of this region.');
+        return forward(peer, decodeHints(body), region, outbox);
+      }),
+    );
+  });
 }
 
 /** `later` for the whole message when any of it cannot be sent now: sending the others twice is harmless. */

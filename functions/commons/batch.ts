@@ -10,11 +10,14 @@ import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import { queueUrl } from '../../src/adapters/aws/names.ts';
 import { readMessage, SqsQueue } from '../../src/adapters/aws/sqs-queue.ts';
+import { JsonLog } from '../../src/adapters/node/log.ts';
 import { utf8 } from '../../src/core/bytes.ts';
 import { MalformedError } from '../../src/core/version/codec.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import { sqsClient } from './clients.ts';
+import type { Once } from './once.ts';
 import type { RegionOnLambda } from './region.ts';
+import { settingsOf } from './settings.ts';
 
 export type Settled = 'done' | 'later';
 
@@ -27,18 +30,16 @@ const LATER_MS_MAX = 900_000;
 
 export class Batches {
   readonly #opened: RegionOnLambda;
-  readonly #client: SQSClient;
+  readonly #waiting: Waiting;
 
   constructor(opened: RegionOnLambda) {
     this.#opened = opened;
-    this.#client = sqsClient(opened.settings.region);
+    this.#waiting = new Waiting(opened);
   }
 
   async settle({ Records }: SQSEvent, handle: Handle): Promise<SQSBatchResponse> {
     const settled = await Promise.all(Records.map((record) => this.#settle(record, handle)));
-    const later = Records.filter((_, at) => settled[at] === 'later');
-    await Promise.all(later.map((record) => this.#hide(record)));
-    return { batchItemFailures: later.map(({ messageId }) => ({ itemIdentifier: messageId })) };
+    return this.#waiting.later(Records.filter((_, at) => settled[at] === 'later'));
   }
 
   async #settle(record: SQSRecord, handle: Handle): Promise<Settled> {
@@ -64,10 +65,26 @@ export class Batches {
       return 'later';
     }
   }
+}
+
+/** Messages that come again, after a growing time. */
+class Waiting {
+  readonly #parts: Pick<RegionOnLambda, 'settings' | 'log'>;
+  readonly #client: SQSClient;
+
+  constructor(parts: Pick<RegionOnLambda, 'settings' | 'log'>) {
+    this.#parts = parts;
+    this.#client = sqsClient(parts.settings.region);
+  }
+
+  async later(records: readonly SQSRecord[]): Promise<SQSBatchResponse> {
+    await Promise.all(records.map((record) => this.#hide(record)));
+    return { batchItemFailures: records.map(({ messageId }) => ({ itemIdentifier: messageId })) };
+  }
 
   /** Best effort: without it the message comes again when the queue's own time is over. */
   async #hide({ receiptHandle, eventSourceARN, attributes, messageId }: SQSRecord): Promise<void> {
-    const { settings, log } = this.#opened;
+    const { settings, log } = this.#parts;
     const [, , , region = '', , name = ''] = eventSourceARN.split(':');
     const queue = new SqsQueue({ client: this.#client, queueUrl: queueUrl(settings, region as RegionId, name) });
     const received = Number(attributes.ApproximateReceiveCount);
@@ -76,5 +93,20 @@ export class Batches {
     } catch (error) {
       log.write('warn', 'message.not-hidden', { messageId, error: String(error) });
     }
+  }
+}
+
+/**
+ * A region that cannot be opened now (its table does not answer in time) takes its messages a little later, all of them:
+ * again is harmless. Without this they would be hidden as long as the queue hides what ends a function, which is minutes.
+ */
+export async function whenOpen<T>(opened: Once<T>, { Records }: SQSEvent, settle: (it: T) => Promise<SQSBatchResponse>): Promise<SQSBatchResponse> {
+  try {
+    return await settle(await opened.get());
+  } catch (error) {
+    const settings = settingsOf(process.env);
+    const log = new JsonLog({ region: settings.region, function: process.env['AWS_LAMBDA_FUNCTION_NAME'] });
+    log.write('warn', 'region.not-opened', { error: String(error) });
+    return new Waiting({ settings, log }).later(Records);
   }
 }

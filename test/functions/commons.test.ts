@@ -99,13 +99,24 @@ describe('the clock of a function', () => {
 });
 
 describe('once', () => {
-  it('makes a thing once, and again after a failure', async () => {
-    const results = [new Error('not yet'), 'made', 'made twice'];
-    const once = new Once(async () => {
+  const onceOf = (...results: (Error | string)[]): Once<string | undefined> =>
+    new Once(async () => {
       const result = results.shift();
       if (result instanceof Error) throw result;
       return result;
     });
+
+  it('makes a thing once', async () => {
+    const once = onceOf('made', 'made twice');
+    expect([await once.get(), await once.get()]).toEqual(['made', 'made']);
+  });
+
+  it('what failed while loading is made again by the first invocation', async () => {
+    expect(await onceOf(new Error('not yet'), 'made').get()).toBe('made');
+  });
+
+  it('what fails in an invocation fails it, and is made again by the next', async () => {
+    const once = onceOf(new Error('loading'), new Error('not yet'), 'made', 'made twice');
     await expect(once.get()).rejects.toThrow('not yet');
     expect([await once.get(), await once.get()]).toEqual(['made', 'made']);
   });

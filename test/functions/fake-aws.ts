@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DeleteQueueCommand, ReceiveMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
+import { DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
@@ -195,6 +195,12 @@ export class FakeAws {
     const { Item = {} } = await this.#dynamo.client.send(new GetItemCommand({ TableName: names.table(DEPLOYMENT, region), Key: { PK, SK } }));
     const image = Object.entries(Item).map(([name, value]) => [name, value.B === undefined ? value : { B: toBase64(value.B) }] as const);
     return { eventName: 'INSERT', eventSource: 'aws:dynamodb', awsRegion: region, dynamodb: { NewImage: Object.fromEntries(image) as NewImage, SequenceNumber: '1', StreamViewType: 'NEW_IMAGE' } };
+  }
+
+  async give(region: RegionId, name: string, MessageBody: string): Promise<void> {
+    const sqs = this.#sqsOf(region);
+    await sqs.send(new SendMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MessageBody }));
+    sqs.destroy();
   }
 
   /** From now on the queue cannot be reached. */

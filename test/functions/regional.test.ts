@@ -16,6 +16,8 @@ import { decodeReceipts, decodeRecords, unseal } from '../../src/engine/envelope
 import { lossId } from '../../src/engine/ledger.ts';
 import type { LossRow } from '../../src/ports/table.ts';
 import { decodeHints } from '../../functions/commons/messages.ts';
+import { whenOpen } from '../../functions/commons/batch.ts';
+import { Once } from '../../functions/commons/once.ts';
 import { FRESH_MS } from '../../functions/commons/mirror.ts';
 import type { ReconcileEvent } from '../../functions/reconcile.ts';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
@@ -160,6 +162,17 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
       expect(await stored(EU, key('ivan', '', 'unknown'))).toEqual(['{"n":1}']); // its policy is on its way: kept
       const letters = await aws.take(EU, names.dead(DEPLOYMENT, EU));
       expect(letters.map(({ MessageAttributes }) => MessageAttributes?.['reason']?.StringValue).sort()).toEqual([expect.stringMatching(/base64/), expect.stringMatching(/./)]);
+    });
+
+    it('a table that does not answer -> all messages come again, after a second, not after minutes', async () => {
+      const name = names.hints(DEPLOYMENT, EU, AP);
+      await aws.give(EU, name, 'x');
+      const event = await aws.delivered(EU, name);
+      const never = new Once(() => Promise.reject(new Error('the table does not answer')));
+      expect(await whenOpen(never, event, () => Promise.reject(new Error('not called')))).toEqual({ batchItemFailures: event.Records.map(({ messageId }) => ({ itemIdentifier: messageId })) });
+      expect(await aws.take(EU, name)).toEqual([]);
+      aws.pass(1_000);
+      expect(await aws.take(EU, name)).toHaveLength(event.Records.length);
     });
 
     it('may be called with the same batch again', async () => {

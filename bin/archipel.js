@@ -5,9 +5,10 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as nodeModule from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { isPrepared } from './prepared.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const main = root + 'src/cli/main.ts';
+const main = isPrepared(root) ? `${root}dist/cli/main.js` : `${root}src/cli/main.ts`;
 const [major, minor] = process.versions.node.split('.').map(Number);
 
 if (major > 22 || (major === 22 && minor >= 18)) {

@@ -113,5 +113,8 @@ export function installedDocs(): DocsFiles {
   };
 }
 
-/** The command line program of this very installation, for starting further processes. */
-export const programPath = (): string => fileURLToPath(new URL('../../bin/archipel.js', import.meta.url));
+/** Of a file or folder beside the sources of this very installation. */
+export const installedPath = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** The command line program, for starting further processes. */
+export const programPath = (): string => installedPath('bin/archipel.js');

@@ -2,7 +2,6 @@
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { nodeRandom } from '../../adapters/node/crypto.ts';
 import { patientClock } from '../../client/node.ts';
@@ -10,11 +9,12 @@ import { parseWhole } from '../../config/options.ts';
 import { ArchipelError } from '../../core/errors.ts';
 import { parseDrill, type Drill } from '../../drill/drill.ts';
 import type { DrillEvent, DrillReport, RunParts } from '../../drill/run.ts';
+import { installedPath } from '../../local/files.ts';
 import { EXIT, tell } from '../exit.ts';
 import { duration, plural, styleFor, table } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 
-const SHIPPED = fileURLToPath(new URL('../../../drills', import.meta.url));
+const SHIPPED = installedPath('drills');
 
 interface RunFlags {
   readonly on: string;

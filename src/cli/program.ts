@@ -13,6 +13,7 @@ import { addEdge, addRegion, addUp } from './commands/processes.ts';
 import { addReconcile } from './commands/reconcile.ts';
 import { addReplication } from './commands/replication.ts';
 import { addStatus } from './commands/status.ts';
+import { addTop } from './commands/top.ts';
 import { addTopology } from './commands/topology.ts';
 import { EXIT, EXIT_CODES_HELP, sentenceOf, tell } from './exit.ts';
 import { reflowed } from './output.ts';
@@ -25,7 +26,7 @@ const GROUPS: Readonly<Record<string, readonly Add[]>> = {
   'Run:': [addUp, addRegion, addEdge],
   'Items:': [addPut, addGet, addDel, addRange, addScan, addExplain],
   'Collections and keys:': [addCollection, addKey],
-  'Regions:': [addStatus, addConflicts, addReconcile, addReplication, addTopology, addDump],
+  'Regions:': [addStatus, addTop, addConflicts, addReconcile, addReplication, addTopology, addDump],
   'Rehearse:': [addDrill],
 };
 

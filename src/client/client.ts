@@ -240,6 +240,11 @@ export class Client {
     return this.#got('/v1/replication', options);
   }
 
+  /** OpenMetrics text of what answers. */
+  async metrics(options: CallOptions = {}): Promise<string> {
+    return textOf((await this.#done({ method: 'GET', target: '/metrics', options, mayRepeat: true })).body);
+  }
+
   async certificates(options: CallOptions = {}): Promise<readonly Certificate[]> {
     return (await this.#got<{ certificates: Certificate[] }>('/v1/certificates', options)).certificates;
   }

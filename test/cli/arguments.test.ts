@@ -97,7 +97,7 @@ describe('help', () => {
     expect(names).toEqual([
       'demo', 'up', 'region', 'edge', 'put', 'get', 'del', 'range', 'scan', 'explain',
       'collection create', 'collection show', 'collection list', 'key create', 'key list', 'key revoke',
-      'status', 'conflicts list', 'conflicts restore', 'reconcile', 'replication pause', 'replication resume',
+      'status', 'top', 'conflicts list', 'conflicts restore', 'reconcile', 'replication pause', 'replication resume',
       'topology show', 'topology drain', 'topology return', 'topology fence', 'topology lose', 'topology promote', 'dump',
       'drill list', 'drill run',
     ]);

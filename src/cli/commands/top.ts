@@ -1,0 +1,144 @@
+// `top`: regions, throughput, live RPO, hints and breakers, every second, in place.
+
+import type { Command } from 'commander';
+import { patientClock } from '../../client/node.ts';
+import { parseDuration, parseWhole } from '../../config/options.ts';
+import { pause } from '../../ports/clock.ts';
+import { EXIT_CODES_HELP } from '../exit.ts';
+import { count, duration, table, type Style } from '../output.ts';
+import { withConnection, withSession, type ConnectionFlags, type Session } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+import { statusOf, type ClusterStatus, type RegionStatus } from './status.ts';
+
+const HOME = '\x1b[H';
+const CLEAR = '\x1b[2J';
+const REST_OF_LINE = '\x1b[K';
+const REST_OF_SCREEN = '\x1b[J';
+const ASK_MS = 1_000;
+
+interface TopFlags extends ConnectionFlags {
+  readonly every: string;
+  readonly count?: string;
+}
+
+interface Counters {
+  readonly atMs: number;
+  readonly reads: number;
+  readonly writes: number;
+}
+
+export interface RegionRates {
+  readonly id: string;
+  /** A second, since the last look; undefined at the first, and where the region did not answer or was started anew. */
+  readonly reads?: number;
+  readonly writes?: number;
+  /** How long it took to answer. */
+  readonly answersMs?: number;
+}
+
+export function addTop(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('top')
+    .description('watch regions, throughput, live RPO, hints and breakers, refreshed in place')
+    .option('--every <time>', 'how often', '1s')
+    .option('--count <n>', 'end after so many looks (default: at Ctrl-C)');
+  withConnection(command, { region: false })
+    .addHelpText('after', `
+Asks every region by itself, so that it also shows what is left when some are gone. With --json one line for each look.
+
+Examples:
+  archipel top
+  archipel top --json --count 10 > run.jsonl
+${EXIT_CODES_HELP}`)
+    .action((flags: TopFlags) =>
+      withSession(terminal, flags, async (session) => {
+        const everyMs = parseDuration('--every', flags.every);
+        const looks = flags.count === undefined ? Number.POSITIVE_INFINITY : parseWhole('--count', flags.count, 1, 1_000_000);
+        await watch(session, everyMs, looks);
+      }),
+    );
+}
+
+async function watch(session: Session, everyMs: number, looks: number): Promise<void> {
+  const interrupted = new AbortController();
+  const takeBack = session.terminal.onInterrupt(() => interrupted.abort());
+  const { out } = session.terminal;
+  let before = new Map<string, Counters>();
+  if (!session.isJson && out.isTty) await out.write(CLEAR);
+  for (let look = 1; look <= looks && !interrupted.signal.aborted; look++) {
+    const startedMs = patientClock.monotonicMs();
+    const [status, after] = await Promise.all([statusOf(session), countersOf(session)]);
+    const rates = ratesOf(before, after);
+    before = new Map([...before, ...[...after].map(([id, { counters }]) => [id, counters] as const)]);
+    if (session.isJson) await session.json({ at: new Date().toISOString(), healthy: status.faults.length === 0, rates, regions: status.regions.map(({ certificates: _, ...region }) => region), faults: status.faults });
+    else await out.write(screen(status, rates, session.style, out.isTty));
+    if (look < looks) await pause(patientClock, Math.max(0, everyMs - (patientClock.monotonicMs() - startedMs)), interrupted.signal);
+  }
+  takeBack();
+}
+
+async function countersOf(session: Session): Promise<Map<string, { readonly counters: Counters; readonly answersMs: number }>> {
+  const found = new Map<string, { readonly counters: Counters; readonly answersMs: number }>();
+  const { regions } = await session.topology();
+  await Promise.all(
+    regions.map(async ({ id }) => {
+      const startedMs = patientClock.monotonicMs();
+      const text = await (await session.at(id)).metrics({ timeoutMs: ASK_MS }).catch(() => undefined);
+      if (text === undefined) return;
+      const atMs = patientClock.monotonicMs();
+      found.set(id, { counters: { atMs, reads: counterIn(text, 'reads'), writes: counterIn(text, 'writes') }, answersMs: atMs - startedMs });
+    }),
+  );
+  return found;
+}
+
+const counterIn = (text: string, what: string): number => Number(new RegExp(`^archipel_requests_total\\{what="${what}"\\} (\\d+)`, 'm').exec(text)?.[1] ?? 0);
+
+function ratesOf(before: ReadonlyMap<string, Counters>, after: ReadonlyMap<string, { readonly counters: Counters; readonly answersMs: number }>): RegionRates[] {
+  return [...after].map(([id, { counters, answersMs }]) => {
+    const last = before.get(id);
+    if (last === undefined || counters.reads < last.reads || counters.writes < last.writes) return { id, answersMs };
+    const seconds = Math.max(0.001, (counters.atMs - last.atMs) / 1_000);
+    return { id, answersMs, reads: (counters.reads - last.reads) / seconds, writes: (counters.writes - last.writes) / seconds };
+  });
+}
+
+const RIGHT = { right: true } as const;
+const REGION_COLUMNS = [{ title: 'region' }, { title: 'state' }, { title: 'phase' }, { title: 'clock' }, { title: 'reads/s', ...RIGHT }, { title: 'writes/s', ...RIGHT }, { title: 'answers in', ...RIGHT }, { title: 'items', ...RIGHT }];
+const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'breaker' }, { title: 'live RPO', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'lag p99', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'dead', ...RIGHT }];
+
+/** A screen that is written over line by line, so that nothing flickers; on anything but a terminal, one after the other. */
+export function screen({ regions, topology, faults }: ClusterStatus, rates: readonly RegionRates[], style: Style, isTty: boolean): string {
+  const of = new Map(rates.map((each) => [each.id, each]));
+  const text = [
+    `${style.bold('archipel top')}  document ${topology.term}.${topology.epoch}  ${faults.length === 0 ? style.good('all is well') : style.bad(`${faults.length} not as it should be`)}`,
+    '',
+    table(REGION_COLUMNS, regions.map((region) => regionRow(region, of.get(region.id), style)), style),
+    table(LINK_COLUMNS, regions.flatMap((region) => linkRows(region, style)), style),
+    ...faults.map((fault) => `  ${style.bad('!')} ${fault}`),
+    '',
+  ].join('\n');
+  return isTty ? `${HOME}${text.replaceAll('\n', `${REST_OF_LINE}\n`)}${REST_OF_SCREEN}` : `${text}\n`;
+}
+
+function regionRow({ id, state, replication }: RegionStatus, rates: RegionRates | undefined, style: Style): string[] {
+  const items = Object.values(replication?.items ?? {}).reduce((sum, each) => sum + each, 0);
+  const phase = replication === undefined ? style.bad('no answer') : replication.phase === 'serving' ? style.good('serving') : style.warn(replication.phase);
+  const clock = replication === undefined ? '' : replication.clock === 'safe' ? 'safe' : style.bad(replication.clock);
+  const rate = (value: number | undefined): string => (value === undefined ? '' : count(Math.round(value)));
+  return [id, state, phase, clock, rate(rates?.reads), rate(rates?.writes), rates?.answersMs === undefined ? '' : duration(rates.answersMs), replication === undefined ? '' : count(items)];
+}
+
+function linkRows({ id, replication }: RegionStatus, style: Style): string[][] {
+  return (replication?.peers ?? []).map(({ id: peer, state, breaker, unreplicatedItems, exact, oldestMs, lagMs, hints, dead }) => [
+    id,
+    peer,
+    state === 'up' ? style.good(state) : state === 'paused' ? style.warn(state) : style.bad(state),
+    breaker === 'closed' ? breaker : style.bad(breaker),
+    `${exact ? '' : '≤ '}${count(unreplicatedItems)}`,
+    unreplicatedItems === 0 ? '' : duration(oldestMs),
+    lagMs.count === 0 ? '' : duration(lagMs.p99),
+    hints === 0 ? '' : count(hints),
+    dead === 0 ? '' : style.bad(count(dead)),
+  ]);
+}

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-const { isPrepared } = (await import(new URL('../../bin/prepared.js', import.meta.url).href)) as { isPrepared(root: string): boolean };
+const { isPrepared } = (await import(new URL('../../bin/prepared.js', import.meta.url).href)) as { readonly isPrepared: (root: string) => boolean };
 
 describe('a prepared program', () => {
   let root: string;

@@ -5,14 +5,13 @@ import { forbid } from '../adapters/sim/forbid.ts';
 import { Machine, type Process } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
 import { Client } from '../client/client.ts';
-import { NoAnswer, type Transport } from '../client/exchange.ts';
-import { isArchipelError } from '../core/errors.ts';
 import type { View } from '../drill/account.ts';
 import { ROLES, type Action, type Drill, type Role } from '../drill/drill.ts';
 import { comparison, mostOwed, readView } from '../drill/operator.ts';
 import type { DrillPlace } from '../drill/place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../drill/run.ts';
-import { PLACES, type SimCluster, type SimRegion } from './cluster.ts';
+import type { SimCluster, SimRegion } from './cluster.ts';
+import { simTransport } from './transport.ts';
 import { runInside } from './with-cluster.ts';
 
 const LIMIT_MS = 600_000;
@@ -134,19 +133,7 @@ class SimPlace implements DrillPlace {
 
   #connect(process: Process, to: SimRegion['id'] | 'edge'): Client {
     const sim = this.#sim;
-    const near = PLACES.find(({ id }) => id === this.regions[0]);
-    const viewer = { 'cloudfront-viewer-latitude': String(near?.lat ?? 0), 'cloudfront-viewer-longitude': String(near?.lon ?? 0) };
-    const transport: Transport = {
-      send: async ({ method, target, headers, body, timeoutMs }) => {
-        try {
-          const answer = await sim.ask(process, to, { method, target, headers: { ...viewer, ...headers }, ...(body === undefined ? {} : { body }) }, timeoutMs);
-          return { status: answer.status, headers: Object.fromEntries(answer.fields), body: answer.body };
-        } catch (error) {
-          throw isArchipelError(error) ? new NoAnswer(error.message, error.details['unsent'] === true, error) : error;
-        }
-      },
-      close: () => undefined,
-    };
+    const transport = simTransport(sim, process, to, this.#region('first').id);
     return new Client({ url: `http://${to}.sim`, transport, clock: process.clock, random: sim.world.random.stream(process.name), timeoutMs: OPERATOR_MS, keysIn: 'path' });
   }
 

@@ -3,13 +3,12 @@
 import { Machine } from '../adapters/sim/machine.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import { Client } from '../client/client.ts';
-import { NoAnswer, type Transport } from '../client/exchange.ts';
-import { isArchipelError } from '../core/errors.ts';
 import { formatState } from '../core/version/format.ts';
 import type { Clock } from '../ports/clock.ts';
 import { nameOf } from './checker.ts';
 import { PLACES, type SimCluster, type SimRegion } from './cluster.ts';
 import type { Faults } from './faults.ts';
+import { simTransport } from './transport.ts';
 
 export const REGIONS_MAX = PLACES.length;
 /** Breakers that have backed off (30 s), refused hints (60 s) and a hidden delivery (10 s) have come round by then. */
@@ -62,19 +61,7 @@ export class TestCluster {
   #client({ id }: SimRegion, to: SimRegion['id'] | 'edge'): Client {
     const sim = this.#sim;
     const process = new Machine(`client-${++this.#clients}`, sim.world).boot();
-    const place = PLACES.find((each) => each.id === id);
-    const viewer = { 'cloudfront-viewer-latitude': String(place?.lat ?? 0), 'cloudfront-viewer-longitude': String(place?.lon ?? 0) };
-    const transport: Transport = {
-      send: async ({ method, target, headers, body, timeoutMs }) => {
-        try {
-          const answer = await sim.ask(process, to, { method, target, headers: { ...viewer, ...headers }, ...(body === undefined ? {} : { body }) }, timeoutMs);
-          return { status: answer.status, headers: Object.fromEntries(answer.fields), body: answer.body };
-        } catch (error) {
-          throw isArchipelError(error) ? new NoAnswer(error.message, error.details['unsent'] === true, error) : error;
-        }
-      },
-      close: () => undefined,
-    };
+    const transport = simTransport(sim, process, to, id);
     return new Client({ url: `http://${to}.sim`, transport, clock: process.clock, random: sim.world.random.stream(process.name) });
   }
 

@@ -9,14 +9,18 @@ import type { RegionId } from '../core/version/dot.ts';
 import { stampMs, type Stamp } from '../core/version/stamp.ts';
 import type { Clock } from '../ports/clock.ts';
 
-/** Longer than any message between regions takes. */
+/** Longer than messages between regions take, as a rule. */
 const ONE_WAY_MS = 10_000;
+/** Apart enough that they have not waited together; a peer that gets no answer says something every 1.5 s. */
+const ONE_WAY_APART_MS = 250;
 
 export class Timekeeper {
   readonly #clock: Clock;
   readonly #guard: ClockGuard;
   readonly #hybrid: HybridClock;
   readonly #hasPeers: () => boolean;
+  /** How far from ours the clock of a peer seems, by its last questions, and since when. */
+  readonly #told = new Map<RegionId, { readonly offsetMs: number; readonly sinceMs: number }>();
   /** Writes refused because the clock was unsafe, and received stamps refused for drift. */
   readonly stats = { stampsRefused: 0, driftRefused: 0 };
 
@@ -83,10 +87,16 @@ export class Timekeeper {
 
   /**
    * A peer asked us something, and told its wall clock. How long that took is not known, so only a difference that no delay
-   * explains is taken note of: enough for a region that cannot reach anybody, but is reached, to learn that it is wrong.
+   * explains is taken note of: enough for a region that cannot reach anybody, but is reached, to learn that it is wrong. A
+   * message that somebody had kept for long shows such a difference too: it takes two, apart, that show the same.
    */
   heardOneWay(peer: RegionId, status: ClockStatus, peerWallMs: number): void {
-    if (Math.abs(peerWallMs - this.#clock.wallMs()) > ONE_WAY_MS) this.heard(peer, status, peerWallMs, 0);
+    const { wallMs, monotonicMs } = this.#reading();
+    const offsetMs = peerWallMs - wallMs;
+    const told = this.#told.get(peer);
+    if (Math.abs(offsetMs) <= ONE_WAY_MS) this.#told.delete(peer);
+    else if (told === undefined || Math.abs(told.offsetMs - offsetMs) > CLOCK_DRIFT_MS_MAX) this.#told.set(peer, { offsetMs, sinceMs: monotonicMs });
+    else if (monotonicMs - told.sinceMs >= ONE_WAY_APART_MS) this.heard(peer, status, peerWallMs, 0);
   }
 
   hasWitness(): boolean {

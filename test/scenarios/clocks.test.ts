@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { stampMs } from '../../src/core/version/stamp.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
+import type { HeldMessage } from './network.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -71,6 +72,39 @@ for (const [name, step] of [['forward', HOUR_MS], ['back', -HOUR_MS]] as const) 
     });
   });
 }
+
+describe('a region that is reached, and reaches nobody', () => {
+  async function reachedOnly(offsetMs: number): Promise<{ readonly regions: Archipelago; readonly us: Site; readonly old: HeldMessage }> {
+    const regions = await archipelago();
+    const us = regions.at(US);
+    regions.network.hold(EU, US);
+    await regions.at(EU).put('demo', 'k', 'v');
+    const [old] = regions.network.held;
+    await us.crash();
+    await regions.advance(15_000);
+    regions.network.heal();
+    us.wallOffsetMs = offsetMs;
+    for (const peer of [EU, AP]) regions.network.loseAnswers(US, peer);
+    await us.start();
+    return { regions, us, old: old as HeldMessage };
+  }
+
+  it('a message arrives that somebody had kept for long -> it tells no time, and the region writes on', async () => {
+    const { regions, us, old } = await reachedOnly(0);
+    expect(await canWrite(us)).toBe(true);
+    await regions.drive(old.deliver());
+    expect(await canWrite(us)).toBe(true);
+    await regions.advance(3_000);
+    await regions.drive(old.deliver());
+    expect(await canWrite(us)).toBe(true);
+  });
+
+  it('its clock is an hour ahead -> it learns from two questions of a peer, and does not write', async () => {
+    const { regions, us } = await reachedOnly(HOUR_MS);
+    await regions.advance(4_000);
+    expect(await canWrite(us)).toBe(false);
+  });
+});
 
 describe('all wall clocks step', () => {
   it('a laptop slept for an hour -> settled among themselves, and all write on', async () => {

@@ -10,7 +10,7 @@ import { storedItems } from '../adapters/sim/table.ts';
 import { utf8Text } from '../core/bytes.ts';
 import { compareDots, type Dot } from '../core/version/dot.ts';
 import { operationOf } from '../core/version/operations.ts';
-import type { State } from '../core/version/record.ts';
+import { headDot, type State } from '../core/version/record.ts';
 import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from '../core/version/version-vector.ts';
 import type { LossRow, StoredItem } from '../ports/table.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
@@ -149,7 +149,10 @@ export class Account {
   /** `placed`: what was left behind when the topology changed does not count. */
   view(regions: readonly SimRegion[], write: ClientWrite, { placed = false }: { readonly placed?: boolean } = {}): View {
     const tables = regions.flatMap(({ running }) => running?.table ?? []);
-    const reaped = regions.flatMap(({ id }) => this.#reaped.get(`${id} ${write.collection}/${write.pk}`) ?? []).map((state): State => ({ ...state, values: [] }));
+    const reaped = regions.flatMap(({ id }) => this.#reaped.get(`${id} ${write.collection}/${write.pk}`) ?? []).map((state): State => {
+      const head = headDot(state);
+      return { ...state, values: [], ...(head === undefined ? {} : { deleted: head }) };
+    });
     const states = regions.flatMap(({ id, running }) =>
       [...(running?.table.everything() ?? [])].filter(({ key }) => isItem(key, write) && (!placed || running?.region.catalog.holdersOf(key)?.includes(id) === true)).map(({ record }) => record.state),
     );
@@ -172,7 +175,9 @@ export class Account {
     if (view.losses.some((row) => row.value !== undefined && utf8Text(row.value.bytes) === value)) return true;
     if (this.#isWrittenOver(write, view, when)) return true;
     if (this.#conflict.get(collection) === 'siblings') return false;
-    const past = this.#wholePast(`${collection}/${write.pk}`, [...view.states.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);
+    // A tombstone from when the collection kept siblings is nobody's write: what it covers was deleted by somebody who had read it.
+    const writes = this.#cluster.wasChanged.has(collection) ? view.states.filter((state) => headDot(state) !== undefined) : view.states;
+    const past = this.#wholePast(`${collection}/${write.pk}`, [...writes.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);
     return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
   }
 
@@ -196,6 +201,12 @@ export class Account {
 
   #mayBeDone({ kind, value, isOver }: ClientWrite, replaced: string, { states }: View): boolean {
     return kind === 'put' ? this.#dots.has(value) : isOver || states.some((state) => this.#hasDropped(state, replaced));
+  }
+
+  /** By a write that had read it. */
+  isWrittenOver(value: string): boolean {
+    const write = this.#history.writer(value);
+    return write !== undefined && this.#isWrittenOver(write, { states: [], losses: [] }, 'at-the-end');
   }
 
   dotsOf(value: string): readonly Dot[] {

@@ -189,7 +189,7 @@ export class Checker {
 
   #lacking(region: SimRegion, peer: SimRegion): string[] {
     const isLww = (collection: string): boolean => this.#conflict.get(collection) === 'lww';
-    return lackingAt(region, peer, { nowMs: this.#world.nowMs, isLww, wasBehind: this.wasBehind, isReaping: this.#isReaping, regionOf: (id) => this.#cluster.region(id), hasReaped: (at, key, dots) => this.#account.hasReaped(at, nameOf(key), dots) }).map(({ key }) => nameOf(key));
+    return lackingAt(region, peer, { nowMs: this.#world.nowMs, isLww, wasBehind: this.wasBehind, isReaping: this.#isReaping, regionOf: (id) => this.#cluster.region(id), hasReaped: (at, key, dots) => this.#account.hasReaped(at, nameOf(key), dots), isWrittenOver: (value) => this.#account.isWrittenOver(value) }).map(({ key }) => nameOf(key));
   }
 
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */

@@ -1,7 +1,7 @@
 // What a loss of a region at this instant would really lose towards a peer: the truth that its live RPO is held against.
 
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
-import { keyText } from '../core/bytes.ts';
+import { keyText, utf8Text } from '../core/bytes.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { actorRegion, compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { headDot, liveValues, type State } from '../core/version/record.ts';
@@ -18,6 +18,8 @@ export interface LackingSetting {
   readonly wasBehind: boolean;
   readonly isReaping: boolean;
   readonly regionOf: (id: RegionId) => SimRegion;
+  /** By somebody who had read it. */
+  readonly isWrittenOver: (value: string) => boolean;
   readonly hasReaped: (at: SimRegion, key: ItemKey, dots: readonly Dot[]) => boolean;
 }
 
@@ -53,7 +55,7 @@ export function rowsLackingAt(region: SimRegion, peer: SimRegion): string[] {
   return lacking.map(({ key, rule, dot }) => `the row of ${formatDot(dot)}, ${nameOf(key)} (${rule})`);
 }
 
-function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, record: { state } }: StoredItem, { nowMs, isLww, wasBehind, isReaping, hasReaped }: LackingSetting): boolean {
+function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, record: { state } }: StoredItem, { nowMs, isLww, wasBehind, isReaping, hasReaped, isWrittenOver }: LackingSetting): boolean {
   const their = theirs.get(keyText(key.encoded));
   if (isReaping && state.values.length === 0) return false; // the peer may have reaped it already
   // Left behind here when the topology changed; deleted since, and reaped, by those who hold it.
@@ -64,7 +66,10 @@ function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, recor
   if (!isLww(key.collection)) return (their?.context.get(actor) ?? STAMP_ZERO) < (state.context.get(actor) ?? STAMP_ZERO);
   // The state is one whole write: a peer that holds a larger one has no use for this.
   const [mine, held] = [headDot(state), their === undefined ? undefined : headDot(their)];
-  return mine !== undefined && mine.actor === actor && (held === undefined || compareDots(held, mine) < 0);
+  if (mine === undefined || mine.actor !== actor) return false;
+  // A tombstone from when the collection kept siblings has no dot of its own: its delete is in the history.
+  if (held === undefined) return their === undefined || !covers(their.context, mine) || !state.values.every(({ value }) => isWrittenOver(utf8Text(value.bytes) ?? ''));
+  return compareDots(held, mine) < 0;
 }
 
 const liveDots = (state: State | undefined, nowMs: number): string =>

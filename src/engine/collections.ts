@@ -182,6 +182,7 @@ export class Collections {
           decide: (current) => {
             if (current === undefined || current.state.values.length < 2) return { result: undefined };
             const [state, losses] = oneWrite(current.state);
+            if (state === current.state) return { result: undefined }; // twins
             return { result: undefined, commit: { state, kind: 'local' }, losses: lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash, kind: 'local' }) };
           },
         });

@@ -4,6 +4,8 @@ import { mergeLww, oneWrite, type IssueDot, type Merged } from '../../src/core/v
 import { NO_OPERATIONS, withOperation, type Operations } from '../../src/core/version/operations.ts';
 import { EMPTY_STATE, type State } from '../../src/core/version/record.ts';
 import type { Dot } from '../../src/core/version/dot.ts';
+import { mergeSiblings } from '../../src/core/version/siblings.ts';
+import { joinVectors } from '../../src/core/version/version-vector.ts';
 import { A, B, C, deleted, dot, losers, operation, several, texts, value, vector, written } from '../contract/make.ts';
 import { Replicas, type Message } from '../properties/replicas.ts';
 
@@ -101,6 +103,16 @@ describe('lww: states that were merged as siblings', () => {
   it('a twin of what stands is no loss', () => {
     const twins = { ...several([dot(A, 1), 'x'], [dot(B, 2), 'x']), operations: ops(['X', dot(A, 1)], ['X', dot(B, 2)]) };
     expect(oneWrite(twins)[1]).toEqual([]);
+  });
+
+  it('twins stay together, so that a region that merges siblings still takes neither for superseded', () => {
+    const twins = { ...several([dot(A, 1), 'x'], [dot(B, 2), 'x']), operations: ops(['X', dot(A, 1)], ['X', dot(B, 2)]) };
+    const [collapsed] = oneWrite({ ...twins, values: [...several([dot(C, 1), 'c']).values, ...twins.values], context: joinVectors(twins.context, several([dot(C, 1), 'c']).context) });
+    expect(texts(collapsed)).toEqual(['x', 'x']);
+    expect(texts(mergeSiblings(twins, collapsed).state)).toEqual(['x', 'x']);
+    const one = { ...written(dot(B, 2), 'x'), operations: twins.operations };
+    expect(texts(merge(one, twins).state)).toEqual(['x', 'x']);
+    expect(merge(one, twins).state).toEqual(merge(twins, one).state);
   });
 
   it('a state of one write is given back as it is', () => {

@@ -7,7 +7,7 @@ import { NO_OPERATIONS } from '../../src/core/version/operations.ts';
 import { makeStamp } from '../../src/core/version/stamp.ts';
 import { COLLECTIONS } from '../../src/engine/catalog.ts';
 import type { PolicySpec } from '../../src/engine/collections.ts';
-import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
+import { AP, archipelago, EU, operation, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
 
 const SPEC: PolicySpec = { conflict: 'lww', regions: 'all', replicas: 3 };
 
@@ -34,6 +34,28 @@ describe('siblings become lww', () => {
     await regions.converge();
     for (const site of regions.sites) expect(await holdsOne(site, keys)()).toBe(true);
     expect(await rows(regions)).toBe(8);
+    await regions.expectEqual();
+  });
+
+  it('a write was done in two regions; what one made of it reaches a region that still keeps siblings -> the write stays there', async () => {
+    const regions = await archipelago();
+    const [ap, eu, us] = [regions.at(AP), regions.at(EU), regions.at(US)];
+    regions.network.cut(EU, US);
+    for (const site of [eu, us]) await site.put('carts', 'a', 'once', { operation: operation('X') });
+    regions.network.heal();
+    await regions.converge();
+    for (const peer of [EU, US]) regions.network.cut(AP, peer);
+    const change = eu.region.collections.change('carts', { conflict: 'lww' });
+    await regions.advance(15_000);
+    expect(eu.region.catalog.conflictRule('carts')).toBe('lww');
+    expect(ap.region.catalog.conflictRule('carts')).toBe('siblings');
+    const state = await eu.state('carts', 'a');
+    if (state !== undefined) await ap.region.applier.merge(ap.key('carts', 'a'), state);
+    expect(await ap.get('carts', 'a')).toEqual(['once']);
+    regions.network.heal();
+    await regions.drive(change);
+    await regions.advance(15_000);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual(['once']);
     await regions.expectEqual();
   });
 

@@ -61,7 +61,7 @@ function mergeWrites(stored: State, incoming: State, issue: IssueDot): Merged {
   const arrived = headDot(theirs);
 
   if (arrived === undefined || head === undefined) return { state: withoutWrite(mine, theirs, operations), losses, kind };
-  if (sameDot(head, arrived)) return { state: { ...mine, context: boundVector(joinVectors(mine.context, theirs.context), [head]), operations }, losses, kind };
+  if (sameDot(head, arrived)) return { state: { ...mine, values: joinTwins(mine.values, theirs.values), context: boundVector(joinVectors(mine.context, theirs.context), [head]), operations }, losses, kind };
 
   const larger = compareDots(arrived, head) > 0;
   if (isSupersededRetry(mine, head, theirs, arrived)) {
@@ -87,6 +87,9 @@ function withoutWrite(a: State, b: State, operations: Operations): State {
   return { values: [], context, operations };
 }
 
+const joinTwins = (a: State['values'], b: State['values']): State['values'] =>
+  a.length <= 1 && b.length <= 1 ? a : [...a, ...b.filter(({ dot }) => !a.some((held) => sameDot(held.dot, dot)))].sort((one, other) => compareDots(one.dot, other.dot));
+
 /** Two executions of one operation are one write: the smaller dot is no loss. */
 function areTwins(operations: Operations, a: Dot, b: Dot): boolean {
   const id = operationOf(operations, a);
@@ -101,7 +104,7 @@ function isSupersededRetry(stored: State, head: Dot, incoming: State, arrived: D
 
 function writeAgain(stored: State, incoming: State, operations: Operations, dot: Dot): State {
   const context = boundVector(withDot(joinVectors(stored.context, incoming.context), dot));
-  const [value] = stored.values;
+  const value = stored.values.at(-1);
   return value === undefined ? { values: [], deleted: dot, context, operations } : { values: [{ dot, value: value.value }], context, operations };
 }
 
@@ -114,12 +117,14 @@ export function lossOf(state: State, dot: Dot, winner: Dot | undefined, rule: Lo
 
 /**
  * The single write of a state. A state that was merged as siblings (its collection's policy was not known yet, or has
- * changed since) may hold several; the largest stands and the others are losses of rule `policy-changed`.
+ * changed since) may hold several; the largest stands and the others are losses of rule `policy-changed`. Its twins stay with
+ * it: without one of them, whoever still merges siblings would take it for superseded, and all of them with it.
  */
 export function oneWrite(state: State): readonly [State, readonly Loss[]] {
   const head = headDot(state);
-  if (head === undefined || (state.values.length <= 1 && (state.deleted === undefined || state.values.length === 0))) return [state, []];
-  const kept = state.values.filter(({ dot }) => sameDot(dot, head));
+  if (head === undefined) return [state, []];
+  const kept = state.values.filter(({ dot }) => sameDot(dot, head) || areTwins(state.operations, dot, head));
+  if (kept.length === state.values.length && (state.deleted === undefined || kept.length === 0)) return [state, []];
   const one: State = {
     values: kept,
     context: state.context,
@@ -127,6 +132,6 @@ export function oneWrite(state: State): readonly [State, readonly Loss[]] {
     ...(kept.length === 0 && state.deleted !== undefined ? { deleted: state.deleted } : {}),
   };
   // mark: several values in an lww collection collapsed
-  const dropped = state.values.filter(({ dot }) => !sameDot(dot, head) && !areTwins(state.operations, dot, head));
+  const dropped = state.values.filter((value) => !kept.includes(value));
   return [one, dropped.map(({ dot, value }) => ({ rule: 'policy-changed', loser: { dot, value, context: EMPTY_VECTOR }, winner: head }))];
 }

@@ -117,7 +117,7 @@ function issue(state: State, write: Write, setting: WriteSetting): Dot {
 
 function writeLww(state: State, write: Write, setting: WriteSetting, dot: Dot): WriteDecision {
   const [mine, policyLosses] = oneWrite(state);
-  const [replaced] = mine.values;
+  const replaced = mine.values.at(-1);
   const unseen = // 6
     replaced !== undefined && write.context !== undefined && !isExpired(replaced.value, setting.nowMs) && !coversTwin(write.context, replaced.dot, state.operations);
   const next: State = {

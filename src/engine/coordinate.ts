@@ -1,6 +1,8 @@
 // What the region that received a request does with it: reads its own copy, decides and commits writes locally, and where
 // the client asked for it, waits until other regions have merged the write.
 
+import { toHex } from '../core/bytes.ts';
+import { HotKeys } from '../core/hot-keys.ts';
 import { liveValues, type Record, type State } from '../core/version/record.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
@@ -46,16 +48,33 @@ export interface WriteOptions {
 /** `Replicate-To`: so many regions besides this one, or these. */
 export type ReplicationTarget = { readonly type: 'count'; readonly count: number } | { readonly type: 'regions'; readonly regions: readonly RegionId[] };
 
+const SEEN_EVERY = 8;
+
+export type HotItem = Pick<ItemKey, 'collection' | 'pk' | 'sk'>;
+
+/** The bytes of a key may lie in those of a whole request. */
+const ownKey = ({ collection, pk, sk }: ItemKey): HotItem => ({ collection, pk: new Uint8Array(pk), sk: new Uint8Array(sk) });
+
 export class Coordinator {
   readonly #parts: CoordinatorParts;
   readonly stats = { reads: 0, writes: 0, duplicates: 0, conflicts: 0, lateOperations: 0 };
+
+  /** Items that are read and written most, of a sample. */
+  readonly hot = new HotKeys<HotItem>();
+  #seen = 0;
 
   constructor(parts: CoordinatorParts) {
     this.#parts = parts;
   }
 
+  /** Every eighth request is enough to see what is hot. */
+  #see(key: ItemKey): void {
+    if ((this.#seen = (this.#seen + 1) % SEEN_EVERY) === 0) this.hot.add(toHex(key.encoded), () => ownKey(key));
+  }
+
   async read(key: ItemKey): Promise<State | undefined> {
     this.stats.reads++;
+    this.#see(key);
     return (await this.#parts.table.get(key))?.state;
   }
 
@@ -71,6 +90,7 @@ export class Coordinator {
       hash,
     };
     this.stats.writes++;
+    this.#see(key);
     const result = await this.#parts.table.update(key, {
       decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { ...setting, reapedLine: this.#parts.lines.of(key) })),
       meanwhile: options.meanwhile,

@@ -29,6 +29,8 @@ export interface Answer {
 }
 
 const KEY_SPREAD_MS = 1_000;
+const HOT_SHOWN = 10;
+const share = (count: number, total: number): number => Math.round((count / Math.max(1, total)) * 1_000) / 1_000;
 
 export class Administration {
   readonly #service: Service;
@@ -128,7 +130,12 @@ export class Administration {
       }),
     );
     const items = Object.fromEntries(region.catalog.list().map(({ name }) => [name, region.parts.table.digests?.items(name) ?? 0]));
-    return { status: 200, body: { region: region.id, actor: region.actor, clock: region.time.status(), phase: region.phase, items, peers } };
+    return { status: 200, body: { region: region.id, actor: region.actor, clock: region.time.status(), phase: region.phase, items, peers, hot: this.#hot() } };
+  }
+
+  #hot(): Record<string, unknown>[] {
+    const { hot } = this.#service.region.coordinator;
+    return hot.top(HOT_SHOWN).map(({ value, count, error }) => ({ collection: value.collection, ...keyObject(value), share: share(count - error, hot.total) }));
   }
 
   async pause(call: Call, paused: boolean): Promise<Answer> {

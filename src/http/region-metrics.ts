@@ -1,5 +1,6 @@
 // What a region tells about itself.
 
+import { toBase64Url, utf8Text } from '../core/bytes.ts';
 import type { Region } from '../engine/region.ts';
 import { byField, counter, gauge, type Metric, type Sample } from './openmetrics.ts';
 
@@ -27,6 +28,7 @@ export async function regionMetrics(region: Region): Promise<Metric[]> {
     counter('reconciliations', 'Runs, failures, differing items, certificates.', byField('what', region.reconciler.stats)),
     counter('peer_questions', 'Questions of other regions, and those refused.', byField('what', region.door.stats)),
     counter('clock_refusals', 'Stamps not issued, and received stamps not accepted.', byField('what', region.time.stats)),
+    gauge('hot_key_share', 'Of the requests that this region answered lately: the keys that are asked for most, of a sample.', hotKeys(region)),
     gauge('clock_safe', '1 while this region issues stamps.', region.time.status() === 'safe' ? 1 : 0),
     gauge('items', 'Live items per collection.', region.catalog.list().map(({ name }) => ({ labels: { collection: name }, value: region.parts.table.digests?.items(name) ?? 0 }))),
     gauge('certificate_age_seconds', 'Time since the copies of the pair were last proved equal.', [...region.links.keys()].flatMap((peer) => {
@@ -35,3 +37,12 @@ export async function regionMetrics(region: Region): Promise<Metric[]> {
     })),
   ];
 }
+
+const HOT_SHOWN = 5;
+
+/** A key that is not text is shown as base64url. */
+const hotKeys = ({ coordinator: { hot } }: Region): Sample[] =>
+  hot.top(HOT_SHOWN).map(({ value: { collection, pk, sk }, count, error }) => ({
+    labels: { collection, pk: utf8Text(pk) ?? toBase64Url(pk), ...(sk.length === 0 ? {} : { sk: utf8Text(sk) ?? toBase64Url(sk) }) },
+    value: (count - error) / Math.max(1, hot.total),
+  }));

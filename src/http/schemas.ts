@@ -218,6 +218,7 @@ export const replicationAnswer = z
         paused: z.boolean(),
       }),
     ),
+    hot: z.array(z.object({ collection: z.string(), ...keyFields, share: z.number() })).optional(),
   })
   .openapi('Replication');
 

@@ -110,3 +110,20 @@ describe('regions: items held elsewhere', () => {
     expect([again.field('write-outcome'), again.field('etag')]).toEqual(['duplicate', first.field('etag')]);
   });
 });
+
+describe('regions: hot items', () => {
+  test('what is asked for most is named with its share, in the list and in the metrics', async () => {
+    const cluster = await startThree();
+    const eu = cluster.at(EU);
+    for (let at = 0; at < 80; at++) await eu.put(at % 5 !== 0 ? '/v1/c/demo/items/hot/sk' : `/v1/c/demo/items/cold${at}`, 'x');
+    const { hot } = (await eu.get('/v1/replication')).json<{ hot: { collection: string; pk: string; sk?: string; share: number }[] }>();
+    expect(hot[0]).toEqual({ collection: 'demo', pk: 'hot', sk: 'sk', share: 0.8 });
+    expect(hot.map(({ share }) => share)).toEqual([0.8, 0.1, 0.1]);
+    const metrics = (await eu.get('/metrics')).text;
+    for (const { pk, sk, share } of hot.slice(0, 5)) {
+      const labels = `collection="demo",pk="${pk}"${sk === undefined ? '' : `,sk="${sk}"`}`;
+      expect(Number(new RegExp(`^archipel_hot_key_share\\{${labels}\\} (\\S+)$`, 'm').exec(metrics)?.[1])).toBeCloseTo(share, 2);
+    }
+    expect((await cluster.at(US).get('/v1/replication')).json<{ hot: unknown[] }>().hot).toEqual([]);
+  });
+});

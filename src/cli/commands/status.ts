@@ -6,6 +6,7 @@ import { cityOf } from '../../config/places.ts';
 import { isArchipelError } from '../../core/errors.ts';
 import type { RegionId } from '../../core/version/dot.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit.ts';
+import { showName } from '../keys.ts';
 import { ago, count, duration, table, type Style } from '../output.ts';
 import { withConnection, withSession, type ConnectionFlags, type Session } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
@@ -38,6 +39,7 @@ export interface ClusterStatus {
 
 export function addStatus(program: Command, terminal: Terminal): void {
   const command = program.command('status').description('show regions, live RPO and lag per peer, clocks, and the last certificates');
+  command.option('--hot', 'and the items that each region reads and writes most');
   withConnection(command, { region: false })
     .addHelpText('after', `
 "Unreplicated" is the live RPO: how many items a loss of the region, now, would lose at that peer.
@@ -46,12 +48,13 @@ behind, a clock that is not safe, a message that could not be handled. Paused re
 
 Examples:
   archipel status
+  archipel status --hot
   archipel status --json | jq '[.regions[].replication.peers[].unreplicatedItems] | add'
 ${EXIT_CODES_HELP}`)
-    .action((flags: ConnectionFlags) =>
+    .action((flags: ConnectionFlags & { readonly hot?: boolean }) =>
       withSession(terminal, flags, async (session) => {
         const status = await statusOf(session);
-        await (session.isJson ? session.json({ healthy: status.faults.length === 0, ...status }) : show(session, status));
+        await (session.isJson ? session.json({ healthy: status.faults.length === 0, ...status }) : show(session, status, flags.hot === true));
         return status.faults.length === 0 ? EXIT.done : EXIT.no;
       }),
     );
@@ -116,7 +119,7 @@ function faultsOf({ id, error, replication }: RegionStatus): string[] {
 
 const RIGHT = { right: true } as const;
 
-async function show(session: Session, status: ClusterStatus): Promise<void> {
+async function show(session: Session, status: ClusterStatus, isHotShown: boolean): Promise<void> {
   const { style } = session;
   const { out } = session.terminal;
   const { term, epoch } = status.topology;
@@ -130,10 +133,23 @@ async function show(session: Session, status: ClusterStatus): Promise<void> {
   await session.line(`${style.bold('Certificates')}${style.dim('  the last proof that two regions agree')}`);
   if (status.certificates.length === 0) await session.line(style.dim('  none yet: archipel reconcile makes them'));
   else await out.write(table(CERTIFICATE_COLUMNS, status.certificates.map((certificate) => certificateRow(certificate, style)), style));
+  if (isHotShown) await showHot(session, status);
   if (status.faults.length === 0) return;
   await session.line();
   for (const fault of status.faults) await session.line(`  ${style.bad('!')} ${fault}`);
 }
+
+async function showHot(session: Session, { regions }: ClusterStatus): Promise<void> {
+  const { style } = session;
+  await session.line();
+  await session.line(`${style.bold('Hot items')}${style.dim('  of the requests that a region answered lately, by a sample')}`);
+  const rows = regions.flatMap(({ id, replication }) => (replication?.hot ?? []).filter(({ share }) => share >= HOT_SHARE_MIN).map(({ collection, share, ...key }) => [id, collection, showName(key), `${(share * 100).toFixed(1)} %`]));
+  if (rows.length === 0) await session.line(style.dim('  none: no item has one request in a hundred'));
+  else await session.terminal.out.write(table([{ title: 'region' }, { title: 'collection' }, { title: 'item' }, { title: 'share', ...RIGHT }], rows, style));
+}
+
+/** Below it a key is one of many. */
+const HOT_SHARE_MIN = 0.01;
 
 function regionRow({ id, city, url, state, replication }: RegionStatus, style: Style): string[] {
   const items = Object.values(replication?.items ?? {}).reduce((sum, each) => sum + each, 0);

@@ -157,7 +157,7 @@ export class Client {
       ...named('etag', answer.headers['etag'] === undefined ? undefined : unquoted(answer.headers['etag'])),
       ...named('context', answer.headers['causal-context']),
       ...(replicatedTo === undefined ? {} : { replicatedTo: [...replicatedTo.matchAll(/"([^"]*)"/g)].map(([, region]) => region as string) }),
-      isReplicated: answer.status !== 202,
+      ...(replicateTo === undefined ? {} : { isReplicated: answer.status !== 202 }),
       operation,
       attempts: answer.attempts,
       servedBy: servedByOf(answer.headers['served-by']),

@@ -37,10 +37,13 @@ export interface TransportAnswer {
 export class NoAnswer extends Error {
   /** The request certainly did not arrive. */
   readonly unsent: boolean;
+  /** The next attempt would fail in the same way. */
+  readonly isFinal: boolean;
 
-  constructor(message: string, unsent: boolean, cause?: unknown) {
+  constructor(message: string, unsent: boolean, cause?: unknown, isFinal = false) {
     super(message, { cause });
     this.unsent = unsent;
+    this.isFinal = isFinal;
   }
 }
 
@@ -95,15 +98,14 @@ export async function exchange(parts: ExchangeParts, ask: Ask): Promise<Answered
     const isLate = parts.clock.monotonicMs() + waitMs >= deadlineMs || ask.signal?.aborted === true;
     const again = isLate ? undefined : reasonToRepeat(outcome, ask);
     parts.onAttempt?.({ url: parts.url, request: ask, attempt, answer: outcome instanceof NoAnswer ? undefined : outcome, again });
-    const isDone = !(outcome instanceof NoAnswer) && outcome.status < 400;
-    if (again === undefined) {
-      mayBeDone ||= leavesOpen(outcome);
-      if (ask.isWrite && mayBeDone && !isDone) throw unknownOutcome(ask, outcome); // 2
-      if (outcome instanceof NoAnswer) throw new ArchipelError('no-region-available', `${parts.url} gave no answer (${outcome.message}).`, { operation: ask.operation }, outcome);
-      return { ...outcome, attempts: attempt - 1 + edgeAttempts(outcome) };
-    }
     mayBeDone ||= leavesOpen(outcome);
-    await pause(parts.clock, waitMs, ask.signal);
+    if (again !== undefined) await pause(parts.clock, waitMs, ask.signal);
+    // A pause may last longer than was asked for: an attempt that begins too late is none.
+    if (again !== undefined && parts.clock.monotonicMs() < deadlineMs) continue;
+    const isDone = !(outcome instanceof NoAnswer) && outcome.status < 400;
+    if (ask.isWrite && mayBeDone && !isDone) throw unknownOutcome(ask, outcome); // 2
+    if (outcome instanceof NoAnswer) throw new ArchipelError('no-region-available', `${parts.url} gave no answer (${outcome.message}).`, { operation: ask.operation }, outcome);
+    return { ...outcome, attempts: attempt - 1 + edgeAttempts(outcome) };
   }
 }
 
@@ -120,7 +122,7 @@ async function once({ transport }: ExchangeParts, { method, target, headers, bod
 
 /** 1 */
 function reasonToRepeat(outcome: TransportAnswer | NoAnswer, { mayRepeat }: Ask): string | undefined {
-  if (outcome instanceof NoAnswer) return mayRepeat || outcome.unsent ? outcome.message : undefined;
+  if (outcome instanceof NoAnswer) return !outcome.isFinal && (mayRepeat || outcome.unsent) ? outcome.message : undefined;
   if (!TRY_AGAIN.has(outcome.status)) return undefined;
   return mayRepeat ? toError(outcome).message : undefined;
 }

@@ -2,7 +2,7 @@
 
 import { performance } from 'node:perf_hooks';
 import { nodeRandom } from '../adapters/node/crypto.ts';
-import { HttpClient, isUnsent } from '../adapters/node/http-client.ts';
+import { HttpClient, isCertificateRefused, isUnsent } from '../adapters/node/http-client.ts';
 import type { Clock } from '../ports/clock.ts';
 import { Client, type ClientParts } from './client.ts';
 import { NoAnswer, type Transport } from './exchange.ts';
@@ -34,7 +34,7 @@ export function nodeTransport(url: string, ca?: string): Transport {
         const { status, headers, body } = await http.send(request);
         return { status, headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value])), body };
       } catch (error) {
-        throw new NoAnswer(reasonOf(error), isUnsent(error), error);
+        throw new NoAnswer(reasonOf(error), isUnsent(error), error, isCertificateRefused(error));
       }
     },
     close: () => http.close(),

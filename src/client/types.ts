@@ -100,7 +100,7 @@ export interface Written {
   readonly context?: string;
   /** With `replicateTo`: the other regions that held the write when time was up, and whether they were as many as asked. */
   readonly replicatedTo?: readonly string[];
-  readonly isReplicated: boolean;
+  readonly isReplicated?: boolean;
   readonly operation: string;
   readonly attempts: number;
   readonly servedBy: ServedBy;

@@ -9,6 +9,8 @@ import type { Clock } from '../../src/ports/clock.ts';
 /** Time passes only while somebody waits. */
 class HurriedClock implements Clock {
   #nowMs = 1_800_000_000_000;
+  /** How much longer every wait takes than was asked for. */
+  lateMs = 0;
   wallMs(): number {
     return this.#nowMs;
   }
@@ -22,14 +24,14 @@ class HurriedClock implements Clock {
     let isOff = false;
     queueMicrotask(() => {
       if (isOff) return;
-      this.#nowMs += delayMs;
+      this.#nowMs += delayMs + this.lateMs;
       task();
     });
     return () => (isOff = true);
   }
 }
 
-type Scripted = Partial<TransportAnswer> | 'refused' | 'lost';
+type Scripted = Partial<TransportAnswer> | 'refused' | 'distrusted' | 'lost';
 
 const problem = (code: string, status: number, headers: Record<string, string> = {}): Scripted => ({
   status,
@@ -48,6 +50,7 @@ function scripted(...script: readonly Scripted[]): { readonly client: Client; re
       const line = script[Math.min(sent.length, script.length - 1)] as Scripted;
       sent.push(request);
       if (line === 'refused') return Promise.reject(new NoAnswer('nothing listens there', true));
+      if (line === 'distrusted') return Promise.reject(new NoAnswer('its certificate is not trusted', true, undefined, true));
       if (line === 'lost') clock.pass(request.timeoutMs);
       if (line === 'lost') return Promise.reject(new NoAnswer('no answer in time', false));
       return Promise.resolve({ status: 200, headers: {}, body: new Uint8Array(0), ...line });
@@ -111,6 +114,8 @@ describe('answers', () => {
   it('of a write that is not yet in as many regions as asked', async () => {
     const { client } = scripted({ status: 202, headers: { 'write-outcome': 'stored', 'replicated-to': '("us-east-1")' } });
     expect(await client.put(ITEM, 'v', { replicateTo: 2 })).toMatchObject({ outcome: 'stored', isReplicated: false, replicatedTo: ['us-east-1'] });
+    expect(await scripted(stored).client.put(ITEM, 'v', { replicateTo: 2 })).toMatchObject({ isReplicated: true });
+    expect(await scripted(stored).client.put(ITEM, 'v')).not.toHaveProperty('isReplicated'); // nobody asked, and nobody knows
   });
 
   it('that are no problem documents are errors all the same', async () => {
@@ -152,6 +157,19 @@ describe('sending again', () => {
     expect(clock.monotonicMs() - startedMs).toBeLessThan(3_000);
     expect(sent.length).toBeGreaterThan(4);
     expect(attempts.map(({ again }) => again !== undefined)).toEqual([...sent.slice(1).map(() => true), false]);
+  });
+
+  it('a timer that is late does not begin an attempt after the end', async () => {
+    const { client, sent, clock } = scripted('refused');
+    clock.lateMs = 10_000;
+    await expect(client.put(ITEM, 'v', { timeoutMs: 3_000 })).rejects.toMatchObject({ code: 'no-region-available' });
+    expect(sent).toHaveLength(1);
+  });
+
+  it('a certificate that is not trusted is not tried again, and nothing was written', async () => {
+    const { client, sent } = scripted('distrusted');
+    await expect(client.put(ITEM, 'v')).rejects.toMatchObject({ code: 'no-region-available' });
+    expect(sent).toHaveLength(1);
   });
 
   it.each(['lost', problem('write-outcome-unknown', 504)] as const)('an answer that is lost leaves the outcome open', async (line) => {

@@ -64,6 +64,7 @@ describe('items', () => {
   it('put, get, del: values, tags, and exit codes', async () => {
     const written = await json<{ etag: string }>('put', 'demo', 'a', 'hello');
     expect(written).toMatchObject({ collection: 'demo', pk: 'a', outcome: 'stored', created: true, attempts: 1, servedBy: { region: SEOUL } });
+    expect(written).not.toHaveProperty('isReplicated'); // nobody waited for it
     expect(await at('get', 'demo', 'a')).toEqual({ code: 0, out: 'hello', err: '' });
     expect(await json('get', 'demo', 'a')).toMatchObject({ type: 'value', text: 'hello', contentType: 'text/plain; charset=utf-8', etag: written.etag });
     expect((await at('put', 'demo', 'a', 'other', '--if-none-match', '*')).code).toBe(2);

@@ -95,8 +95,13 @@ export class HttpClient {
 
 const UNSENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']);
 
+/** What OpenSSL, and Node after it, find wrong with a certificate: seen in the handshake, and as wrong at the next attempt. */
+const CERTIFICATE = /^(UNABLE_TO_(GET|VERIFY|DECRYPT|DECODE)_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE)/;
+
+export const isCertificateRefused = (error: unknown): boolean => CERTIFICATE.test((error as NodeJS.ErrnoException).code ?? '');
+
 /** Nothing of the request was sent. */
-export const isUnsent = (error: unknown): boolean => UNSENT.has((error as NodeJS.ErrnoException).code ?? '');
+export const isUnsent = (error: unknown): boolean => UNSENT.has((error as NodeJS.ErrnoException).code ?? '') || isCertificateRefused(error);
 
 /** The server closed an idle connection while the request was on its way: nothing was read of it, as far as anyone can tell. */
 class StaleConnection extends Error {

@@ -164,7 +164,7 @@ function withSortKey<F extends KeyFlags>(flags: F, sk: string | undefined): F {
 
 async function showWritten(session: Session, item: Item, written: Written, isDelete = false): Promise<number> {
   const { outcome, created, etag, context, isReplicated, replicatedTo, operation, attempts, servedBy } = written;
-  const code = isReplicated ? EXIT.done : EXIT.no;
+  const code = isReplicated === false ? EXIT.no : EXIT.done;
   if (session.isJson) {
     await session.json({ collection: item.collection, ...keyFields(item), outcome, created, etag, context, replicatedTo, isReplicated, idempotencyKey: operation, attempts, servedBy });
     return code;
@@ -175,7 +175,7 @@ async function showWritten(session: Session, item: Item, written: Written, isDel
   await session.line(parts.join(style.dim(' · ')));
   const meaning = MEANINGS[outcome];
   if (meaning !== undefined) session.note(meaning);
-  if (!isReplicated) session.note('Stored here, but not yet in as many regions as asked; replication goes on.');
+  if (isReplicated === false) session.note('Stored here, but not yet in as many regions as asked; replication goes on.');
   return code;
 }
 

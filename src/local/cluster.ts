@@ -240,10 +240,11 @@ class Cluster {
     child.process = undefined;
     if (this.#stopping) return;
     const diedAtOnce = Date.now() - child.startedMs < SETTLED_MS;
-    child.waitMs = diedAtOnce ? Math.min(RESTART_MAX_MS, child.waitMs * 2) : RESTART_FIRST_MS;
-    log.write('warn', 'process.died', { process: child.name, exitCode, signal: signalCode, ...(restart ? { startsAgainInMs: child.waitMs } : {}) });
+    const waitMs = diedAtOnce ? child.waitMs : RESTART_FIRST_MS;
+    child.waitMs = Math.min(RESTART_MAX_MS, waitMs * 2);
+    log.write('warn', 'process.died', { process: child.name, exitCode, signal: signalCode, ...(restart ? { startsAgainInMs: waitMs } : {}) });
     this.#rewrite();
-    if (restart) setTimeout(() => this.#restart(child), child.waitMs);
+    if (restart) setTimeout(() => this.#restart(child), waitMs);
   }
 
   #restart(child: Child): void {

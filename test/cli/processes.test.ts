@@ -65,6 +65,37 @@ it('a certificate that is none: one sentence, exit code 1, nothing made', async 
   expect(existsSync(join(folder, 'tls'))).toBe(false);
 }, 20 * SECONDS);
 
+it('over TLS: regions and edge speak it, and a client that does not trust the certificate is told so, and has written nothing', async () => {
+  const [certificate, key] = ['loopback-certificate.pem', 'loopback-key.pem'].map((name) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))) as [string, string];
+  const data = join(folder, 'over-tls');
+  const cluster = start(['up', '--data', data, '--port', String(await freePorts(3)), '--regions', '2', '--tls-cert', certificate, '--tls-key', key, '--json']);
+  programs.push(cluster);
+  const { edge, adminKey } = JSON.parse(await until(() => cluster.out(), (out) => out.endsWith('\n'), 20 * SECONDS)) as ClusterFile;
+  expect(edge.url).toMatch(/^https:/);
+  expect((await archipel(['put', 'demo', 'k', 'v', '--replicate-to', '1', '--data', data])).code).toBe(0);
+  const asked = ['--url', edge.url, '--key', String(adminKey)];
+  expect(await archipel(['put', 'demo', 'k', 'w', ...asked])).toEqual({ code: 1, out: '', err: `${edge.url} gave no answer (its certificate is not trusted; give it with --ca).\n` });
+  expect((await archipel(['get', 'demo', 'k', ...asked, '--ca', certificate])).out).toBe('v');
+}, 40 * SECONDS);
+
+it('a child that dies is started again after 100 ms, and after twice as long as the last time when it died at once', async () => {
+  const data = join(folder, 'dying');
+  const cluster = start(['up', '--data', data, '--port', String(await freePorts(2)), '--regions', '1', '--no-auth', '--json']);
+  programs.push(cluster);
+  await until(() => cluster.out(), (out) => out.endsWith('\n'), 20 * SECONDS);
+  const edgePid = (): number => (JSON.parse(readFileSync(join(data, 'cluster.json'), 'utf8')) as ClusterFile).edge.pid;
+  for (let pid = edgePid(), kills = 0; kills < 3; kills++) {
+    process.kill(pid, 'SIGKILL');
+    const killed = pid;
+    pid = await until(edgePid, (now) => now !== killed && now !== 0);
+  }
+  cluster.process.kill('SIGTERM');
+  const { err } = await cluster.ended;
+  const waits = [...err.matchAll(/"event":"process.died".*"startsAgainInMs":(\d+)/g)].map(([, ms]) => Number(ms));
+  expect([waits.length, waits[0]]).toEqual([3, 100]);
+  expect(waits.filter((ms, at) => at > 0 && ms !== 100 && ms !== 2 * (waits[at - 1] as number))).toEqual([]);
+}, 40 * SECONDS);
+
 it('one region alone: says where it answers, keeps its folder to itself, ends at SIGTERM, finds its data again', async () => {
   const data = join(folder, 'alone');
   const first = startLone(data);

@@ -22,7 +22,7 @@ export const ON_EVERY_ANSWER = `- \`Served-By\`: who answered; of an item also t
 - \`Server-Timing\`: milliseconds in the region that answered; \`edge;desc="attempts=2"\` when the edge had to ask more than one
 - \`Topology\`: \`term.epoch\` of the document that the region works on, where the request named another one in a field of this name, as an edge does
 - \`Consistency\` and \`Traceparent\`: as the request had them
-- \`Request-Id\`, on problems: their \`instance\`, under which the log of the region has them`;
+- \`Request-Id\`, on problems: their \`instance\`, under which the log of the region has them (others than \`internal\` with \`--verbose\`)`;
 
 /** Of an answer with the value of an item. */
 export const VALUE_FIELDS: readonly AnswerField[] = ['ETag', 'Causal-Context', 'Conflicts', 'Preference-Applied', 'Content-Digest', 'Sunset'];

@@ -21,7 +21,7 @@ import { docsAnswer, type DocsFiles } from './docs-page.ts';
 import { endToEnd, viewerOf } from './forward.ts';
 import { keyOf } from './items.ts';
 import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics } from './openmetrics.ts';
-import { problemResponse, toArchipelError } from './problem.ts';
+import { problemResponse, statusOf, toArchipelError } from './problem.ts';
 import { keyFromQuery, keyFromSegment, percentDecodeText } from './target.ts';
 
 export interface RegionAnswer {
@@ -276,6 +276,7 @@ export function createEdgeApp(parts: EdgeParts): { readonly app: EdgeApp; readon
     const instance = toHex(parts.random.bytes(8));
     const known = toArchipelError(error);
     if (known.code === 'internal') parts.log.write('error', 'edge.failed', { requestId: instance, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    else parts.log.write('debug', 'edge.problem', { requestId: instance, code: known.code, status: statusOf(known.code) });
     return problemResponse(known, { instance }, { ...(known.details['headers'] as Record<string, string> | undefined), 'request-id': instance });
   };
   const plain = (body: string, status = 200): Response => new Response(body, { status, headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' } });

@@ -164,6 +164,9 @@ export class Router {
     const instance = this.#parts.newRequestId();
     if (statusOf(error.code) >= 500 && (!isArchipelError(thrown) || error.code === 'internal')) {
       this.#parts.log.write('error', 'http.failed', { requestId: instance, method, error: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown) });
+    } else {
+      // Neither target nor detail: both may tell a key.
+      this.#parts.log.write('debug', 'http.problem', { requestId: instance, method, code: error.code, status: statusOf(error.code) });
     }
     const headers = {
       vary: 'Accept, Authorization, Prefer',

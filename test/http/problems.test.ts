@@ -152,6 +152,24 @@ describe('problems: answers', () => {
   });
 });
 
+describe('problems: the log', () => {
+  test('has each under its request id, in a region and in the edge, without the key or the value that it is about', async () => {
+    const written: Parameters<Log['write']>[] = [];
+    const log: Log = { write: (...entry) => void written.push(entry) };
+    const region = (await startCluster({ log })).regions[0] as TestRegion;
+    await region.collection('demo');
+    const refused = [await region.get('/v1/c/demo/items/secret-name'), await region.send('PUT', '/v1/c/demo/items/secret-name', { headers: { 'content-type': 'application/json' }, body: '{secret' }), await region.send('GET', '/v1/c/secret-name/scan', { key: null })];
+    const logged = written.filter(([, event]) => event === 'http.problem');
+    expect(logged.map(([level, , fields]) => [level, fields])).toEqual(refused.map((answer, at) => ['debug', { requestId: answer.json()['instance'], method: ['GET', 'PUT', 'GET'][at], code: answer.code, status: answer.status }]));
+    expect(refused.map(({ status }) => status)).toEqual([404, 400, 401]);
+
+    const { app } = createEdgeApp({ topology: eu.region.catalog.topology, clients: new Map(), clock: new ManualClock(), random: seededRandom(1), log, hash: sha256 });
+    const answer = await app.fetch(new Request('http://edge/v1/c/secret-name'), { rawTarget: '/v1/c/secret-name' });
+    expect(written.at(-1)).toEqual(['debug', 'edge.problem', { requestId: answer.headers.get('request-id'), code: 'no-region-available', status: 503 }]);
+    expect(JSON.stringify(written)).not.toContain('secret');
+  });
+});
+
 describe('problems: the Markdown of the pages', () => {
   const html = (markdown: string): string => renderMarkdown(markdown, (target) => target);
 

@@ -331,7 +331,7 @@ async function runEdge(flags: EdgeFlags, terminal: Terminal): Promise<void> {
   const ids = [...regions.keys()];
   const topology: Topology = flags.topology === undefined ? { format: 1, term: 1, epoch: 1, control: ids[0] as RegionId, regions: ids.map((id) => regionEntry(id)) } : readTopology(flags.topology);
   const { startEdge } = await import('../../local/edge.ts');
-  const running = await startEdge({ host, port, topology, regions, tls: tlsOf(flags), log: new JsonLog({ edge: true }, flags.verbose === true ? 'info' : 'error') });
+  const running = await startEdge({ host, port, topology, regions, tls: tlsOf(flags), log: new JsonLog({ edge: true }, flags.verbose === true ? 'debug' : 'error') });
   const url = urlOf(flags, host, running.port);
   await ready(terminal, flags, { url, pid: process.pid }, `The edge answers on ${url}`);
   liveWith(terminal.parent, () => running.stop());

@@ -99,7 +99,7 @@ describe('help', () => {
       'collection create', 'collection show', 'collection list', 'key create', 'key list', 'key revoke',
       'status', 'top', 'conflicts list', 'conflicts restore', 'reconcile', 'replication pause', 'replication resume',
       'topology show', 'topology drain', 'topology return', 'topology fence', 'topology lose', 'topology promote', 'dump',
-      'drill list', 'drill run',
+      'drill list', 'drill run', 'drill compare', 'drill schedule',
     ]);
   });
 

@@ -1,10 +1,13 @@
 // Drills in the simulation, with fewer requests than a person would run them with. `.ci/run` runs all of them as they are.
 
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseDrill, type Drill } from '../../src/drill/drill.ts';
 import { drillPage } from '../../src/drill/page.ts';
 import { drillInSimulation } from '../../src/testing/drill-place.ts';
+import { archipel } from '../cli/support.ts';
 
 const calm = (name: string, rate: number): Drill => {
   const drill = parseDrill(readFileSync(new URL(`../../drills/${name}.yaml`, import.meta.url), 'utf8'), name);
@@ -35,5 +38,27 @@ describe('drills in the simulation', () => {
     const { passed, control: told } = await drillInSimulation(calm(name, 20), 1, { control });
     expect(told).toBe(control);
     expect(passed).toBe(false);
+  });
+});
+
+describe('drill compare and schedule', () => {
+  it('two reports side by side; what is worse in the second is seen, and two drills are not compared', async () => {
+    const drill = calm('split-brain', 20);
+    const folder = mkdtempSync(join(tmpdir(), 'archipel-compare-'));
+    const [good, bad] = [join(folder, 'good.json'), join(folder, 'bad.json')];
+    writeFileSync(good, JSON.stringify(await drillInSimulation(drill, 1)));
+    writeFileSync(bad, JSON.stringify(await drillInSimulation(drill, 1, { control: drill.control })));
+    const compared = await archipel(['drill', 'compare', good, bad, '--json']);
+    expect(compared.code).toBe(2);
+    const { passed, figures } = JSON.parse(compared.out) as { passed: boolean[]; figures: { name: string; before: number; after: number }[] };
+    expect(passed).toEqual([true, false]);
+    expect(figures.find(({ name }) => name === 'without account')).toMatchObject({ before: 0 });
+    expect(figures.find(({ name }) => name === 'without account')?.after).toBeGreaterThan(0);
+    expect((await archipel(['drill', 'compare', good, good])).code).toBe(0);
+    writeFileSync(bad, JSON.stringify({ ...(JSON.parse(readFileSync(good, 'utf8')) as object), drill: 'another' }));
+    expect((await archipel(['drill', 'compare', good, bad])).err).toContain('These are two drills, split-brain and another.');
+    expect((await archipel(['drill', 'schedule', 'split-brain'])).out).toContain('npx archipel drill run split-brain --report reports');
+    expect((await archipel(['drill', 'schedule', 'no-such-drill'])).code).toBe(1);
+    rmSync(folder, { recursive: true });
   });
 });

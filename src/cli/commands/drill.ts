@@ -1,20 +1,19 @@
 // `drill`: lose a region on purpose, and measure what clients saw.
 
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { nodeRandom } from '../../adapters/node/crypto.ts';
 import { patientClock } from '../../client/node.ts';
 import { parseWhole } from '../../config/options.ts';
 import { ArchipelError } from '../../core/errors.ts';
-import { parseDrill, type Drill } from '../../drill/drill.ts';
+import type { Drill } from '../../drill/drill.ts';
 import type { DrillEvent, DrillReport, RunParts } from '../../drill/run.ts';
-import { installedPath } from '../../local/files.ts';
-import { EXIT, tell } from '../exit.ts';
+import { EXIT } from '../exit.ts';
 import { duration, plural, styleFor, table } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
-
-const SHIPPED = installedPath('drills');
+import { attempt, pathOf, readDrill, SHIPPED } from './drill-files.ts';
+import { addCompare, addSchedule } from './drill-more.ts';
 
 interface RunFlags {
   readonly on: string;
@@ -57,15 +56,8 @@ Examples:
 
 Exit codes: 0 passed; 1 could not run; 2 an expectation failed`)
     .action((file: string, flags: RunFlags) => attempt(terminal, flags.json, () => run(terminal, file, flags)));
-}
-
-async function attempt(terminal: Terminal, json: boolean | undefined, work: () => Promise<number>): Promise<void> {
-  try {
-    terminal.exitCode = await work();
-  } catch (error) {
-    tell(terminal, error, json === true);
-    terminal.exitCode = EXIT.failed;
-  }
+  addCompare(drill, terminal);
+  addSchedule(drill, terminal);
 }
 
 const shipped = (): readonly string[] => readdirSync(SHIPPED).filter((name) => name.endsWith('.yaml')).sort();
@@ -76,19 +68,6 @@ async function list(terminal: Terminal, json: boolean): Promise<number> {
   else for (const { name, about, endMs } of drills) await terminal.out.write(`${styleFor(terminal.out).bold(name)} (${Math.ceil(endMs / 1_000)} s)\n  ${oneLine(about)}\n`);
   return EXIT.done;
 }
-
-function readDrill(path: string): Drill {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ArchipelError('bad-request', `There is no drill ${path} (${(error as NodeJS.ErrnoException).code ?? String(error)}). archipel drill list shows those that come with Archipel.`, {}, error);
-  }
-  return parseDrill(text, basename(path));
-}
-
-/** A name without a dot or slash is one of ours. */
-const pathOf = (file: string): string => (/^[a-z0-9-]+$/.test(file) ? join(SHIPPED, `${file}.yaml`) : resolve(file));
 
 async function run(terminal: Terminal, file: string, flags: RunFlags): Promise<number> {
   const drill = readDrill(pathOf(file));

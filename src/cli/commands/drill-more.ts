@@ -1,0 +1,107 @@
+// `drill compare` and `drill schedule`: what comes before a run and after it.
+
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { ArchipelError } from '../../core/errors.ts';
+import type { Measured } from '../../drill/expectation.ts';
+import type { DrillReport } from '../../drill/run.ts';
+import { EXIT } from '../exit.ts';
+import { duration, styleFor, table } from '../output.ts';
+import type { Terminal } from '../terminal.ts';
+import { attempt, pathOf, readDrill } from './drill-files.ts';
+
+/** What two runs of a drill are compared by: the lower the better. */
+const COMPARED: readonly (readonly [string, (measured: Measured) => number | undefined, (value: number) => string])[] = [
+  ['RTO', ({ rtoMs }) => rtoMs, duration],
+  ['detection', ({ detectionMs }) => detectionMs, duration],
+  ['real RPO', ({ rpoReal }) => rpoReal, String],
+  ['without account', ({ lost }) => lost, String],
+  ['errors', ({ errorRate }) => errorRate, (share) => `${(share * 100).toFixed(2)} %`],
+  ['converged', ({ convergedMs }) => convergedMs, duration],
+  ['stale reads', ({ staleReadMs }) => staleReadMs, duration],
+];
+
+export function addCompare(drill: Command, terminal: Terminal): void {
+  drill
+    .command('compare')
+    .description('put two reports of a drill side by side')
+    .argument('<before>', 'a report, as --report writes it (JSON)')
+    .argument('<after>', 'another one')
+    .option('--json', 'print JSON')
+    .addHelpText('after', `
+Examples:
+  archipel drill compare last/region-lost-under-load.json reports/region-lost-under-load.json
+
+Exit codes: 0 the second passed; 1 could not compare; 2 the second did not pass`)
+    .action((before: string, after: string, { json }: { readonly json?: boolean }) => attempt(terminal, json, () => compare(terminal, readReport(before), readReport(after), json === true)));
+}
+
+function readReport(path: string): DrillReport {
+  const wrong = (why: string): ArchipelError => new ArchipelError('bad-request', `${path} is not the report of a drill: ${why}.`);
+  let report: Partial<DrillReport>;
+  try {
+    report = JSON.parse(readFileSync(path, 'utf8')) as Partial<DrillReport>;
+  } catch (error) {
+    throw wrong((error as NodeJS.ErrnoException).code ?? 'it is not JSON');
+  }
+  if (typeof report.drill !== 'string' || report.measured === undefined) throw wrong('it names no drill, or nothing that was measured');
+  return report as DrillReport;
+}
+
+async function compare(terminal: Terminal, before: DrillReport, after: DrillReport, json: boolean): Promise<number> {
+  if (before.drill !== after.drill) throw new ArchipelError('bad-request', `These are two drills, ${before.drill} and ${after.drill}.`);
+  const style = styleFor(terminal.out);
+  const rows = COMPARED.map(([name, of, shown]) => ({ name, shown, was: of(before.measured), is: of(after.measured) }));
+  if (json) await terminal.out.write(`${JSON.stringify({ drill: after.drill, passed: [before.passed, after.passed], figures: rows.map(({ name, was, is }) => ({ name, before: was ?? null, after: is ?? null })) })}\n`);
+  else {
+    const paint = (was: number | undefined, is: number | undefined, text: string): string => (was === undefined || is === undefined || was === is ? text : is < was ? style.good(text) : style.bad(text));
+    const cells = rows.map(({ name, shown, was, is }) => [name, was === undefined ? 'not measured' : shown(was), paint(was, is, is === undefined ? 'not measured' : shown(is))]);
+    const verdict = ({ passed }: DrillReport): string => (passed ? style.good('passed') : style.bad('failed'));
+    await terminal.out.write(`${style.bold(after.drill)}\n${table([{ title: '' }, { title: 'before' }, { title: 'after' }], [...cells, ['', verdict(before), verdict(after)]], style)}`);
+  }
+  return after.passed ? EXIT.done : EXIT.no;
+}
+
+export function addSchedule(drill: Command, terminal: Terminal): void {
+  drill
+    .command('schedule')
+    .description('print what runs a drill by itself: a GitHub Actions workflow, and a line for cron')
+    .argument('<drill>', 'the name of a drill that comes with Archipel, or a file')
+    .option('--json', 'print JSON')
+    .addHelpText('after', `
+Examples:
+  archipel drill schedule region-lost-under-load
+
+Exit codes: 0 done; 1 there is no such drill`)
+    .action((file: string, { json }: { readonly json?: boolean }) =>
+      attempt(terminal, json, async () => {
+        const { name } = readDrill(pathOf(file));
+        const workflow = WORKFLOW.replaceAll('DRILL', file).replaceAll('TITLE', name);
+        const cron = `17 3 * * 1  cd /srv/archipel && npx archipel drill run ${file} --report reports || logger -p user.err 'the drill ${name} failed'`;
+        await terminal.out.write(json === true ? `${JSON.stringify({ workflow, cron })}\n` : `# .github/workflows/drill-${name}.yml\n${workflow}\n# crontab -e\n# ${cron}\n`);
+        return EXIT.done;
+      }),
+    );
+}
+
+const WORKFLOW = `name: drill TITLE
+on:
+  schedule:
+    - cron: '17 3 * * 1'
+  workflow_dispatch:
+permissions:
+  contents: read
+jobs:
+  drill:
+    runs-on: ubuntu-latest
+    timeout-minutes: 15
+    steps:
+      - uses: actions/checkout@v4
+      - run: npm ci
+      - run: npx archipel drill run DRILL --report reports
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: drill
+          path: reports
+`;

@@ -4,15 +4,18 @@
 // Believes the clients' history and the copies, and the store's contexts only under last-write-wins, where nothing else can
 // tell what a blind write replaced.
 
+import type { LoggedCommit } from '../adapters/sim/change-log.ts';
 import type { Disk } from '../adapters/sim/disk.ts';
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
 import { storedItems } from '../adapters/sim/table.ts';
 import { utf8Text } from '../core/bytes.ts';
+import { decodeState } from '../core/version/codec.ts';
 import { compareDots, type Dot } from '../core/version/dot.ts';
 import { operationOf } from '../core/version/operations.ts';
 import { headDot, type State } from '../core/version/record.ts';
 import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from '../core/version/version-vector.ts';
 import type { LossRow, StoredItem } from '../ports/table.ts';
+import { nameOf } from './checker.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
 
@@ -67,6 +70,14 @@ export class Account {
     const known = this.#dots.get(value);
     if (known === undefined) this.#dots.set(value, [dot]);
     else if (!known.some((other) => compareDots(other, dot) === 0)) known.push(dot);
+  }
+
+  /** A process died before it could tell of this commit, which was durable; the record may be a later one. */
+  noteLogged({ key, image }: LoggedCommit): void {
+    const state = decodeState(image);
+    for (const { dot, value } of state.values) this.noteValue(utf8Text(value.bytes) ?? '', dot, value.expiresMs);
+    const head = headDot(state);
+    if (head !== undefined && state.values.length <= 1) this.noteExecution(nameOf(key), head, state);
   }
 
   noteExecution(item: string, head: Dot, { context, operations }: State): void {

@@ -65,8 +65,8 @@ export class Checker {
     this.#conflict = conflict;
     this.#account = new Account(cluster, history, conflict);
     this.#passing = new Passing({
-      damaged: this.damaged,
-      isInDoubt: () => this.clocksWereWrong,
+      damaged: this.damaged, isInDoubt: () => this.clocksWereWrong,
+      logged: (commit) => this.#account.noteLogged(commit),
       wasDurable: (value) => history.writer(value) === undefined || this.#account.dotsOf(value).length > 0,
       violated: (rule, what) => this.#violated(rule, what),
     });

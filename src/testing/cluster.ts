@@ -2,6 +2,7 @@
 // is that of src/local, with other adapters.
 
 import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
+import type { LoggedCommit } from '../adapters/sim/change-log.ts';
 import { Machine, type Process } from '../adapters/sim/machine.ts';
 import { Network, type NetworkFaults } from '../adapters/sim/network.ts';
 import { SimDeadLetters, SimQueue, VISIBILITY_MS } from '../adapters/sim/queue.ts';
@@ -14,7 +15,6 @@ import { utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import type { RegionEntry, RegionState, Topology } from '../core/placement/topology.ts';
 import { asRegionId, type RegionId } from '../core/version/dot.ts';
-import type { ItemKey } from '../core/keys/item-key.ts';
 import type { CommitKind, State } from '../core/version/record.ts';
 import { KEYS } from '../engine/catalog.ts';
 import { Region } from '../engine/region.ts';
@@ -54,8 +54,8 @@ export interface ClusterSetting {
 export interface ClusterWatcher {
   /** Every durable commit. */
   committed(region: SimRegion, item: StoredItem, kind: CommitKind | 'reaped'): void;
-  /** A commit is in the region's log. */
-  logged(region: SimRegion, key: ItemKey, kind: CommitKind): void;
+  /** A commit is in the log that a region starts with: one that was written over in the same sync is nowhere else. */
+  logged(region: SimRegion, commit: LoggedCommit): void;
   /** Every whole write that a region took from another, also when it changed nothing there. */
   arrived(region: SimRegion, state: State, before: State | undefined): void;
   /** Every question of one region to another. */
@@ -154,7 +154,7 @@ export class SimRegion {
     const table = new SimTable(process, store, { faults: setting.table, random: random.stream(`${process.name} table`), keyedHash: DIGEST_KEY, watch, taken: (_, state, before) => this.#cluster.watch.arrived(this, state, before), kept: (name, bytes) => this.#cluster.watch.kept(this, name, bytes) });
     // What a dying sync left behind is seen here for the first time.
     for (const item of table.everything()) watch(item, item.record.kind);
-    for (const { key, kind, loss } of table.changes.everything()) if (loss === undefined) this.#cluster.watch.logged(this, key, kind);
+    for (const commit of table.changes.everything()) if (commit.loss === undefined) this.#cluster.watch.logged(this, commit);
     this.#startsWith ??= topology;
     const others = PLACES.map(({ id }) => id).filter((id) => id !== this.id);
     const hints = new Map(others.map((peer) => [peer, new SimQueue(process, store, random.stream(`${process.name} hints ${peer}`), `hints-${peer}`, setting.rare.settings.includes('short-visibility') ? SHORT_VISIBILITY_MS : VISIBILITY_MS)]));

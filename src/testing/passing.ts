@@ -1,6 +1,7 @@
 // What must hold of what passes by: messages between regions, leases, answers of the edge. The rest is looked at with the
 // commits and at the end (checker.ts).
 
+import type { LoggedCommit } from '../adapters/sim/change-log.ts';
 import { keyText, utf8Text } from '../core/bytes.ts';
 import { decodeKey } from '../core/keys/item-key.ts';
 import { REQUEST_DEADLINE_MS } from '../core/limits.ts';
@@ -21,6 +22,7 @@ export interface Overseer {
   isInDoubt(): boolean;
   /** Was it ever on a disk? Also true for what no client wrote. */
   wasDurable(value: string): boolean;
+  logged(commit: LoggedCommit): void;
   violated(rule: string, what: string): void;
 }
 
@@ -41,7 +43,10 @@ export class Passing {
   watcher(committed: ClusterWatcher['committed']): ClusterWatcher {
     return {
       committed,
-      logged: (region, key, kind) => this.logged(region, key, kind),
+      logged: (region, commit) => {
+        this.logged(region, commit.key, commit.kind);
+        this.#overseer.logged(commit);
+      },
       arrived: (region, state, before) => this.#arrived(region, state, before),
       asked: (region, method, question) => {
         if (method === 'inbox') this.#noEcho(region, question);

@@ -9,8 +9,10 @@ import type { Cell } from './disk.ts';
 import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
 
+export type LoggedCommit = Pick<LogEntry, 'key' | 'kind' | 'name' | 'loss'> & { readonly image: Uint8Array };
+
 export interface LogRow {
-  readonly entries: readonly (Pick<LogEntry, 'key' | 'kind' | 'name' | 'loss'> & { readonly image: Uint8Array })[];
+  readonly entries: readonly LoggedCommit[];
 }
 
 export const logCells = { row: (position: number): string => `l ${position}`, trimmed: 't' } as const;
@@ -48,7 +50,7 @@ export class SimChangeLog implements ChangeLog {
   }
 
   /** What lies in it, for checkers. */
-  *everything(): Iterable<LogRow['entries'][number]> {
+  *everything(): Iterable<LoggedCommit> {
     for (const { entries } of this.#rows.values()) yield* entries;
   }
 

@@ -2,6 +2,9 @@
 
 import { Duration } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import type { FunctionName } from '../../src/adapters/aws/names.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
@@ -28,8 +31,9 @@ const MINUTE = Duration.minutes(1);
 
 export class Alarms extends Construct {
   readonly #prefix: string;
+  readonly #alarms: Alarm[] = [];
 
-  constructor(scope: Construct, { deployment: { name }, region, storage, functions }: AlarmsProps) {
+  constructor(scope: Construct, { deployment: { name, alarmAddress }, region, storage, functions }: AlarmsProps) {
     super(scope, 'Alarms');
     this.#prefix = `${name}-${region}`;
     const { table, inbox, dead, hints } = storage;
@@ -49,10 +53,11 @@ export class Alarms extends Construct {
       this.#alarm(`table-${side.toLowerCase()}-throttles`, { metric, above: 0, minutes: 5, meaning: 'The table takes no more: a hot partition, or a quota.' });
     }
     this.#silence('heartbeat-missing', functions.heartbeat);
+    if (alarmAddress !== undefined) this.#mail(alarmAddress);
   }
 
   #alarm(what: string, { metric, above, minutes = 1, meaning }: Threshold): void {
-    new Alarm(this, what, {
+    this.#made(new Alarm(this, what, {
       alarmName: `${this.#prefix}-${what}`,
       alarmDescription: meaning,
       metric,
@@ -60,12 +65,12 @@ export class Alarms extends Construct {
       comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
       evaluationPeriods: minutes,
       treatMissingData: TreatMissingData.NOT_BREACHING,
-    });
+    }));
   }
 
   /** No data is the alarm. */
   #silence(what: string, { function: each }: RegionFunction): void {
-    new Alarm(this, what, {
+    this.#made(new Alarm(this, what, {
       alarmName: `${this.#prefix}-${what}`,
       alarmDescription: 'The schedule does not run: clocks are not compared, nothing is reconciled.',
       metric: each.metricInvocations({ period: MINUTE }),
@@ -73,6 +78,21 @@ export class Alarms extends Construct {
       comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
       evaluationPeriods: 5,
       treatMissingData: TreatMissingData.BREACHING,
-    });
+    }));
+  }
+
+  #made(alarm: Alarm): void {
+    this.#alarms.push(alarm);
+  }
+
+  /** Also when it is over. The address has to confirm that it wants them. */
+  #mail(address: string): void {
+    const topic = new Topic(this, 'Topic', { topicName: `${this.#prefix}-alarms`, enforceSSL: true });
+    topic.addSubscription(new EmailSubscription(address));
+    const action = new SnsAction(topic);
+    for (const alarm of this.#alarms) {
+      alarm.addAlarmAction(action);
+      alarm.addOkAction(action);
+    }
   }
 }

@@ -33,7 +33,7 @@ export class Storage extends Construct {
   readonly dead: Queue;
   readonly hints: ReadonlyMap<RegionId, Queue>;
 
-  constructor(scope: Construct, { deployment: { name }, region, peers }: StorageProps) {
+  constructor(scope: Construct, { deployment: { name, ephemeral }, region, peers }: StorageProps) {
     super(scope, 'Storage');
     this.table = new TableV2(this, 'Table', {
       tableName: names.table(name, region),
@@ -43,9 +43,9 @@ export class Storage extends Construct {
       timeToLiveAttribute: TTL_ATTRIBUTE,
       // A state says by itself what it supersedes: the image before it would be paid for and thrown away.
       dynamoStream: StreamViewType.NEW_IMAGE,
-      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      deletionProtection: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: !ephemeral },
+      deletionProtection: !ephemeral,
+      removalPolicy: ephemeral ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
     });
     this.dead = this.#queue('Dead', names.dead(name, region));
     const deadLetterQueue = { queue: this.dead, maxReceiveCount: RECEIVES_MAX };

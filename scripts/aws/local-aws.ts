@@ -51,6 +51,7 @@ export class LocalAws extends Deployed {
   #regions: readonly string[];
   #hosts: ReadonlyMap<string, string> = new Map();
   #servers: Server[] = [];
+  #isMade = false;
 
   private constructor(options: LocalAwsOptions, emulator: MiniStack) {
     super();
@@ -104,7 +105,7 @@ export class LocalAws extends Deployed {
     this.#regions = parseRegions(regions);
     this.#controls.end();
     this.#controls = new Controls(DEPLOYMENT, this.emulator.url, this.#regions);
-    await timed(say, 'templates and bundles are made', () => synth({ regions, out: this.out }));
+    await timed(say, 'templates and bundles are made', () => synth({ regions }, this.out));
     const places = [...new Set([...this.#regions, EDGE_REGION])].map((id) => `aws://${ACCOUNT}/${id}`);
     await timed(say, 'cdk bootstrap', () => this.#cdk('bootstrap', ...places));
     // By name, in each region, before the first request: no template holds them.
@@ -115,7 +116,8 @@ export class LocalAws extends Deployed {
     await timed(say, `cdk deploy ${EDGE_STACK}`, () => this.#cdk('deploy', EDGE_STACK, '--exclusively', '--require-approval', 'never'));
     this.#hosts = new Map(this.#regions.map((id) => [id, outputs[`${DEPLOYMENT}-${id}`]?.['Host'] ?? '']));
     await this.#openDoors();
-    await timed(say, 'every region answers', () => this.#warm());
+    await timed(say, 'every region answers', () => (this.#isMade ? this.#ready() : this.#warm()));
+    this.#isMade = true;
     this.#writeClusterFile();
   }
 
@@ -138,6 +140,12 @@ export class LocalAws extends Deployed {
     for (const [region, host] of this.#hosts) this.#servers.push(await startDoor(Number(new URL(this.url(region)).port), this.emulator.url, host));
     const doors = new Map([...this.#hosts].map(([region, host]) => [host, this.url(region)]));
     this.#servers.push(await startFront(this.#options.port, { emulatorUrl: this.emulator.url, distribution: await deployedDistribution(this.emulator.url), doors }));
+  }
+
+  /** A region that came later does not hold what the others hold: joining is not built on AWS. */
+  async #ready(): Promise<void> {
+    const isReady = async (place: string): Promise<boolean> => (await ask(this.url(place), '/readyz', { timeoutMs: 30_000 }).catch(() => undefined))?.status === 200;
+    await until('every region is ready', async () => (await Promise.all([...this.#regions, 'edge'].map(isReady))).every(Boolean), READY_MS);
   }
 
   /** Until the collection that the first steps use is known everywhere: then every function has run. */

@@ -2,23 +2,34 @@
 // without that program.
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
 import { run } from './run.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-export interface Synth {
+/** What every command about a deployment can be told: over the configuration file, if there is one. */
+export interface DeploymentFlags {
+  readonly config?: string;
+  readonly name?: string;
   /** `3`, or `eu-central-1,us-east-1`. */
-  readonly regions: string;
-  /** The folder of the templates. */
-  readonly out: string;
+  readonly regions?: string;
+  readonly ephemeral?: true;
 }
 
-/** Answers the names of the stacks. @throws Error with what the CDK said */
-export async function synth({ regions, out }: Synth): Promise<readonly string[]> {
+export const withDeployment = (command: Command): Command =>
+  command
+    .option('--config <file>', 'the configuration of the deployment, JSON')
+    .option('--name <name>', 'what the names of all resources begin with')
+    .option('--regions <list>', 'how many regions, or which')
+    .option('--ephemeral', 'for trials: tables go with their stacks, unprotected');
+
+/** Answers the names of the stacks, in the folder `out`. @throws Error with what the CDK said */
+export async function synth({ config, name, regions, ephemeral }: DeploymentFlags, out: string): Promise<readonly string[]> {
   const { context } = JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')) as { context: object };
-  await run(process.execPath, ['cdk/app.ts'], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...context, regions }) });
+  const said = { config: config === undefined ? undefined : resolve(config), deployment: name, regions, ephemeral };
+  await run(process.execPath, ['cdk/app.ts'], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...context, ...said }) });
   const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as { artifacts: Readonly<Record<string, { readonly type: string }>> };
   return Object.entries(manifest.artifacts).flatMap(([id, { type }]) => (type === 'aws:cloudformation:stack' ? [id] : []));
 }

@@ -7,7 +7,7 @@ import { TTL_ATTRIBUTE } from '../../src/adapters/aws/layout.ts';
 import { KNOWN_REGIONS } from '../../src/config/places.ts';
 import { REGIONS_MAX } from '../../src/config/options.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
-import { cleanUp, grantsOf, ofType, synthesise, textOf, type Resource, type Synthesised, type Template } from './synth.ts';
+import { cleanUp, file, grantsOf, ofType, synthesise, textOf, type Resource, type Synthesised, type Template } from './synth.ts';
 
 const COUNTS = ['1', '2', '3', '5'];
 const synthesised = new Map<string, Synthesised>();
@@ -211,7 +211,33 @@ describe('a deployment', () => {
   it('refuses names and regions that are none', () => {
     expect(() => synthesise('3', { deployment: 'Shop' })).toThrow('a-z 0-9');
     expect(() => synthesise('Europe')).toThrow('Not a region id');
-    expect(() => synthesise('3', { replicas: 0 })).toThrow('whole number');
+    expect(() => synthesise('3', { replicas: 0 })).toThrow('replicas');
+  });
+
+  it('is read from a file, which the command line overrules', () => {
+    const config = file({ name: 'shop', regions: ['eu-west-1', 'us-east-2'], alarmAddress: 'ops@example.com' });
+    expect(synthesise('1', { config }).deployment).toEqual({ name: 'shop', regions: ['ap-northeast-2'], replicas: 3, ephemeral: false, alarmAddress: 'ops@example.com' });
+  });
+
+  it('does not take what it does not know, or what is no JSON', () => {
+    expect(() => synthesise('1', { config: file({ nmae: 'shop' }) })).toThrow('nmae');
+    expect(() => synthesise('1', { config: file({ alarmAddress: 'ops' }) })).toThrow('alarmAddress');
+    expect(() => synthesise('1', { config: 'no-such-file.json' })).toThrow('cannot be read');
+  });
+
+  it('for a trial: the table goes with its stack', () => {
+    const { regions } = synthesise('eu-west-1', { ephemeral: true });
+    const [table] = ofType([...regions.values()][0] as Template, 'AWS::DynamoDB::GlobalTable');
+    expect(table).toMatchObject({ DeletionPolicy: 'Delete', Properties: { Replicas: [{ DeletionProtectionEnabled: false, PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: false } }] } });
+  });
+
+  it('mails alarms to who is named, when they go off and when they are over', () => {
+    const { regions } = synthesise('eu-west-1', { alarmAddress: 'ops@example.com' });
+    const template = [...regions.values()][0] as Template;
+    expect(ofType(template, 'AWS::SNS::Subscription')).toMatchObject([{ Properties: { Protocol: 'email', Endpoint: 'ops@example.com' } }]);
+    const alarms = ofType(template, 'AWS::CloudWatch::Alarm');
+    expect(alarms.filter(({ Properties }) => (Properties['AlarmActions'] as unknown[]).length === 1 && (Properties['OKActions'] as unknown[]).length === 1)).toHaveLength(alarms.length);
+    expect(ofType([...synthesise('eu-west-1').regions.values()][0] as Template, 'AWS::SNS::Topic')).toEqual([]);
   });
 });
 

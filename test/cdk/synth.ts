@@ -37,6 +37,13 @@ for (const name of BUNDLES) {
   writeFileSync(join(code, name, 'index.mjs'), `// ${name}\n`);
 }
 
+/** A configuration file. */
+export function file(content: object): string {
+  const path = join(mkdtempSync(join(folder, 'config-')), 'deployment.json');
+  writeFileSync(path, JSON.stringify(content));
+  return path;
+}
+
 export const cleanUp = (): void => rmSync(folder, { recursive: true });
 
 export function synthesise(regionsWanted: string, more: Readonly<Record<string, unknown>> = {}): Synthesised {

@@ -48,10 +48,10 @@ const valueOf = (value: unknown): unknown => (value === 'true' ? true : value ==
 
 function fileOf(node: Node): object {
   const path: unknown = node.tryGetContext('config');
-  if (path === undefined) return {};
+  if (typeof path !== 'string') return {};
   try {
-    return JSON.parse(readFileSync(String(path), 'utf8')) as object;
+    return JSON.parse(readFileSync(path, 'utf8')) as object;
   } catch (error) {
-    throw new TypeError(`The configuration ${String(path)} cannot be read as JSON (${error instanceof Error ? error.message : String(error)}).`, { cause: error });
+    throw new TypeError(`The configuration ${path} cannot be read as JSON (${error instanceof Error ? error.message : String(error)}).`, { cause: error });
   }
 }

@@ -1,9 +1,12 @@
 // Told by the same words on one machine and on an emulated AWS: all links cut, the same keys written in every region,
 // healed, and no reconciliation to help.
 
+import { randomUUID } from 'node:crypto';
 import { until } from '../http.ts';
 import type { Deployed } from '../deployed.ts';
 import { inParallel, ms, type Report } from '../report.ts';
+
+const ATTEMPTS_MAX = 5;
 
 export interface SplitSetting {
   readonly keys: number;
@@ -27,8 +30,7 @@ export async function splitAndHeal(stage: Deployed, report: Report, { keys: coun
   for (const region of regions) {
     await inParallel(keys, width, async (key) => {
       for (const collection of ['sib', 'win']) {
-        const answer = await stage.put(region, collection, key, `${key} by ${region}`);
-        if (answer.status !== 201) throw new Error(`${region} ${key}: ${answer.status} ${answer.text()}`);
+        await putSurely(stage, region, collection, key, `${key} by ${region}`);
       }
     });
   }
@@ -73,6 +75,16 @@ export async function splitAndHeal(stage: Deployed, report: Report, { keys: coun
   await restoreOne(stage, report, losers, convergeMs);
   const dumps = await Promise.all(regions.map((each) => stage.dump(each, 'win').then((lines) => lines.join('\n'))));
   report.check('dumps equal', dumps.every((dump) => dump === dumps[0]));
+}
+
+/** A region on AWS may answer that its table was slow; the same write again is the same write. */
+async function putSurely(stage: Deployed, region: string, collection: string, key: string, value: string): Promise<void> {
+  const operation = randomUUID();
+  for (let left = ATTEMPTS_MAX; ; left--) {
+    const answer = await stage.put(region, collection, key, value, { 'idempotency-key': operation });
+    if (answer.status === 201) return;
+    if (left <= 1 || answer.status < 500) throw new Error(`${region} ${key}: ${answer.status} ${answer.text()}`);
+  }
 }
 
 /** Of a collection, by id, in any region's ledger. */

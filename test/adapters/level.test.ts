@@ -104,3 +104,26 @@ it('Table: level: a value that was swept over while it became durable leaves no 
   await table.close();
   rmSync(path, { recursive: true });
 });
+
+it('Table: level: the sweep of an older value takes the newer one out of the index too, when it was written meanwhile and has expired as well', async () => {
+  const path = folder();
+  const store = await LevelStore.open({ folder: path, durability: 'sync', clock: new ManualClock(), log: SILENT });
+  const table = await LevelTable.open(store, keyedHash);
+  const put = (at: number, expiresMs: number): Promise<void> => table.update(key('a'), { decide: () => ({ result: undefined, commit: { state: written(dot(A, at), `${at}`, [], expiresMs), kind: 'local' } }) });
+  await put(1, 100);
+  // The second one waits for its sync when the sweep looks: of the two rows only the first is seen.
+  const held = Promise.withResolvers<void>();
+  const { database } = store;
+  const batch = database.batch.bind(database) as (...args: unknown[]) => Promise<void>;
+  Object.assign(database, { batch: async (...args: unknown[]) => (await held.promise, batch(...args)) });
+  const second = put(2, 150);
+  const swept = table.digests.sweep(200);
+  const seen = await database.keys({ gte: rows.all('e'), lt: afterPrefix(rows.all('e')) as Uint8Array }).all();
+  held.resolve();
+  await Promise.all([second, swept]);
+  const left = await database.keys({ gte: rows.all('e'), lt: afterPrefix(rows.all('e')) as Uint8Array }).all();
+  expect([seen.length, left]).toEqual([1, []]);
+  expect(table.digests.items('demo')).toBe(0);
+  await table.close();
+  rmSync(path, { recursive: true });
+});

@@ -366,6 +366,8 @@ export class LevelTable implements Table, GroupOwner {
     const record: StoredRecord = { ...current, element };
     const { row: bytes, image } = encodeRecord(record);
     operations.push({ type: 'put', key: rows.record(key.encoded), value: bytes });
+    // The row that was seen may be of an older value; the newer one's was not durable yet, and is not needed any more either.
+    this.#indexExpiry(key, current.state, current.state, operations);
     const change = changeOf(key.encoded, 'swept', current.element, element);
     await this.#write({ key, name, change, record, image, lost: NONE_LOST }, operations, { frees: true });
   }

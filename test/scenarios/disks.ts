@@ -55,11 +55,13 @@ export interface Disk {
 
 // In memory -----------------------------------------------------------------------------------------------------------------
 
-/** Calls a fault before the real thing; a fault throws, or lets it pass. */
+/** Calls a fault before the real thing; a fault throws, takes its time, or lets it pass. */
 export class FaultyTable extends MemoryTable {
   onUpdate: (key: ItemKey) => void = () => undefined;
   onGet: (key: ItemKey) => void = () => undefined;
-  onDocument: (name: string) => void = () => undefined;
+  onDocument: (name: string) => void | Promise<void> = () => undefined;
+  /** The document is durable, and nobody has been told. */
+  afterDocument: (name: string) => void = () => undefined;
 
   override async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
     this.onUpdate(key);
@@ -72,8 +74,10 @@ export class FaultyTable extends MemoryTable {
   }
 
   override async putDocument(name: string, bytes: Uint8Array, expected: number | undefined): Promise<boolean> {
-    this.onDocument(name);
-    return super.putDocument(name, bytes, expected);
+    await this.onDocument(name);
+    const done = await super.putDocument(name, bytes, expected);
+    this.afterDocument(name);
+    return done;
   }
 }
 

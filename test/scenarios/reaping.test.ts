@@ -36,6 +36,18 @@ async function reaped(regions: Archipelago, collection: string, pk: string): Pro
   throw new Error(`${pk} is not reaped.`);
 }
 
+/** A write of EU is on its way to US while what is reaped beside it raises the line above it. */
+async function holdBackLate(regions: Archipelago): Promise<void> {
+  const eu = regions.at(EU);
+  const other = neighbour(eu, 'carts', 'a');
+  await eu.put('carts', other, 'gone');
+  await regions.converge();
+  regions.network.hold(EU, US);
+  await eu.put('carts', 'a', 'late');
+  await eu.delete('carts', other);
+  await reaped(regions, 'carts', other);
+}
+
 const late = (site: Site) => site.region.applier.late.stats;
 
 describe('a round of reaping', () => {
@@ -108,14 +120,8 @@ for (const where of ['memory', 'level'] as const) {
 
     it('a value is first delivered after the line rose -> its issuer is asked, and it stays', async () => {
       const regions = await start(on);
-      const [eu, us] = [regions.at(EU), regions.at(US)];
-      const other = neighbour(eu, 'carts', 'a');
-      await eu.put('carts', other, 'gone');
-      await regions.converge();
-      regions.network.hold(EU, US);
-      await eu.put('carts', 'a', 'late');
-      await eu.delete('carts', other);
-      await reaped(regions, 'carts', other);
+      const us = regions.at(US);
+      await holdBackLate(regions);
       expect(await us.get('carts', 'a')).toEqual([]);
       expect(us.region.lines.of(us.key('carts', 'a')) > 0n).toBe(true);
       regions.network.heal();
@@ -171,14 +177,8 @@ describe('reaping', () => {
 
   it('the issuer of a late value is out of reach -> the sender keeps it until it is back', async () => {
     const regions = await start();
-    const [ap, eu, us] = [regions.at(AP), regions.at(EU), regions.at(US)];
-    const other = neighbour(eu, 'carts', 'a');
-    await eu.put('carts', other, 'gone');
-    await regions.converge();
-    regions.network.hold(EU, US);
-    await eu.put('carts', 'a', 'late');
-    await eu.delete('carts', other);
-    await regions.advance(6 * GRACE_MS);
+    const [ap, us] = [regions.at(AP), regions.at(US)];
+    await holdBackLate(regions);
     regions.network.held.splice(0);
     regions.network.cut(EU, US);
     await ap.put('carts', 'a', 'beside it');

@@ -6,7 +6,9 @@ import { partitionOf } from '../../src/core/keys/item-key.ts';
 import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
 import { seal, unseal } from '../../src/engine/envelope.ts';
 import type { PeerLink } from '../../src/engine/peer-link.ts';
+import { settle } from '../../src/adapters/memory/clock.ts';
 import { AP, archipelago, EU, lane, US, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
+import { digestHash, FaultyTable } from './disks.ts';
 
 const SA = asRegionId('sa-east-1');
 
@@ -223,14 +225,23 @@ describe('a region is gone', () => {
   }
 });
 
-describe('what was reaped while a region did not take part stays away', () => {
-  const GRACE_MS = 1_000;
+const GRACE_MS = 1_000;
 
-  const compare = async (regions: Archipelago): Promise<void> => {
-    await regions.advance(5_000);
-    for (const { isAlive, region } of regions.sites) if (isAlive) await regions.drive(region.reconciler.run({ peers: regions.ids.filter((id) => region.links.has(id) && regions.at(id).isAlive) }).finished);
+const compare = async (regions: Archipelago): Promise<void> => {
+  await regions.advance(5_000);
+  for (const { isAlive, region } of regions.sites) if (isAlive) await regions.drive(region.reconciler.run({ peers: regions.ids.filter((id) => region.links.has(id) && regions.at(id).isAlive) }).finished);
+};
+
+/** An item of `few` that EU and US hold, and SA and EU once SA is there. */
+function heldInTurn(site: Site, regions: Archipelago): string {
+  const holders = (pk: string, states: Parameters<Archipelago['topology']>[0]): string => {
+    const key = site.key('few', pk);
+    return (site.region.catalog.mapUnder(regions.topology(states), key.group)[partitionOf(key.encoded)] ?? []).join();
   };
+  return Array.from({ length: 300 }, (_, at) => `k${at}`).find((pk) => holders(pk, {}) === `${EU},${US}` && holders(pk, { [SA]: 'active' }) === `${SA},${EU}`) as string;
+}
 
+describe('what was reaped while a region did not take part stays away', () => {
   const lines = (regions: Archipelago, collection: string, pk: string): Promise<string[]> => Promise.all(regions.sites.map((site) => site.line(collection, pk)));
 
   it('a region is fenced, an item is deleted and reaped, the region is taken back -> its copy goes to the ledger', async () => {
@@ -289,12 +300,7 @@ describe('what was reaped while a region did not take part stays away', () => {
   it('a partition leaves a region, its item is deleted and reaped, and it comes back -> the copy left behind does not', async () => {
     const regions = await start({ regions: [AP, EU, US, SA], later: [SA], graceMs: GRACE_MS });
     await regions.collection('few', { replicas: 2, conflict: 'siblings' });
-    const ap = regions.at(AP);
-    const holders = (pk: string, states: Parameters<Archipelago['topology']>[0]): readonly RegionId[] => {
-      const key = ap.key('few', pk);
-      return ap.region.catalog.mapUnder(regions.topology(states), key.group)[partitionOf(key.encoded)] ?? [];
-    };
-    const pk = Array.from({ length: 300 }, (_, at) => `k${at}`).find((each) => holders(each, {}).join() === `${EU},${US}` && holders(each, { [SA]: 'active' }).join() === `${SA},${EU}`) as string;
+    const pk = heldInTurn(regions.at(AP), regions);
     await regions.at(EU).put('few', pk, 'from before');
     await regions.converge();
     const document = regions.topology({ [SA]: 'active' }, { epoch: 2 });
@@ -311,6 +317,149 @@ describe('what was reaped while a region did not take part stays away', () => {
     await compare(regions);
     for (const id of [EU, US]) expect(await regions.at(id).get('few', pk)).toEqual([]);
     expect(await regions.at(US).ledger('few')).toEqual(['from before late']);
+  });
+});
+
+describe('what was reaped meanwhile stays away, at whatever moment it was', () => {
+  it('a region is let in while a line is being raised -> the document waits for the line', async () => {
+    const regions = await start({ regions: [EU, US], graceMs: GRACE_MS });
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    await us.put('carts', 'a', 'from before');
+    await regions.converge();
+    for (const id of regions.ids) await offer(regions, id, regions.topology({ [US]: 'fenced' }, { epoch: 2 }));
+    regions.network.cut(EU, US);
+    const { promise: raised, resolve: raise } = Promise.withResolvers<void>();
+    eu.memory.table.onDocument = (name) => (name === 'reaped-lines' ? raised : undefined);
+    await eu.delete('carts', 'a');
+    await regions.until('a line is being raised', () => eu.region.lines.raising() !== undefined);
+    regions.network.heal();
+    const untilGone = async (): Promise<void> => {
+      raise();
+      while ((await eu.line('carts', 'a')) !== 'nothing') await settle();
+    };
+    // US has asked for the lines, for the policies and then for the rest; what it hears is from before.
+    regions.network.once(US, EU, { method: 'lines', after: () => regions.network.once(US, EU, { method: 'lines', after: untilGone }) });
+    for (const { region } of regions.sites) void region.topology.offer(regions.topology({}, { epoch: 3 }));
+    await regions.until('US serves again', () => us.region.phase === 'serving' && us.region.catalog.version.epoch === 3);
+    await compare(regions);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
+    expect(await us.ledger('carts')).toEqual(['from before late']);
+  });
+
+  it('a region dies as soon as the document that takes it back is durable -> it starts as one that was restored', async () => {
+    const regions = await start({ graceMs: GRACE_MS });
+    const us = regions.at(US);
+    await us.put('carts', 'a', 'from before');
+    await regions.converge();
+    for (const id of regions.ids) await offer(regions, id, regions.topology({ [US]: 'fenced' }, { epoch: 2 }));
+    for (const id of [AP, EU]) regions.network.cut(US, id);
+    await regions.at(EU).delete('carts', 'a');
+    await regions.advance(6 * GRACE_MS);
+    regions.network.heal();
+    us.memory.table.afterDocument = (name) => {
+      if (name === 'topology') void us.crash();
+    };
+    for (const { region } of regions.sites) void region.topology.offer(regions.topology({}, { epoch: 3 }));
+    await regions.until('US is dead', () => !us.isAlive);
+    us.memory.table.afterDocument = () => undefined;
+    await us.start();
+    expect(inForce(us)).toContain('1.3 ');
+    await compare(regions);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
+    expect(await us.ledger('carts')).toEqual(['from before late']);
+  });
+
+  it('a region gets a partition back and asks who has not heard of it -> what is reaped behind that answer stays away', async () => {
+    const regions = await start({ regions: [AP, EU, US, SA], later: [SA], graceMs: GRACE_MS });
+    await regions.collection('few', { replicas: 2, conflict: 'siblings' });
+    const [ap, eu, us] = [regions.at(AP), regions.at(EU), regions.at(US)];
+    const pk = heldInTurn(ap, regions);
+    await us.put('few', pk, 'from before');
+    await regions.converge();
+    const document = regions.topology({ [SA]: 'active' }, { epoch: 2 });
+    for (const id of [AP, EU, US]) await offer(regions, id, document);
+    regions.at(SA).topology = document;
+    await regions.at(SA).start();
+    await compare(regions);
+    regions.network.hold(SA, EU, ['tombstone']);
+    regions.network.hold(EU, SA, ['tombstone']);
+    regions.network.hold(EU, US, ['hello']);
+    await eu.delete('few', pk);
+    await regions.until('it is to be reaped', () => regions.network.held.some(({ method }) => method === 'tombstone'));
+    const next: Topology = { ...document, epoch: 3, regions: document.regions.map((entry) => (entry.id === SA ? { ...entry, weight: 0.001 } : entry)) };
+    const reapAndHear = async (): Promise<void> => {
+      for (const message of regions.network.held.splice(0)) await message.deliver();
+      while ((await eu.line('few', pk)) !== 'nothing') await settle();
+      regions.network.heal();
+      await eu.region.topology.offer(next);
+    };
+    regions.network.once(US, EU, { method: 'lines', after: () => regions.network.once(US, EU, { method: 'lines', after: reapAndHear }) });
+    void us.region.topology.offer(next);
+    await regions.until('US has found out', () => us.logged('region.recovered').length > 0 && epochs(regions).every((epoch) => epoch === 3));
+    await compare(regions);
+    for (const site of [eu, us]) expect(await site.get('few', pk)).toEqual([]);
+    expect(await us.ledger('few')).toEqual(['from before late']);
+  });
+});
+
+describe('what a region owes and is owed', () => {
+  it('its disk is rolled back, and only a region that it meets later holds what it forgot -> it takes that back', async () => {
+    const regions = await start({ regions: [AP, EU, US, SA], later: [SA] });
+    await regions.collection('all', { replicas: 4 });
+    const [eu, sa] = [regions.at(EU), regions.at(SA)];
+    const document = regions.topology({ [SA]: 'active' }, { epoch: 2 });
+    for (const id of [AP, EU, US]) await offer(regions, id, document);
+    sa.topology = document;
+    sa.memory.isNew = true;
+    await sa.start();
+    for (const id of [AP, US]) regions.network.cut(EU, id);
+    await eu.put('all', 'forgotten', 'v');
+    await regions.converge();
+    expect(await sa.get('all', 'forgotten')).toEqual(['v']);
+    await eu.crash();
+    eu.memory.table = new FaultyTable(digestHash); // from when it had written nothing yet, and knew nothing of SA
+    regions.network.heal();
+    await eu.start();
+    await regions.until('EU knows the policy again', () => eu.region.catalog.find('all') !== undefined);
+    await regions.converge();
+    expect(await eu.get('all', 'forgotten')).toEqual(['v']);
+    expect(eu.logged('region.forgot')).toEqual([]); // it cannot be sure
+  });
+
+  it('a region takes back what it lost, and one that still owes it is lost for good -> it is in doubt no longer', async () => {
+    const regions = await start();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    await us.put('demo', 'k', 'v');
+    await regions.converge();
+    await regions.at(AP).crash();
+    await eu.crash();
+    eu.memory.wipe();
+    await eu.start();
+    await regions.converge();
+    expect(await eu.get('demo', 'k')).toEqual(['v']);
+    const saysItsInDoubt = async (): Promise<boolean> => {
+      const link = us.region.links.get(EU) as PeerLink;
+      await regions.drive(link.ask('lines', new Uint8Array(0)));
+      return link.isInDoubt;
+    };
+    expect([eu.memory.isNew, await saysItsInDoubt()]).toEqual([true, true]); // AP may hold more
+    for (const id of [EU, US]) await offer(regions, id, regions.topology({ [AP]: 'lost' }, { epoch: 2 }));
+    await regions.converge();
+    expect([eu.memory.isNew, await saysItsInDoubt()]).toEqual([false, false]);
+  });
+
+  it('a message is under way to a region that is lost meanwhile -> the hint that becomes of it goes too', async () => {
+    const regions = await start();
+    const eu = regions.at(EU);
+    regions.network.hold(EU, US);
+    await eu.put('demo', 'k', 'v');
+    await regions.until('it is under way', () => regions.network.held.length > 0);
+    await regions.at(US).crash();
+    for (const id of [AP, EU]) await offer(regions, id, regions.topology({ [US]: 'lost' }, { epoch: 2 }));
+    await regions.converge();
+    expect(lane(eu, US).stats.hinted).toBe(1);
+    expect(await lane(eu, US).hints()).toBe(0);
+    expect(await eu.rpo(US)).toEqual({ items: 0, exact: true });
   });
 });
 

@@ -4,7 +4,8 @@
 // Contract: `ask` resolves with the peer's answer, or throws an ArchipelError:
 //  - `peer-unreachable`  nothing, or no authentic answer, in time: the outcome is unknown
 //  - `peer-refused`      the peer answered that it will not; `details.reason` is its code; nothing was done
-//  A question may reach the peer twice; whatever it asks for must bear that.
+//  A question may reach the peer twice; whatever it asks for must bear that. Of `forward`, the first is over by then: what
+//  the peer refuses is told to a client, who takes it for definite.
 
 import type { RegionId } from '../core/version/dot.ts';
 

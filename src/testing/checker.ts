@@ -13,9 +13,9 @@ import type { World } from '../adapters/sim/world.ts';
 import { toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { ALL_PARTITIONS, elementOf, addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
 import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
-import { compareDots, formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
+import { compareDots, formatDot, sameDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
-import { asOperationHash, findOperation, operationOf, type OperationHash } from '../core/version/operations.ts';
+import { asOperationHash, findOperation, operationOf, twinDots, type OperationHash } from '../core/version/operations.ts';
 import { headDot, liveValues, type CommitKind, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
@@ -149,7 +149,9 @@ export class Checker {
     const place = `${region.id} ${item}`;
     const before = this.#before.get(place);
     this.#before.set(place, state);
-    if (before === undefined || this.#cluster.wasChanged.has(collection)) return;
+    if (before === undefined) return;
+    this.#nothingBack(place, before, state);
+    if (this.#cluster.wasChanged.has(collection)) return;
     for (const [actor, stamp] of before.context) {
       if ((state.context.get(actor) ?? STAMP_ZERO) < stamp && this.#conflict.get(collection) === 'siblings') this.#violated('a context never shrinks', `${place} ${formatState(before)} -> ${formatState(state)}`);
     }
@@ -158,6 +160,20 @@ export class Checker {
     const [was, is] = [headDot(before), headDot(state)];
     if (is === undefined && this.#isReaping) return; // what its author had reaped was removed
     if (was !== undefined && (is === undefined || compareDots(is, was) < 0)) this.#violated('the order of lww never turns back', `${place} ${formatState(before)} -> ${formatState(state)}`);
+  }
+
+  /** Of a record that is still there: what it has covered stays away, and so does what another execution of the same operation brings. */
+  #nothingBack(place: string, before: State, state: State): void {
+    for (const { dot, value } of state.values) {
+      if (before.values.some((held) => sameDot(held.dot, dot))) continue;
+      const text = `${place} ${utf8Text(value.bytes) ?? ''}: ${formatState(before)} -> ${formatState(state)}`;
+      if (covers(before.context, dot)) this.#violated('what a record has covered stays away from it', text);
+      // As long as both executions are remembered.
+      const [first] = twinDots(state.operations, dot).filter((twin) => !sameDot(twin, dot) && operationOf(before.operations, twin) !== undefined);
+      if (first === undefined || before.removed !== undefined) continue;
+      const id = operationOf(before.operations, first);
+      if (!before.values.some((held) => operationOf(before.operations, held.dot) === id)) this.#violated('a retry does not bring back what was written over', text);
+    }
   }
 
   /** A region that knows the operation has to answer with its first outcome, whatever the precondition says now. */
@@ -224,6 +240,7 @@ export class Checker {
     this.#checkReturned();
     this.#checkWinners();
     this.#checkConditions();
+    this.#checkRefused();
     this.#checkExpiredReads();
     this.#reaped.finish();
     await this.checkLiveRpo();
@@ -337,6 +354,15 @@ export class Checker {
       const other = matched.get(name);
       if (other !== undefined) this.#violated('a tag is matched once in a region', `${describe(other)}, and ${describe(write)}`);
       matched.set(name, write);
+    }
+  }
+
+  /** An answer says done, not done, or unknown, and never guesses. */
+  #checkRefused(): void {
+    for (const write of this.#history.writes) {
+      if (write.outcome !== 'refused') continue;
+      const isKnown = (): boolean => this.#account.view(this.#cluster.regions, write).states.some(({ operations }) => findOperation(operations, operationHash(write.operation)) !== undefined);
+      if (write.kind === 'put' ? this.#account.dotsOf(write.value).length > 0 : isKnown()) this.#violated('what was refused was not done', describe(write));
     }
   }
 

@@ -187,7 +187,7 @@ export class SimRegion {
       id,
       ask: (method, question, timeoutMs) => {
         this.#cluster.watch.asked(this, method, question);
-        return network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, mayBeRecorded: method === 'inbox' || method === 'merge', handle: () => this.#askBuild(this.#cluster.region(id), method, question) });
+        return network.call({ from: process, to: this.#cluster.region(id).machine, timeoutMs, once: method === 'forward', mayBeRecorded: method === 'inbox' || method === 'merge', handle: () => this.#askBuild(this.#cluster.region(id), method, question) });
       },
     });
     const region = new Region({

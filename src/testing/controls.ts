@@ -53,11 +53,13 @@ export const CONTROLS: readonly Control[] = [
     name: 'superseded-retry-taken',
     what: 'A retry that comes late beats the write that had superseded its first execution.',
     edits: [{ file: 'core/version/lww.ts', find: 'if (isSupersededRetry(mine, head, theirs, arrived)) {', replace: 'if (false as boolean) {' }],
+    seed: 10,
   },
   {
     name: 'twins-told-apart',
     what: 'A retry that was executed in a second region comes back after somebody has written over the first execution.',
     edits: [{ file: 'core/version/siblings.ts', find: 'return isGone(dot) || twinDots(operations, dot).some(isGone);', replace: 'return isGone(dot);' }],
+    seed: 31,
   },
   {
     name: 'sibling-cap-silent',
@@ -147,6 +149,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'bare-context-after-put',
     what: 'A PUT answers with a context that covers siblings which the client never saw: its next write drops them.',
     edits: [{ file: 'http/items.ts', find: "if (mayTellContext) fields['causal-context'] =", replace: "if (state !== undefined) fields['causal-context'] =" }],
+    seed: 6,
   },
   {
     name: 'context-of-another-item',
@@ -158,6 +161,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'edge-tells-a-refusal-after-a-lost-answer',
     what: 'The edge says 412 although the region that it asked first had done the write.',
     edits: [{ file: 'http/edge-app.ts', find: 'if (isUnknown && how.isWrite && answer.status >= 400) break;', replace: '' }],
+    seed: 21,
   },
   {
     name: 'unseen-value-replaced-silently',
@@ -274,6 +278,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'expired-value-read',
     what: 'A value is shown after its time to live.',
     edits: [{ file: 'core/version/record.ts', find: 'return state.values.every(({ value }) => !isExpired(value, nowMs)) ? state.values : state.values.filter(({ value }) => !isExpired(value, nowMs));', replace: 'return nowMs < 0 ? [] : state.values;' }],
+    seed: 10,
   },
   {
     name: 'origin-filter-on-the-record',
@@ -282,6 +287,7 @@ export const CONTROLS: readonly Control[] = [
       { file: 'adapters/sim/table.ts', find: '(name) => this.#items.get(name)?.record.state);', replace: '(name) => this.#items.get(name)?.record);' },
       { file: 'adapters/sim/change-log.ts', find: '{ image: encodeState(later) }', replace: '{ image: encodeState(later.state), kind: later.kind }' },
     ],
+    seed: 6,
   },
   {
     name: 'late-states-not-asked-for',

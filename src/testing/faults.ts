@@ -30,6 +30,7 @@ export class Faults {
   /** Regions whose disk lost something: reconciliation, not replication, gives it back. */
   readonly damaged = new Set<SimRegion>();
   readonly counts = new Map<FaultKind | RareFault, number>();
+  #isCopied = false;
 
   /** Told of each before it strikes. */
   note: (step: Omit<FaultStep, 'atMs'>) => void = () => undefined;
@@ -217,7 +218,9 @@ export class Faults {
 
   /** A copy is taken now, and put back some time later. */
   oldDisk(region: SimRegion): boolean {
-    if (!this.#mayForget(region)) return false;
+    // One in a run: of several, the youngest would as a rule be put back first, and it has forgotten the least.
+    if (this.#isCopied || !this.#mayForget(region)) return false;
+    this.#isCopied = true;
     const copy = region.machine.disk.copy();
     // Long enough that something is reaped meanwhile.
     this.#later(this.#random.around(this.#swarm.graceMs === undefined ? 4_000 : 2 * this.#swarm.graceMs), () => {

@@ -32,6 +32,10 @@ export interface WorkloadOptions {
   readonly narrow: boolean;
   /** All keys lie in so few partitions. */
   readonly partitions: number;
+  /** How long a client waits for an answer before it asks elsewhere. */
+  readonly patienceMs: number;
+  /** So long everybody works on the same few items; then these are left alone, as they are by then, for good. Undefined: never. */
+  readonly staysMs: number | undefined;
 }
 
 export interface Swarm {
@@ -99,6 +103,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       narrow: random.chance(0.5),
       wandering: WANDERING,
       partitions: PARTITIONS,
+      ...drawManner(random.stream('manner')),
     },
     rare: drawRare(random.stream('rare'), asked),
   };
@@ -107,6 +112,9 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
   const graceMs = random.chance(0.3) ? random.pick([10_000, 20_000]) : undefined;
   return rarely({ ...swarm, graceMs, skewMs: 0, network: { ...swarm.network, ...(graceMs === undefined ? {} : { recorded: random.pick([0, 0.02, 0.2]) }) } });
 }
+
+/** From a stream of its own, so that what else a seed is like stays. */
+const drawManner = (random: SeededRandom): Pick<WorkloadOptions, 'patienceMs' | 'staysMs'> => ({ patienceMs: random.pick([800, 6_000]), staysMs: random.pick([undefined, undefined, 1_500, 5_000]) });
 
 /** What the settings of rare.ts change in a swarm. */
 function rarely(swarm: Swarm): Swarm {
@@ -125,14 +133,14 @@ function rarely(swarm: Swarm): Swarm {
  */
 function muchReaped(swarm: Swarm): Swarm {
   const faults: readonly FaultKind[] = ['pause-replication', 'split', 'kill', 'old-disk'];
-  const workload = { ...swarm.workload, clients: 4, keys: 60, partitions: 4, hotKey: 0, deletes: 0.4, thinkMs: 300, retries: 0 };
+  const workload = { ...swarm.workload, clients: 4, keys: 60, partitions: 4, hotKey: 0, deletes: 0.4, thinkMs: 300, retries: 0, staysMs: undefined };
   return { ...swarm, faults, activeMs: 30_000, graceMs: 6_000, network: { ...swarm.network, slowDelays: 0, recorded: 0.2 }, workload };
 }
 
 /** Everybody adds to one item, in regions that do not hear of each other: more siblings than a record may hold. */
 function crowded(swarm: Swarm): Swarm {
   const faults: readonly FaultKind[] = ['split', 'pause-replication'];
-  return { ...swarm, regions: 4, reconcileEveryMs: undefined, faults, faultEveryMs: 300, workload: { ...swarm.workload, keys: 1, clients: 12, blind: 0.95, deletes: 0.01, oldContexts: 0, expiring: 0, thinkMs: 50, narrow: false } };
+  return { ...swarm, regions: 4, reconcileEveryMs: undefined, faults, faultEveryMs: 300, workload: { ...swarm.workload, keys: 1, clients: 12, blind: 0.95, deletes: 0.01, oldContexts: 0, expiring: 0, thinkMs: 50, narrow: false, staysMs: undefined } };
 }
 
 /** One line. */

@@ -21,15 +21,18 @@ export interface WorkloadCollection {
   readonly replicas?: number;
 }
 
-const TIMEOUT_MS = 6_000;
 const CONTEXTS_KEPT = 8;
 const OLD_CONTEXT_MS = 10_000;
 const OTHER_CONTEXTS = 0.01;
+/** Of writes, those of a client that goes on from the answer to its last one. */
+const GOING_ON = 0.1;
 
 interface KeptContext {
   readonly token: string;
   readonly values: readonly string[];
   readonly atMs: number;
+  /** It came with the answer to a write of its own. */
+  readonly isOwn?: boolean;
 }
 
 interface Item {
@@ -109,8 +112,10 @@ export class Workload {
 
   item(random: SeededRandom): Item {
     const collection = random.pick(this.#collections);
-    const at = random.chance(this.#options.hotKey) ? 0 : random.between(0, this.#options.keys - 1);
-    return { collection, pk: this.#pks.get(collection.name)?.[at] ?? `k${at}` };
+    const { hotKey, keys, staysMs } = this.#options;
+    const at = random.chance(hotKey) ? 0 : random.between(0, keys - 1);
+    const first = staysMs === undefined ? 0 : Math.min(FIELDS_MAX, Math.floor(this.#cluster.world.nowMs / staysMs)) * keys;
+    return { collection, pk: this.#pks.get(collection.name)?.[first + at] ?? `k${first + at}` };
   }
 
   /** Told of a 412: checkers look whether the region had taken the operation before. */
@@ -145,7 +150,7 @@ class Client {
     const { options } = this.#workload;
     while (!this.#workload.isStopping) {
       await this.#process.wait(this.#random.around(options.thinkMs));
-      if (this.#random.chance(options.wandering)) this.#home = this.#random.pick(this.#workload.cluster.topology.regions).id;
+      this.#wander();
       this.#workload.note({ client: this.#number, home: this.#home, random: this.#random.state });
       await this.#step();
     }
@@ -178,9 +183,13 @@ class Client {
   async #ask(to: RegionId | 'edge', question: HttpQuestion): Promise<Exchange> {
     const place = PLACES.find(({ id }) => id === this.#home) as (typeof PLACES)[number];
     const viewer = { 'cloudfront-viewer-latitude': String(place.lat), 'cloudfront-viewer-longitude': String(place.lon) };
-    const answer = await this.#workload.cluster.ask(this.#process, to, { ...question, headers: { ...viewer, ...question.headers } }, TIMEOUT_MS);
+    const answer = await this.#workload.cluster.ask(this.#process, to, { ...question, headers: { ...viewer, ...question.headers } }, this.#workload.options.patienceMs);
     this.#workload.history.answered(answer.status);
     return answer;
+  }
+
+  #wander(): void {
+    if (this.#random.chance(this.#workload.options.wandering)) this.#home = this.#random.pick(this.#workload.cluster.topology.regions).id;
   }
 
   #target(): RegionId | 'edge' {
@@ -225,8 +234,11 @@ class Client {
     const context = old !== undefined && old.length > 0 && this.#random.chance(this.#workload.hoards ? 0.3 : options.oldContexts) ? this.#random.pick(this.#workload.hoards ? old.slice(0, CONTEXTS_KEPT) : old) : undefined;
     if (context !== undefined && this.#nowMs - context.atMs > OLD_CONTEXT_MS) this.#process.world.count('context used again after ten seconds');
     if (context !== undefined) return this.#write(item, kind, { context });
+    const last = old?.at(-1);
+    if (last?.isOwn === true && this.#random.chance(GOING_ON)) return this.#write(item, kind, { context: last });
     const read = await this.#read(item);
     if (read === undefined) return;
+    this.#wander();
     if (isLww && read.tag !== undefined && this.#random.chance(0.7)) return this.#write(item, kind, { ifMatch: read.tag, values: read.values });
     if (read.token === undefined) return;
     return this.#write(item, kind, { context: { token: read.token, values: read.values, atMs: this.#nowMs } });
@@ -296,7 +308,7 @@ class Client {
         if (answer.status >= 200 && answer.status < 300) {
           write.effect = answer.fields.get('write-outcome');
           const token = answer.fields.get('causal-context');
-          if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value], atMs: this.#nowMs });
+          if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value], atMs: this.#nowMs, isOwn: true });
           return 'acknowledged';
         }
         if (answer.status === 412 && write.servedBy !== undefined) this.#workload.refused(write, write.servedBy);
@@ -313,6 +325,9 @@ class Client {
     return isMaybeDone ? 'unknown' : 'refused';
   }
 }
+
+/** As many as there may be. */
+const FIELDS_MAX = 30;
 
 /** The first so many keys that lie in the first so many partitions. */
 function keysIn(collection: string, { keys, partitions }: WorkloadOptions): string[] {

@@ -3,31 +3,34 @@
 // tell (last-write-wins without a read).
 //
 //   with every commit   a dot names one write, ever; contexts cover what they hold and never shrink; nothing lies where
-//                       its placement does not put it; `lww` holds one write and its order never turns back
+//                       its placement does not put it; `lww` holds one write and its order never turns back; transitions.ts
 //   at moments          the live RPO is never below what a loss at this instant would lose
 //   at the quiet end    the account (every acknowledged and every read value); nothing that was written over returns;
-//                       one winner, the largest; a tag is matched once; copies and digests agree; queues are empty
+//                       one winner, the largest; registers.ts; copies and digests agree; queues are empty; refused is not done
 
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
 import type { World } from '../adapters/sim/world.ts';
 import { toHex, utf8, utf8Text } from '../core/bytes.ts';
-import { ALL_PARTITIONS, elementOf, addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
-import { deriveKey, hmacSha256, sha256 } from '../adapters/node/crypto.ts';
-import { compareDots, formatDot, sameDot, type Dot, type RegionId } from '../core/version/dot.ts';
+import { sha256 } from '../adapters/node/crypto.ts';
+import { compareDots, formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
-import { asOperationHash, findOperation, operationOf, twinDots, type OperationHash } from '../core/version/operations.ts';
+import { asOperationHash, findOperation, operationOf, type OperationHash } from '../core/version/operations.ts';
 import { headDot, liveValues, type CommitKind, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
 import type { StoredItem } from '../ports/table.ts';
 import { Account, isItem } from './account.ts';
+import { overInRecord, overInRegion } from './bounds.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
-import type { ClientWrite, History } from './history.ts';
+import { describe, type ClientWrite, type History } from './history.ts';
 import { beyondLiveRpo, type LastWords } from './last-words.ts';
 import { lackingAt, rowsLackingAt } from './lacking.ts';
+import { leftBehind } from './left-behind.ts';
 import { Passing } from './passing.ts';
-import { isPoison } from './rare-faults.ts';
+import { limitsOf } from './rare.ts';
 import { Reaped } from './reaped.ts';
+import { matchedTwice, seenAgain } from './registers.ts';
+import { Transitions } from './transitions.ts';
 
 export interface Violation {
   readonly rule: string;
@@ -56,6 +59,7 @@ export class Checker {
 
   readonly #passing: Passing;
   readonly #reaped: Reaped;
+  readonly #transitions = new Transitions((rule, what) => this.#violated(rule, what));
   /** When each value expires, at the latest: a retry counts from its own time. */
   readonly #expires = new Map<string, number>();
 
@@ -108,6 +112,7 @@ export class Checker {
     if (head !== undefined && state.values.length <= 1) this.#account.noteExecution(name, head, state);
     if (kind === 'local' && this.#conflict.get(key.collection) === 'lww') this.#noneUnseen(region, name, state);
     if (head !== undefined && compareDots(head, this.#heads.get(name) ?? head) >= 0) this.#heads.set(name, head);
+    this.#checkTransition(region, key, state, kind);
     this.#neverBack(region, name, key.collection, state);
     const holders = region.running?.region.catalog.holdersOf(key);
     // A write that was decided before the topology changed is committed, and sent on, behind it.
@@ -122,6 +127,7 @@ export class Checker {
     this.#before.delete(`${region.id} ${name}`);
     this.#account.noteReaped(region, name, state);
     this.#reaped.note(region, key, state);
+    this.#transitions.reaped(name);
     if (liveValues(state, EPOCH_MS + this.#world.nowMs - LATEST_WRITE_MS).length > 0) this.#violated('only what is dead is reaped', `${region.id} ${name} ${formatState(state)}`);
   }
 
@@ -138,6 +144,16 @@ export class Checker {
     if (!rows.some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) this.#violated('what was replaced unseen is in the ledger', `${region.id} ${item}: ${describe(write)} replaced ${text}`);
   }
 
+  #checkTransition(region: SimRegion, key: StoredItem['key'], state: State, kind: CommitKind): void {
+    const place = `${region.id} ${nameOf(key)}`;
+    const change = { place, item: nameOf(key), before: this.#before.get(place), state };
+    this.#transitions.check(change);
+    for (const what of overInRecord(state)) this.#violated('a record is bounded', `${place}: ${what}`);
+    const actor = region.running?.region.actor;
+    const isWrite = kind === 'local' && actor !== undefined && this.#conflict.get(key.collection) === 'siblings' && !this.#cluster.wasChanged.has(key.collection);
+    if (isWrite && !(change.before === undefined && this.#isReaping)) this.#transitions.knowsItsOwn(change, actor);
+  }
+
   #names(item: string, dot: Dot, what: string): void {
     const name = `${item} ${formatDot(dot)}`;
     const known = this.#named.get(name);
@@ -150,7 +166,6 @@ export class Checker {
     const before = this.#before.get(place);
     this.#before.set(place, state);
     if (before === undefined) return;
-    this.#nothingBack(place, before, state);
     if (this.#cluster.wasChanged.has(collection)) return;
     for (const [actor, stamp] of before.context) {
       if ((state.context.get(actor) ?? STAMP_ZERO) < stamp && this.#conflict.get(collection) === 'siblings') this.#violated('a context never shrinks', `${place} ${formatState(before)} -> ${formatState(state)}`);
@@ -160,20 +175,6 @@ export class Checker {
     const [was, is] = [headDot(before), headDot(state)];
     if (is === undefined && this.#isReaping) return; // what its author had reaped was removed
     if (was !== undefined && (is === undefined || compareDots(is, was) < 0)) this.#violated('the order of lww never turns back', `${place} ${formatState(before)} -> ${formatState(state)}`);
-  }
-
-  /** Of a record that is still there: what it has covered stays away, and so does what another execution of the same operation brings. */
-  #nothingBack(place: string, before: State, state: State): void {
-    for (const { dot, value } of state.values) {
-      if (before.values.some((held) => sameDot(held.dot, dot))) continue;
-      const text = `${place} ${utf8Text(value.bytes) ?? ''}: ${formatState(before)} -> ${formatState(state)}`;
-      if (covers(before.context, dot)) this.#violated('what a record has covered stays away from it', text);
-      // As long as both executions are remembered.
-      const [first] = twinDots(state.operations, dot).filter((twin) => !sameDot(twin, dot) && operationOf(before.operations, twin) !== undefined);
-      if (first === undefined || before.removed !== undefined) continue;
-      const id = operationOf(before.operations, first);
-      if (!before.values.some((held) => operationOf(before.operations, held.dot) === id)) this.#violated('a retry does not bring back what was written over', text);
-    }
   }
 
   /** A region that knows the operation has to answer with its first outcome, whatever the precondition says now. */
@@ -190,6 +191,7 @@ export class Checker {
   /** The live RPO of every region towards every peer, against what the peer really lacks. Takes no virtual time. */
   async checkLiveRpo(): Promise<void> {
     for (const region of this.#cluster.regions) for (const peer of this.#cluster.regions) if (peer !== region) await this.#checkRpo(region, peer);
+    for (const region of this.#cluster.regions) for (const what of await overInRegion(region, limitsOf(this.#cluster.setting.rare))) this.#violated('what a region keeps is bounded', `${region.id}: ${what}`);
   }
 
   async #checkRpo(region: SimRegion, peer: SimRegion): Promise<void> {
@@ -244,8 +246,7 @@ export class Checker {
     this.#checkExpiredReads();
     this.#reaped.finish();
     await this.checkLiveRpo();
-    await this.#checkDigests();
-    await this.#checkQueues();
+    for (const { rule, what } of await leftBehind(this.#cluster.regions)) this.#violated(rule, what);
     return this.violations;
   }
 
@@ -343,18 +344,12 @@ export class Checker {
     }
   }
 
-  /** In one region, of all that name one tag in If-Match, one succeeds. */
   #checkConditions(): void {
-    const matched = new Map<string, ClientWrite>();
-    for (const write of this.#history.writes) {
-      const { ifMatch, outcome, effect, servedBy, collection, pk } = write;
-      if (ifMatch === undefined || outcome !== 'acknowledged' || (effect !== undefined && effect !== 'stored') || servedBy === undefined) continue;
-      if ([...this.damaged].some(({ id }) => id === servedBy)) continue;
-      const name = `${servedBy} ${collection} ${pk} ${ifMatch}`;
-      const other = matched.get(name);
-      if (other !== undefined) this.#violated('a tag is matched once in a region', `${describe(other)}, and ${describe(write)}`);
-      matched.set(name, write);
-    }
+    const { writes, reads } = this.#history;
+    const isSound = (region: RegionId): boolean => ![...this.damaged].some(({ id }) => id === region);
+    const counts = (region: RegionId, collection: string): boolean => isSound(region) && this.#conflict.get(collection) === 'lww' && !this.#cluster.wasChanged.has(collection);
+    for (const what of matchedTwice(writes.filter(({ servedBy }) => servedBy !== undefined && isSound(servedBy)))) this.#violated('a tag is matched once in a region', what);
+    for (const what of seenAgain({ writes, reads, counts })) this.#violated('a version that was written over in a region is not seen there again', what);
   }
 
   /** An answer says done, not done, or unknown, and never guesses. */
@@ -383,43 +378,12 @@ export class Checker {
   set clocksWereWrong(isSo: boolean) {
     this.#account.clocksWereWrong = isSo;
   }
-
-  async #checkDigests(): Promise<void> {
-    const keyedHash = hmacSha256(deriveKey(new TextEncoder().encode('of the simulation'), 'digest'));
-    for (const { id, running } of this.#cluster.regions) {
-      if (running === undefined) continue;
-      const lineMs = await running.table.digests.sweep(running.table.digests.lineMs);
-      const fresh = new Map<string, Sum>();
-      for (const { key, record } of running.table.everything()) fresh.set(key.group, addSums(fresh.get(key.group) ?? ZERO_SUM, liveValues(record.state, lineMs).length === 0 ? ZERO_SUM : elementOf(key.encoded, record.state, lineMs, keyedHash)));
-      for (const [group, sum] of fresh) {
-        if (!sameSum(running.table.digests.root(group as never, ALL_PARTITIONS), sum)) this.#violated('digests are of the live values', `${id} ${group}`);
-      }
-    }
-  }
-
-  async #checkQueues(): Promise<void> {
-    for (const { id, running } of this.#cluster.regions) {
-      if (running === undefined) continue;
-      for (const [peer, queue] of running.hints) if ((await queue.depth()) > 0) this.#violated('queues run empty', `${id} still has ${await queue.depth()} hints for ${peer}`);
-      for (const [peer, letters] of running.letters) {
-        const kept = (await letters.list(LETTERS_LOOKED_AT)).filter(({ body }) => !isPoison(body));
-        if (kept.length > 0) this.#violated('nothing is undeliverable', `${id} has ${kept.length} dead letters of ${peer}: ${kept[0]?.reason ?? ''}`);
-      }
-      if (running.table.changes.size > LOG_ROWS_MAX) this.#violated('the log is trimmed', `${id} keeps ${running.table.changes.size} rows`);
-    }
-  }
 }
 
 const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));
 
 const TOPOLOGY_SETTLES_MS = 30_000;
-const LETTERS_LOOKED_AT = 1_000;
 const LATEST_WRITE_MS = 60_000;
-/** Trimming is durable with the next group, so a few stay. */
-const LOG_ROWS_MAX = 50;
 
 export const nameOf = (key: StoredItem['key']): string => `${key.collection}/${utf8Text(key.pk) ?? '?'}${key.sk.length > 0 ? `/${utf8Text(key.sk) ?? '?'}` : ''}`;
-
-const describe = ({ client, kind, collection, pk, value, outcome, effect, servedBy, ifMatch, superseded, startedMs, endedMs, operation }: ClientWrite): string =>
-  `${kind} ${collection}/${pk} ${value} by ${client} (${startedMs.toFixed(0)}..${endedMs.toFixed(0)} ms, ${outcome} ${effect ?? ''} at ${servedBy ?? '?'}${ifMatch === undefined ? '' : `, If-Match ${ifMatch}`}${superseded.length === 0 ? '' : `, over ${superseded.join(' ')}`}, ${operation.slice(0, 13)})`;
 

@@ -116,8 +116,35 @@ export const CONTROLS: readonly Control[] = [
   },
   {
     name: 'relaxed-start-without-new-incarnation',
-    what: 'After a power cut the region issues dots again that it had issued before.',
+    what: 'After a power cut the region goes on under its name, and claims to have seen what it forgot. (What had arrived at a peer it would be told.)',
     edits: [{ file: 'testing/cluster.ts', find: 'note?.clean !== true;', replace: 'note?.clean === false && false;' }, { file: 'engine/incarnation.ts', find: 'theirs > this.#storedStamp)', replace: 'theirs < 0n)' }, { file: 'engine/incarnation.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
+  },
+  {
+    name: 'dot-reused-after-reaping',
+    what: 'Stamps count by item and not above the reaped line, so they begin again when the record is reaped: a new write bears the name of one that was deleted.',
+    edits: [
+      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR))' },
+      { file: 'core/version/write.ts', find: 'raiseAbove(setting.stamp, floor)', replace: 'raiseAbove(0n as Stamp, floor)' },
+    ],
+  },
+  {
+    name: 'mark-after-apply',
+    what: 'What was applied is entered in the digest in a second step: a crash between the two leaves a digest that proves what is not so.',
+    edits: [
+      { file: 'adapters/sim/table.ts', find: 'const element = elementOf(key.encoded, state, this.#lineMs, this.#keyedHash);', replace: "const element = kind === 'applied' ? (seen?.record.element ?? ZERO_SUM) : elementOf(key.encoded, state, this.#lineMs, this.#keyedHash);" },
+      {
+        file: 'adapters/sim/table.ts',
+        find: 'return this.#write({ name, item, kind, before: seen?.record.element ?? ZERO_SUM, lost });',
+        replace: `const written = this.#write({ name, item, kind, before: seen?.record.element ?? ZERO_SUM, lost });
+    const enter = (): void => {
+      const now = this.#newest(name);
+      const right = elementOf(key.encoded, state, this.#lineMs, this.#keyedHash);
+      if (now?.record.state === state && !sameSum(right, now.record.element)) this.#write({ name, item: { key, record: { ...now.record, element: right } }, kind: 'swept', before: now.record.element, lost: [] }, true).catch(() => undefined);
+    };
+    if (kind === 'applied') written.then(enter).catch(() => undefined);
+    return written;`,
+      },
+    ],
   },
   {
     name: 'gap-not-noticed',
@@ -267,6 +294,29 @@ export const CONTROLS: readonly Control[] = [
     what: 'The edge waits for a region as long as the connection stands: its client has long given up.',
     edits: [{ file: 'http/edge-app.ts', find: 'const timeoutMs = how.mayRepeat ? Math.min(EDGE_ATTEMPT_MS, leftMs) : leftMs;', replace: 'const timeoutMs = 60_000;' }],
     seed: 1,
+  },
+  {
+    name: 'tag-of-an-earlier-read',
+    what: 'A read shows the tag of an earlier one: it names a version that the region does not hold any more.',
+    edits: [{ file: 'http/items.ts', find: 'const shown = { state, tag: tagOfDots(', replace: 'const shown = { state, tag: before?.tag ?? tagOfDots(' }],
+  },
+  {
+    name: 'retry-executed-again',
+    what: 'A retry of a write that stands is written once more: who watches the item sees a change that nobody made.',
+    edits: [{ file: 'core/version/write.ts', find: '  if (known !== undefined) return isReused', replace: '  if (known !== undefined && (isConditional(write) || !state.values.some(({ dot }) => dot.stamp === known.dot.stamp))) return isReused' }],
+  },
+  {
+    name: 'operations-never-forgotten',
+    what: 'A record remembers every operation that it ever took: a counter that is written every second grows without end.',
+    edits: [
+      { file: 'core/version/operations.ts', find: 'for (const entry of sorted.slice(OPERATIONS_MAX)) gone', replace: 'for (const entry of sorted.slice(sorted.length)) gone' },
+      { file: 'core/version/operations.ts', find: 'sorted.slice(0, OPERATIONS_MAX).filter', replace: 'sorted.filter' },
+    ],
+  },
+  {
+    name: 'hints-without-limit',
+    what: 'A peer that is away fills the disk with hints.',
+    edits: [{ file: 'engine/lane.ts', find: 'const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));', replace: 'const room = items.length;' }],
   },
   {
     name: 'compare-and-set-on-an-old-read',

@@ -67,3 +67,7 @@ export class History {
     this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
   }
 }
+
+/** One line. */
+export const describe = ({ client, kind, collection, pk, value, outcome, effect, servedBy, ifMatch, superseded, startedMs, endedMs, operation }: ClientWrite): string =>
+  `${kind} ${collection}/${pk} ${value} by ${client} (${startedMs.toFixed(0)}..${endedMs.toFixed(0)} ms, ${outcome} ${effect ?? ''} at ${servedBy ?? '?'}${ifMatch === undefined ? '' : `, If-Match ${ifMatch}`}${superseded.length === 0 ? '' : `, over ${superseded.join(' ')}`}, ${operation.slice(0, 13)})`;

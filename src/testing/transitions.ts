@@ -1,0 +1,73 @@
+// What no commit of a record may do, told from the state before and the state after:
+//
+//   what it has covered does not come back into it
+//   another execution of an operation does not bring back what was written over, as long as both are remembered
+//   an actor executes an operation once
+//   a context says that its region has seen all that it wrote under this name (under `lww` it is one write's past)
+
+import { formatDot, sameDot, type ActorId, type Dot } from '../core/version/dot.ts';
+import { formatState } from '../core/version/format.ts';
+import { operationOf, twinDots } from '../core/version/operations.ts';
+import type { State } from '../core/version/record.ts';
+import { STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import { covers } from '../core/version/version-vector.ts';
+
+export interface Transition {
+  readonly place: string;
+  readonly item: string;
+  /** Undefined: nothing was there, or it is not known. */
+  readonly before: State | undefined;
+  readonly state: State;
+}
+
+export class Transitions {
+  readonly #violated: (rule: string, what: string) => void;
+  /** The largest stamp that each actor gave a write of an item, in collections of siblings. */
+  readonly #own = new Map<string, Stamp>();
+  /** By item: under which dot each actor executed each operation. */
+  readonly #executions = new Map<string, Map<string, Dot>>();
+
+  constructor(violated: (rule: string, what: string) => void) {
+    this.#violated = violated;
+  }
+
+  check(change: Transition): void {
+    const { before, state } = change;
+    const added = [...state.values.map(({ dot }) => dot), ...(state.deleted === undefined ? [] : [state.deleted])];
+    for (const dot of added) this.#once(change, dot);
+    if (before === undefined) return;
+    for (const { dot } of state.values) if (!before.values.some((held) => sameDot(held.dot, dot))) this.#notBack(change, before, dot);
+  }
+
+  #notBack({ place, state }: Transition, before: State, dot: Dot): void {
+    const text = `${place} ${formatDot(dot)}: ${formatState(before)} -> ${formatState(state)}`;
+    if (covers(before.context, dot)) this.#violated('what a record has covered stays away from it', text);
+    const [first] = twinDots(state.operations, dot).filter((twin) => !sameDot(twin, dot) && operationOf(before.operations, twin) !== undefined);
+    if (first === undefined || before.removed !== undefined) return;
+    const id = operationOf(before.operations, first);
+    if (!before.values.some((held) => operationOf(before.operations, held.dot) === id)) this.#violated('a retry does not bring back what was written over', text);
+  }
+
+  #once({ place, item, state }: Transition, dot: Dot): void {
+    const id = operationOf(state.operations, dot);
+    if (id === undefined) return;
+    const executions = this.#executions.get(item) ?? new Map<string, Dot>();
+    this.#executions.set(item, executions);
+    const name = `${id} ${dot.actor}`;
+    const known = executions.get(name);
+    if (known === undefined) executions.set(name, dot);
+    else if (!sameDot(known, dot)) this.#violated('an operation takes effect once', `${place}: ${id} as ${formatDot(known)} and as ${formatDot(dot)}`);
+  }
+
+  /** Operations are forgotten with their record. */
+  reaped(item: string): void {
+    this.#executions.delete(item);
+  }
+
+  /** Of a write of this actor, in a collection of siblings. */
+  knowsItsOwn({ place, item, before, state }: Transition, actor: ActorId): void {
+    const [mine, known] = [before?.context.get(actor) ?? STAMP_ZERO, this.#own.get(`${item} ${actor}`) ?? STAMP_ZERO];
+    if (mine < known) this.#violated('a region has seen what it wrote under its name', `${place} had forgotten ${formatDot({ actor, stamp: known })}: ${formatState(state)}`);
+    this.#own.set(`${item} ${actor}`, state.context.get(actor) ?? known);
+  }
+}

@@ -11,6 +11,8 @@ import type { RareFault } from './rare.ts';
 import type { FaultStep } from './script.ts';
 import type { FaultKind, Swarm } from './swarm.ts';
 
+/** Until all the others are up. */
+const FORGET_AGAIN_MS = 300;
 const RESTART_MS = [50, 500, 3_000, 12_000] as const;
 
 const CLOCK_STEPS_MS = [100, 400, 2_000, 30_000, 3_600_000] as const;
@@ -222,10 +224,13 @@ export class Faults {
     if (this.#isCopied || !this.#mayForget(region)) return false;
     this.#isCopied = true;
     const copy = region.machine.disk.copy();
+    const sameMarker = this.#random.chance(0.5);
+    const putBack = (): void => {
+      if (!this.#forget(region, 'its disk is replaced by an older copy', () => region.machine.disk.restore(copy, { sameMarker }))) this.#later(FORGET_AGAIN_MS, putBack);
+    };
     // Long enough that something is reaped meanwhile.
-    this.#later(this.#random.around(this.#swarm.graceMs === undefined ? 4_000 : 2 * this.#swarm.graceMs), () => {
-      this.#forget(region, 'its disk is replaced by an older copy', () => region.machine.disk.restore(copy, { sameMarker: this.#random.chance(0.5) }));
-    });
+    const { graceMs } = this.#swarm;
+    this.#later(graceMs === undefined ? this.#random.around(4_000) : graceMs * (1.2 + this.#random.unit()), putBack);
     return true;
   }
 

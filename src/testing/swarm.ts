@@ -77,7 +77,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       lostAnswers: some(0.5, () => random.unit() * 0.15),
       twice: some(0.5, () => random.unit() * 0.3),
     },
-    store: { syncMs: random.pick([0.2, 1, 5, 40, 150]), failedSyncs: some(0.3, () => random.unit() * 0.02), relaxed },
+    store: { syncMs: random.pick([0.2, 1, 5, 40, 150]), failedSyncs: some(0.3, () => random.unit() * 0.05), relaxed },
     table: {
       decisions: random.pick(['serial', 'serial', 'optimistic']),
       attempts: random.chance(0.5),
@@ -133,7 +133,7 @@ function rarely(swarm: Swarm): Swarm {
  */
 function muchReaped(swarm: Swarm): Swarm {
   const faults: readonly FaultKind[] = ['pause-replication', 'split', 'kill', 'old-disk'];
-  const workload = { ...swarm.workload, clients: 4, keys: 60, partitions: 4, hotKey: 0, deletes: 0.4, thinkMs: 300, retries: 0, staysMs: undefined };
+  const workload = { ...swarm.workload, clients: 4, keys: 8, partitions: 4, hotKey: 0, deletes: 0.4, thinkMs: 300, retries: 0, staysMs: 2_000 };
   return { ...swarm, faults, activeMs: 30_000, graceMs: 6_000, network: { ...swarm.network, slowDelays: 0, recorded: 0.2 }, workload };
 }
 

@@ -24,15 +24,14 @@ export interface WorkloadCollection {
 const CONTEXTS_KEPT = 8;
 const OLD_CONTEXT_MS = 10_000;
 const OTHER_CONTEXTS = 0.01;
-/** Of writes, those of a client that goes on from the answer to its last one. */
-const GOING_ON = 0.1;
+/** Of writes, those after which their client goes on from the answer. */
+const GOING_ON = 0.15;
+const COMING_BACK = 0.3;
 
 interface KeptContext {
   readonly token: string;
   readonly values: readonly string[];
   readonly atMs: number;
-  /** It came with the answer to a write of its own. */
-  readonly isOwn?: boolean;
 }
 
 interface Item {
@@ -45,8 +44,6 @@ export class Workload {
   readonly #history: History;
   readonly #options: WorkloadOptions;
   readonly #collections: readonly WorkloadCollection[];
-  /** By collection, where they are chosen by their partition. */
-  readonly #pks: ReadonlyMap<string, readonly string[]>;
   #isStopping = false;
   #running = 0;
   #values = 0;
@@ -56,7 +53,6 @@ export class Workload {
     this.#history = history;
     this.#options = options;
     this.#collections = collections;
-    this.#pks = new Map(options.partitions < PARTITIONS ? collections.map(({ name }) => [name, keysIn(name, options)]) : []);
   }
 
   /** Told of each operation before it begins. */
@@ -112,10 +108,17 @@ export class Workload {
 
   item(random: SeededRandom): Item {
     const collection = random.pick(this.#collections);
-    const { hotKey, keys, staysMs } = this.#options;
+    const { hotKey, keys, staysMs, partitions } = this.#options;
     const at = random.chance(hotKey) ? 0 : random.between(0, keys - 1);
-    const first = staysMs === undefined ? 0 : Math.min(FIELDS_MAX, Math.floor(this.#cluster.world.nowMs / staysMs)) * keys;
-    return { collection, pk: this.#pks.get(collection.name)?.[first + at] ?? `k${first + at}` };
+    const first = staysMs === undefined ? 0 : Math.floor((this.#cluster.world.nowMs - this.#backMs(random)) / staysMs) * keys;
+    const number = Math.max(0, first) + at;
+    return { collection, pk: partitions < PARTITIONS ? keyIn(collection.name, partitions, number) : `k${number}` };
+  }
+
+  /** To items that were left alone a while ago, some of them deleted, clients come back at about the time when these are reaped. */
+  #backMs(random: SeededRandom): number {
+    const { graceMs } = this.#cluster.setting;
+    return graceMs !== undefined && random.chance(COMING_BACK) ? graceMs * (1 + random.unit()) : 0;
   }
 
   /** Told of a 412: checkers look whether the region had taken the operation before. */
@@ -234,8 +237,6 @@ class Client {
     const context = old !== undefined && old.length > 0 && this.#random.chance(this.#workload.hoards ? 0.3 : options.oldContexts) ? this.#random.pick(this.#workload.hoards ? old.slice(0, CONTEXTS_KEPT) : old) : undefined;
     if (context !== undefined && this.#nowMs - context.atMs > OLD_CONTEXT_MS) this.#process.world.count('context used again after ten seconds');
     if (context !== undefined) return this.#write(item, kind, { context });
-    const last = old?.at(-1);
-    if (last?.isOwn === true && this.#random.chance(GOING_ON)) return this.#write(item, kind, { context: last });
     const read = await this.#read(item);
     if (read === undefined) return;
     this.#wander();
@@ -294,6 +295,15 @@ class Client {
     write.outcome = outcome;
     write.endedMs = this.#nowMs;
     write.isOver = true;
+    await this.#goOn({ collection, pk }, write);
+  }
+
+  /** Somebody who has just written writes again at once, perhaps in another region by then. */
+  async #goOn(item: Item, { value, outcome }: ClientWrite): Promise<void> {
+    const last = this.#kept.get(`${item.collection.name} ${item.pk}`)?.at(-1);
+    if (outcome !== 'acknowledged' || last?.values.length !== 1 || last.values[0] !== value || !this.#random.chance(GOING_ON)) return;
+    this.#wander();
+    await this.#write(item, 'put', { context: last });
   }
 
   /** Tries until the outcome is definite, in one region after another, always as the same operation. */
@@ -308,7 +318,7 @@ class Client {
         if (answer.status >= 200 && answer.status < 300) {
           write.effect = answer.fields.get('write-outcome');
           const token = answer.fields.get('causal-context');
-          if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value], atMs: this.#nowMs, isOwn: true });
+          if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value], atMs: this.#nowMs });
           return 'acknowledged';
         }
         if (answer.status === 412 && write.servedBy !== undefined) this.#workload.refused(write, write.servedBy);
@@ -326,14 +336,16 @@ class Client {
   }
 }
 
-/** As many as there may be. */
-const FIELDS_MAX = 30;
+/** Found so far, by collection and number of partitions. */
+const keysFound = new Map<string, { readonly keys: string[]; tried: number }>();
 
-/** The first so many keys that lie in the first so many partitions. */
-function keysIn(collection: string, { keys, partitions }: WorkloadOptions): string[] {
-  const found: string[] = [];
-  for (let at = 0; found.length < keys; at++) if ((hashOf(collection, utf8(`k${at}`), sha256)[0] ?? 0) < partitions) found.push(`k${at}`);
-  return found;
+/** One of the keys that lie in the first so many partitions. */
+function keyIn(collection: string, partitions: number, number: number): string {
+  const name = `${collection} ${partitions}`;
+  const found = keysFound.get(name) ?? { keys: [], tried: 0 };
+  keysFound.set(name, found);
+  for (; found.keys.length <= number; found.tried++) if ((hashOf(collection, utf8(`k${found.tried}`), sha256)[0] ?? 0) < partitions) found.keys.push(`k${found.tried}`);
+  return found.keys[number] as string;
 }
 
 const targetOf = (collection: string, pk: string): string => `/v1/c/${collection}/items/${pk}`;

@@ -59,7 +59,7 @@ export class Checker {
 
   readonly #passing: Passing;
   readonly #reaped: Reaped;
-  readonly #transitions = new Transitions((rule, what) => this.#violated(rule, what));
+  readonly #transitions = new Transitions({ violated: (rule, what) => this.#violated(rule, what), clocksAgree: () => this.#clocksAgree });
   /** When each value expires, at the latest: a retry counts from its own time. */
   readonly #expires = new Map<string, number>();
 
@@ -362,12 +362,16 @@ export class Checker {
   }
 
   #checkExpiredReads(): void {
-    if (this.#cluster.regions.some(({ machine }) => machine.rate !== 1) || this.clocksWereWrong) return;
+    if (!this.#clocksAgree) return;
     for (const read of this.#history.reads) {
       for (const value of read.values) {
         if ((this.#expires.get(value) ?? Number.POSITIVE_INFINITY) < EPOCH_MS + read.startedMs) this.#violated('nothing expired is read', `${read.client} read ${value} at ${read.servedBy ?? '?'}`);
       }
     }
+  }
+
+  get #clocksAgree(): boolean {
+    return !this.clocksWereWrong && this.#cluster.regions.every(({ machine }) => machine.rate === 1);
   }
 
   get clocksWereWrong(): boolean {

@@ -31,6 +31,7 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'late value held back, who knows is out of reach': 'a split would have to begin while an old message is under way',
   'value from before the restore ledgered': 'a disk would have to be replaced by one from before something was reaped, and only one in a run is',
   'value from before the restore waits for a peer': 'the same, with a split',
+  'reap question met a new write': 'a write would have to come between the proposal and its answer: one of hundreds of seeds',
   'older certificate not taken': 'two runs of a pair would have to overlap, and end in the wrong order',
 };
 

@@ -27,8 +27,12 @@ export class Transitions {
   /** By item: under which dot each actor executed each operation. */
   readonly #executions = new Map<string, Map<string, Dot>>();
 
-  constructor(violated: (rule: string, what: string) => void) {
+  /** Whether an operation may have been forgotten is told by when its id was made, by its client's clock. */
+  readonly #clocksAgree: () => boolean;
+
+  constructor({ violated, clocksAgree }: { readonly violated: (rule: string, what: string) => void; readonly clocksAgree: () => boolean }) {
     this.#violated = violated;
+    this.#clocksAgree = clocksAgree;
   }
 
   check(change: Transition): void {
@@ -50,7 +54,7 @@ export class Transitions {
 
   #once({ place, item, state }: Transition, dot: Dot): void {
     const id = operationOf(state.operations, dot);
-    if (id === undefined) return;
+    if (id === undefined || !this.#clocksAgree()) return;
     const executions = this.#executions.get(item) ?? new Map<string, Dot>();
     this.#executions.set(item, executions);
     const name = `${id} ${dot.actor}`;

@@ -111,7 +111,7 @@ describe('late operations', () => {
   it('is judged before the preconditions, and only where the id carries a time', () => {
     expect(decide('lww', stored, put('late', { operation: late, ifMatch: ['another'] }))).toMatchObject({ code: 'operation-expired' });
     expect(decide('lww', stored, put('late', { operation: { id: late.id } })).type).toBe('commit');
-    expect(decide('lww', stored, put('late', { operation: { id: late.id, mintedAtMs: 1_000 } })).type).toBe('commit');
+    expect(decide('lww', stored, put('late', { operation: { id: late.id, mintedAtMs: 1_001 } })).type).toBe('commit');
   });
 });
 

@@ -122,7 +122,10 @@ describe('a retry', () => {
   it('two late operations that are decided on one state at once -> a row each, although nothing gives each a dot of its own', async () => {
     const regions = await archipelago();
     const eu = regions.at(EU);
-    for (let i = 0; i <= 9; i++) await eu.put('demo', 'k', `v${i}`, { operation: operation(`${i}`, regions.clock.wallMs()) });
+    for (let i = 0; i <= 9; i++) {
+      await eu.put('demo', 'k', `v${i}`, { operation: operation(`${i}`, regions.clock.wallMs()) });
+      await regions.advance(1);
+    }
     const [state, key] = [await eu.state('demo', 'k'), eu.key('demo', 'k')];
     // Both stamps were issued before a write of a peer, whose clock is a little ahead, raised the record above them.
     const setting = { conflict: 'lww', requireContext: false, actor: eu.region.actor, stamp: STAMP_ZERO, reapedLine: STAMP_ZERO, nowMs: regions.clock.wallMs(), hash: sha256 } as const;

@@ -61,10 +61,11 @@ export function twinDots(operations: Operations, dot: Dot): readonly Dot[] {
 
 /**
  * May this operation have been taken and forgotten? Only an id that carries its time can be told: it is older than the
- * newest pair that was evicted. Other ids are remembered for OPERATIONS_MAX later writes, and documented so.
+ * newest pair that was evicted, or of the same millisecond: one that is taken at once has the time of its own stamp. Other ids
+ * are remembered for OPERATIONS_MAX later writes, and documented so.
  */
 export function mayBeForgotten(operations: Operations, operation: Operation): boolean {
-  return operation.mintedAtMs !== undefined && operations.evicted > STAMP_ZERO && operation.mintedAtMs < stampMs(operations.evicted);
+  return operation.mintedAtMs !== undefined && operations.evicted > STAMP_ZERO && operation.mintedAtMs <= stampMs(operations.evicted);
 }
 
 export function joinOperations(a: Operations, b: Operations): Operations {

@@ -50,11 +50,15 @@ export class Reaped {
     }
   }
 
-  /** A disk that forgot may have said yes before. Who is fenced or lost is not asked: taken back, it is in doubt first. */
+  /**
+   * A disk that forgot may have said yes before. Who is fenced or lost is not asked: taken back, it is in doubt first. Nor is
+   * who joins in the middle of the round: it asks everybody for the lines, which were raised before it was let in.
+   */
   #others(region: SimRegion, key: StoredItem['key']): SimRegion[] {
     const { catalog } = region.running?.region ?? {};
     const holders = (catalog?.holdersOf(key) ?? []).filter((id) => !isOut(catalog?.entry(id)));
-    return this.#cluster.regions.filter((other) => other !== region && holders.includes(other.id) && !this.#overseer.damaged.has(other));
+    const joins = ({ id, isUp }: SimRegion): boolean => catalog?.entry(id)?.state === 'joining' && !isUp;
+    return this.#cluster.regions.filter((other) => other !== region && holders.includes(other.id) && !joins(other) && !this.#overseer.damaged.has(other));
   }
 
   finish(): void {

@@ -24,13 +24,13 @@ const MET: Readonly<Record<RareOption, string | undefined>> = {
   'crowded-item': undefined,
   topology: 'topology shown: newer',
   'much-reaped': undefined,
-  'region-lost': undefined, // of no use without `topology`
+  'region-lost': 'region lost for good',
 };
 
 /** Several in one run: each is for a place of its own, and what is counted is that it was met, not what came of it. */
 const TOGETHER: readonly (readonly RareOption[])[] = [
   ['long-pause', 'throttle', 'amnesia', 'poison', 'hoarded-contexts', 'topology'],
-  ['slow-region', 'few-hints', 'short-visibility', 'policy-change', 'next-format'],
+  ['slow-region', 'few-hints', 'short-visibility', 'policy-change', 'next-format', 'region-lost'],
 ];
 const SEEDS_MAX = 6;
 

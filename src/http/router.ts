@@ -224,7 +224,7 @@ const ABOUT = `A multi-region key-value store. Every acknowledged write is accou
 
 Any region answers for any key, and so does the edge, which asks the nearest region that holds it. A key is sent as
 *Authorization: Bearer ak_…*. What was asked as *Consistency*, *Replicate-To* or *Forward* is done or refused; *Prefer* may be
-ignored. Ignore in answers what you do not know. Errors are [problems](${PROBLEM_BASE}), each with a page.
+ignored. HEAD is answered as GET, without the body. Ignore in answers what you do not know. Errors are [problems](${PROBLEM_BASE}), each with a page.
 
 Any answer about data may have:
 

@@ -16,6 +16,7 @@ beforeAll(async () => {
 test('it is OpenAPI 3.1 with what a reader needs: title, version, where, how to be let in', () => {
   expect(document.openapi).toBe('3.1.0');
   expect(document.info.title).not.toBe('');
+  expect(document.info.description).toContain('HEAD is answered as GET'); // it stands for every GET below
   expect(document.info.version).toMatch(/^\d+\.\d+\.\d+$/);
   expect(document.components.securitySchemes).toEqual({ bearer: expect.objectContaining({ type: 'http', scheme: 'bearer' }) as unknown });
   for (const path of Object.keys(document.paths)) expect(path).toMatch(/^(\/[a-z0-9._-]+|\/\{[a-z]+\})+$/);

@@ -86,13 +86,14 @@ export class LateStates {
       return answer;
     };
     const region = actorRegion(dot.actor);
-    const isAsked = region !== this.#parts.region && this.#mayBeAsked(region);
+    const holders = this.#parts.catalog.holdersOf(key);
+    const isAsked = region !== this.#parts.region && this.#mayBeAsked(region) && holders?.includes(region) !== false;
     const issuer = region === this.#parts.region ? own : isAsked ? await from(region) : { actor: undefined, state: undefined };
     if (issuer === undefined) return undefined;
     const isSame = issuer.actor === dot.actor; // the incarnation, not the region: one that was restored does not know
     const peers: (State | undefined)[] = [];
     if (!isSame) {
-      for (const peer of this.#parts.catalog.holdersOf(key) ?? []) {
+      for (const peer of holders ?? []) {
         if (peer === region || peer === this.#parts.region || !this.#mayBeAsked(peer)) continue;
         const answer = await from(peer);
         if (answer === undefined) return undefined;
@@ -102,7 +103,10 @@ export class LateStates {
     return { verdict: judgeLate(dot, { isSame, record: issuer.state }, peers), record: issuer.state };
   }
 
-  /** A fenced, lost or removed region is not asked. */
+  /**
+   * A fenced, lost or removed region is not asked; nor is one that has given the partition up: what it kept was not asked
+   * about when its deletes were reaped.
+   */
   #mayBeAsked(region: RegionId): boolean {
     return !isOut(this.#parts.catalog.entry(region));
   }

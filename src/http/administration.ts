@@ -130,7 +130,10 @@ export class Administration {
       }),
     );
     const items = Object.fromEntries(region.catalog.list().map(({ name }) => [name, region.parts.table.digests?.items(name) ?? 0]));
-    return { status: 200, body: { region: region.id, actor: region.actor, clock: region.time.status(), phase: region.phase, items, peers, hot: this.#hot() } };
+    const { proposed, refused, reaped } = region.reaper.stats;
+    const { asked, kept, dropped, ledgered, held } = region.applier.late.stats;
+    const told = { reaping: { proposed, refused, reaped }, late: { asked, kept, dropped, ledgered, held } };
+    return { status: 200, body: { region: region.id, actor: region.actor, clock: region.time.status(), phase: region.phase, items, ...told, peers, hot: this.#hot() } };
   }
 
   #hot(): Record<string, unknown>[] {

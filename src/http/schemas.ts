@@ -203,6 +203,8 @@ export const replicationAnswer = z
     clock: z.string(),
     phase: z.string(),
     items: z.record(z.string(), z.int()),
+    reaping: z.object({ proposed: z.int(), refused: z.int(), reaped: z.int() }).optional().openapi({ description: 'Tombstones of deleted and expired items, since this region started.' }),
+    late: z.object({ asked: z.int(), kept: z.int(), dropped: z.int(), ledgered: z.int(), held: z.int() }).optional().openapi({ description: 'Values that came after their partition was reaped: asked about where they were written, and what became of them.' }),
     peers: z.array(
       z.object({
         id: z.string(),

@@ -52,6 +52,7 @@ describe('replication', () => {
     expect(await peer(eu, US)).toMatchObject({ state: 'up', paused: false, unreplicatedItems: 0, hints: 0 });
     expect((await cluster.at(US).get('/v1/c/demo/items/a')).text).toBe('a');
     expect((await eu.get('/v1/replication')).json<Replication>().items).toEqual({ carts: 0, demo: 2 });
+    expect((await eu.get('/v1/replication')).json<unknown>()).toMatchObject({ reaping: { proposed: 0, refused: 0, reaped: 0 }, late: { asked: 0, kept: 0, dropped: 0, ledgered: 0, held: 0 } });
   });
 
   test('pause holds back both directions on this side', async () => {

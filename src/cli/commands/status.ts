@@ -133,6 +133,7 @@ async function show(session: Session, status: ClusterStatus, isHotShown: boolean
   await session.line(`${style.bold('Certificates')}${style.dim('  the last proof that two regions agree')}`);
   if (status.certificates.length === 0) await session.line(style.dim('  none yet: archipel reconcile makes them'));
   else await out.write(table(CERTIFICATE_COLUMNS, status.certificates.map((certificate) => certificateRow(certificate, style)), style));
+  await showReaping(session, status);
   if (isHotShown) await showHot(session, status);
   if (status.faults.length === 0) return;
   await session.line();
@@ -150,6 +151,23 @@ async function showHot(session: Session, { regions }: ClusterStatus): Promise<vo
 
 /** Below it a key is one of many. */
 const HOT_SHARE_MIN = 0.01;
+
+/** What was deleted and forgotten for good; nothing, where nothing was. */
+async function showReaping(session: Session, { regions }: ClusterStatus): Promise<void> {
+  const { style, terminal } = session;
+  const rows = regions.flatMap(({ id, replication }): string[][] => {
+    const { reaping, late } = replication ?? {};
+    if (reaping === undefined || late === undefined) return []; // a region of an earlier release does not tell
+    const counts = [reaping.proposed, reaping.refused, reaping.reaped, late.asked, late.kept, late.dropped, late.ledgered, late.held];
+    return counts.every((each) => each === 0) ? [] : [[id, ...counts.map(count)]];
+  });
+  if (rows.length === 0) return;
+  await session.line();
+  await session.line(`${style.bold('Reaping')}${style.dim('  tombstones forgotten since the start, and values that came after that')}`);
+  await terminal.out.write(table(REAPING_COLUMNS, rows, style));
+}
+
+const REAPING_COLUMNS = [{ title: 'region' }, ...['proposed', 'refused', 'reaped', 'late asked', 'kept', 'dropped', 'to the ledger', 'held'].map((title) => ({ title, ...RIGHT }))];
 
 function regionRow({ id, city, url, state, replication }: RegionStatus, style: Style): string[] {
   const items = Object.values(replication?.items ?? {}).reduce((sum, each) => sum + each, 0);

@@ -145,6 +145,7 @@ export const CONTROLS: readonly Control[] = [
     return written;`,
       },
     ],
+    seed: 84,
   },
   {
     name: 'gap-not-noticed',
@@ -236,6 +237,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'hint-dropped-when-refused',
     what: 'The disk takes no hint, and the log is trimmed past the write all the same: the peer never gets it.',
     edits: [{ file: 'engine/lane.ts', find: "      log.write('error', 'hint.failed', { peer: link.id, error: String(error) });\n      this.#keepWaiting(items);", replace: "      log.write('error', 'hint.failed', { peer: link.id, error: String(error) });\n      this.#hinted(items, 0);" }],
+    seed: 70,
   },
   {
     name: 'tombstones-in-the-digest',
@@ -299,6 +301,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'tag-of-an-earlier-read',
     what: 'A read shows the tag of an earlier one: it names a version that the region does not hold any more.',
     edits: [{ file: 'http/items.ts', find: 'const shown = { state, tag: tagOfDots(', replace: 'const shown = { state, tag: before?.tag ?? tagOfDots(' }],
+    seed: 1,
   },
   {
     name: 'retry-executed-again',
@@ -308,15 +311,13 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'operations-never-forgotten',
     what: 'A record remembers every operation that it ever took: a counter that is written every second grows without end.',
-    edits: [
-      { file: 'core/version/operations.ts', find: 'for (const entry of sorted.slice(OPERATIONS_MAX)) gone', replace: 'for (const entry of sorted.slice(sorted.length)) gone' },
-      { file: 'core/version/operations.ts', find: 'sorted.slice(0, OPERATIONS_MAX).filter', replace: 'sorted.filter' },
-    ],
+    edits: [{ file: 'core/version/operations.ts', find: 'for (const entry of sorted.slice(OPERATIONS_MAX)) gone', replace: 'for (const entry of sorted.slice(sorted.length)) gone' }, { file: 'core/version/operations.ts', find: 'sorted.slice(0, OPERATIONS_MAX).filter', replace: 'sorted.filter' }],
   },
   {
     name: 'hints-without-limit',
     what: 'A peer that is away fills the disk with hints.',
     edits: [{ file: 'engine/lane.ts', find: 'const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));', replace: 'const room = items.length;' }],
+    seed: 6,
   },
   {
     name: 'compare-and-set-on-an-old-read',

@@ -99,8 +99,7 @@ interface Running {
   readonly table: SimTable;
   readonly hints: ReadonlyMap<RegionId, SimQueue>;
   readonly letters: ReadonlyMap<RegionId, SimDeadLetters>;
-  /** Undefined until it listens. */
-  fetch: Fetch | undefined;
+  fetch: Fetch | undefined; // not until it listens
   isReady: boolean;
 }
 
@@ -117,14 +116,14 @@ export class SimRegion {
   readonly machine: Machine;
   readonly #cluster: SimCluster;
   running: Running | undefined;
-  build: Build = 'this';
+  build: Build;
   /** As its topology file says: read at each start. */
   #startsWith: Topology | undefined;
-  /** Every incarnation that ever ran here, newest last. */
-  readonly incarnations: string[] = [];
+  readonly incarnations: string[] = []; // all that ever ran here, newest last
 
   constructor(id: RegionId, cluster: SimCluster) {
     this.id = id;
+    this.build = cluster.build;
     this.#cluster = cluster;
     this.machine = new Machine(id, cluster.world);
   }
@@ -139,6 +138,7 @@ export class SimRegion {
   /** On an empty disk, with the document that takes it in. */
   rebuild(topology: Topology): void {
     this.isGone = false;
+    this.build = this.#cluster.build;
     this.#startsWith = topology;
     this.start();
   }
@@ -307,8 +307,7 @@ export class SimCluster {
   readonly network: Network;
   /** As its one writer has it; each region starts with the first that lists it, and learns. */
   topology: Topology;
-  /** When it was last written. */
-  topologyMs = Number.NEGATIVE_INFINITY;
+  topologyMs = Number.NEGATIVE_INFINITY; // when it was last written
   readonly admin: string;
   readonly #regions: SimRegion[];
   readonly edge: Machine;
@@ -316,6 +315,7 @@ export class SimCluster {
   watch: ClusterWatcher = NOBODY;
   /** By a clock that nobody could tell was wrong: a region that starts alone, ahead, holds expired what is still alive elsewhere. */
   latestTrustedMs = 0;
+  build: Build = 'this'; // of regions that are added from now on
   /** Collections whose policy was changed in the run. */
   readonly wasChanged = new Set<string>();
 

@@ -278,7 +278,10 @@ class Run {
   }
 
   async #quiet(): Promise<void> {
-    if (this.#has('next-format')) for (const region of this.#cluster.regions) this.#upgrade(region);
+    if (this.#has('next-format')) {
+      this.#cluster.build = 'next';
+      for (const region of this.#cluster.regions) this.#upgrade(region);
+    }
     await this.#reach('nobody is frozen any more', QUIET_MS_MAX, () => this.#cluster.regions.every(({ machine }) => machine.process?.isPaused !== true));
     if (this.#has('policy-change')) await this.#reach('the policy is changed', QUIET_MS_MAX, () => this.#isPolicyChanged);
     this.#hand?.finish();

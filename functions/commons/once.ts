@@ -24,7 +24,7 @@ export class Once<T> {
   }
 
   #begin(): Promise<T> {
-    this.#made = this.#make().catch((error: unknown) => {
+    this.#made = (async () => this.#make())().catch((error: unknown) => {
       this.#made = undefined;
       throw error;
     });

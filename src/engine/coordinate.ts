@@ -4,7 +4,7 @@
 import { toHex } from '../core/bytes.ts';
 import { HotKeys } from '../core/hot-keys.ts';
 import { liveValues, type Record, type State } from '../core/version/record.ts';
-import type { ItemKey } from '../core/keys/item-key.ts';
+import { isSystemCollection, type ItemKey } from '../core/keys/item-key.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import { decideWrite, type Write, type WriteDecision } from '../core/version/write.ts';
@@ -69,6 +69,7 @@ export class Coordinator {
 
   /** Every eighth request is enough to see what is hot. */
   #see(key: ItemKey): void {
+    if (isSystemCollection(key.collection)) return; // who has which key is nobody's business
     if ((this.#seen = (this.#seen + 1) % SEEN_EVERY) === 0) this.hot.add(toHex(key.encoded), () => ownKey(key));
   }
 

@@ -14,6 +14,7 @@ import { toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { sha256 } from '../adapters/node/crypto.ts';
 import { compareDots, formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
+import { oneWrite } from '../core/version/lww.ts';
 import { asOperationHash, findOperation, operationOf, type OperationHash } from '../core/version/operations.ts';
 import { headDot, liveValues, type CommitKind, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
@@ -329,12 +330,12 @@ export class Checker {
     return dots.length > 1 && dots.some((dot) => operationOf(operations, dot) === undefined);
   }
 
-  /** The largest write ever committed stands. What a disk lost may have been larger. */
+  /** A write that was done twice may stand with both of its dots. The largest write ever committed stands. What a disk lost may have been larger. */
   #checkWinners(): void {
     for (const { running, id } of this.#cluster.regions) {
       for (const { key, record } of running?.table.everything() ?? []) {
         if (this.#conflict.get(key.collection) !== 'lww') continue;
-        if (record.state.values.length > 1) this.#violated('lww holds one write', `${id} ${nameOf(key)} ${formatState(record.state)}`);
+        if (oneWrite(record.state)[0].values.length < record.state.values.length) this.#violated('lww holds one write', `${id} ${nameOf(key)} ${formatState(record.state)}`);
         if (this.#cluster.wasChanged.has(key.collection)) continue;
         if (running?.region.catalog.holdersOf(key)?.includes(id) === false) continue; // left behind when the topology changed
         const [head, largest] = [headDot(record.state), this.#heads.get(nameOf(key))];

@@ -27,6 +27,7 @@ export const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'older topology refused': 'the topology does not change in a seed yet',
   'pending collection takes no items': 'the collections are there before the clients are',
   'lease lost in mid-run': 'a run would have to last longer than its lease and be overtaken',
+  'late value kept': 'a value would have to be first delivered after its partition was reaped: one of hundreds of seeds (scenarios do it)',
   'late value ledgered': 'a region would have to be restored while what it alone had sent is under way',
   'late value held back, who knows is out of reach': 'a split would have to begin while an old message is under way',
   'value from before the restore ledgered': 'a disk would have to be replaced by one from before something was reaped, and only one in a run is',

@@ -274,6 +274,7 @@ export class Faults {
     for (const { machine } of regions) {
       machine.wallOffsetMs = -(machine.rate - 1) * this.#world.nowMs;
       machine.disk.isFull = false;
+      machine.disk.isWell = true;
       machine.lagMs = machine.throttled = 0;
     }
     for (const region of regions) if (region.machine.process === undefined) region.start();

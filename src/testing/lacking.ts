@@ -6,7 +6,7 @@ import type { ItemKey } from '../core/keys/item-key.ts';
 import { actorRegion, compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { headDot, liveValues, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
-import { covers } from '../core/version/version-vector.ts';
+import { covers, EMPTY_VECTOR } from '../core/version/version-vector.ts';
 import type { LossRow, StoredItem } from '../ports/table.ts';
 import { nameOf } from './checker.ts';
 import type { SimRegion } from './cluster.ts';
@@ -45,12 +45,14 @@ export function lackingAt(region: SimRegion, peer: SimRegion, setting: LackingSe
 /** Rows that one region alone could tell: what was decided there, and its own writes, which may never have left it. */
 const isItsToTell = ({ id }: SimRegion, { isSent, rule, dot, region }: LossRow): boolean => region === id && (isSent === true || rule === 'late-operation' || actorRegion(dot.actor) === id);
 
-/** Of these, what is not in the peer's ledger, nor a row there that covers its loser. */
+/** Of these, what is not in the peer's ledger, nor in the past of a row there, or of what the peer holds of the item. */
 export function rowsLackingAt(region: SimRegion, peer: SimRegion): string[] {
   const { running } = region;
   if (running === undefined || peer.running === undefined) return [];
   const theirs = [...peer.running.table.everyLoss()];
-  const isTold = (row: LossRow): boolean => theirs.some((other) => other.id === row.id || (keyText(other.key.encoded) === keyText(row.key.encoded) && covers(other.context, row.dot)));
+  const states = statesOf(peer);
+  const isPast = ({ key, dot }: LossRow): boolean => covers(states.get(keyText(key.encoded))?.context ?? EMPTY_VECTOR, dot);
+  const isTold = (row: LossRow): boolean => isPast(row) || theirs.some((other) => other.id === row.id || (keyText(other.key.encoded) === keyText(row.key.encoded) && covers(other.context, row.dot)));
   const lacking = [...running.table.everyLoss()].filter((row) => isItsToTell(region, row) && running.region.catalog.holdersOf(row.key)?.includes(peer.id) === true && !isTold(row));
   return lacking.map(({ key, rule, dot }) => `the row of ${formatDot(dot)}, ${nameOf(key)} (${rule})`);
 }

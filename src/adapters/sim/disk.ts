@@ -25,6 +25,8 @@ export class Disk {
   /** Told of by a folder's marker file, which a copy does not carry. */
   marker: string;
   isFull = false;
+  /** Its syncs fail no more. */
+  isWell = false;
 
   constructor(world: World, name: string) {
     this.#world = world;

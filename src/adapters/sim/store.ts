@@ -92,7 +92,7 @@ export class SimStore {
   #settle(group: Group): void {
     this.stats.groups++;
     if (this.#disk.isFull && !group.frees) return this.#fail(group, new ArchipelError('storage-full', 'The disk is full.'));
-    const isFailed = this.#random.chance(this.#faults.failedSyncs);
+    const isFailed = this.#random.chance(this.#disk.isWell ? 0 : this.#faults.failedSyncs);
     const unknown = new ArchipelError('write-outcome-unknown', 'The disk failed during the write.');
     if (isFailed && this.#random.chance(0.5)) return this.#fail(group, unknown);
     this.#disk.batch(group.cells, !this.#faults.relaxed);

@@ -35,13 +35,12 @@ export const CONTROLS: readonly Control[] = [
     name: 'ledger-row-skipped-for-the-late',
     what: 'A write that arrives and loses leaves no ledger row.',
     edits: [{ file: 'core/version/lww.ts', find: "losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind }", replace: "losses: larger ? [...losses, lossOf(loser, loserDot, winnerDot, 'lww')] : losses, kind }" }],
-    seed: 2,
   },
   {
     name: 'ledger-row-not-sent',
     what: 'The row of a write that lost where nobody else could see it stays in one region: lost with that one, the write is gone without an account.',
     edits: [{ file: 'engine/ledger.ts', find: '    ...(isSent(loss) ? { isSent: true as const } : {}),\n', replace: '' }],
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'merge-not-commutative',
@@ -53,7 +52,6 @@ export const CONTROLS: readonly Control[] = [
     name: 'superseded-retry-taken',
     what: 'A retry that comes late beats the write that had superseded its first execution.',
     edits: [{ file: 'core/version/lww.ts', find: 'if (isSupersededRetry(mine, head, theirs, arrived)) {', replace: 'if (false as boolean) {' }],
-    seed: 10,
   },
   {
     name: 'twins-told-apart',
@@ -65,7 +63,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'sibling-cap-silent',
     what: 'Siblings above the hard cap vanish without a ledger row.',
     edits: [{ file: 'core/version/siblings.ts', find: "return { state: { ...state, values: kept }, losses, kind: 'local' };", replace: "return { state: { ...state, values: kept }, losses: losses.slice(0, 0), kind: 'local' };" }],
-    seed: 58,
+    seed: 72,
   },
   {
     name: 'stamps-as-numbers',
@@ -159,7 +157,7 @@ export const CONTROLS: readonly Control[] = [
       { file: 'engine/fan-out.ts', find: '      batch.pending++;\n', replace: '' },
       { file: 'engine/fan-out.ts', find: 'position, committedMs, done: batch.done });', replace: 'position, committedMs, done: () => undefined });' },
     ],
-    seed: 5,
+    seed: 8,
   },
   {
     name: 'hints-not-counted',
@@ -201,7 +199,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'operation-decides-who-wins',
     what: 'A late retry loses against what superseded it without a new write above it: the order is circular, and replicas differ for ever.',
     edits: [{ file: 'core/version/lww.ts', find: "    if (!larger) return { state: withOperations(mine, operations), losses, kind, note: 'twin' };", replace: "    if ((true as boolean)) return { state: withOperations(mine, operations), losses, kind, note: 'twin' };" }],
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'operation-remembered-once',
@@ -237,7 +235,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'hint-dropped-when-refused',
     what: 'The disk takes no hint, and the log is trimmed past the write all the same: the peer never gets it.',
     edits: [{ file: 'engine/lane.ts', find: "      log.write('error', 'hint.failed', { peer: link.id, error: String(error) });\n      this.#keepWaiting(items);", replace: "      log.write('error', 'hint.failed', { peer: link.id, error: String(error) });\n      this.#hinted(items, 0);" }],
-    seed: 70,
+    seed: 80,
   },
   {
     name: 'tombstones-in-the-digest',
@@ -256,7 +254,7 @@ export const CONTROLS: readonly Control[] = [
       { file: 'engine/reconcile.ts', find: 'if (key === undefined || record === undefined || !(catalog.holdersOf(key) ?? []).includes(this.#link.id)) return undefined;', replace: 'if (key === undefined || record === undefined) return undefined;' },
       { file: 'engine/apply.ts', find: "return holders !== undefined && !holders.includes(this.#parts.region) ? 'not-held' : undefined; // 4", replace: 'return holders === null ? undefined : undefined;' },
     ],
-    seed: 1,
+    seed: 3,
   },
   {
     name: 'applied-change-echoed',
@@ -277,7 +275,7 @@ export const CONTROLS: readonly Control[] = [
         replace: "for (const entry of entries) newest.set(nameOf(entry), entry);\n    for (const [name, entry] of newest) if (entry.kind !== 'local') newest.delete(name);",
       },
     ],
-    seed: 5,
+    seed: 6,
   },
   {
     name: 'log-never-trimmed',
@@ -301,7 +299,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'tag-of-an-earlier-read',
     what: 'A read shows the tag of an earlier one: it names a version that the region does not hold any more.',
     edits: [{ file: 'http/items.ts', find: 'const shown = { state, tag: tagOfDots(', replace: 'const shown = { state, tag: before?.tag ?? tagOfDots(' }],
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'retry-executed-again',
@@ -323,7 +321,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'compare-and-set-on-an-old-read',
     what: 'The commit does not look whether the item has changed since it was read: of two writes with one If-Match both succeed.',
     edits: [{ file: 'adapters/sim/table.ts', find: "        if (this.#newest(name) !== seen && this.#process.world.count('conditional write lost the race')) continue;\n", replace: '' }],
-    seed: 1,
+    seed: 2,
   },
   {
     name: 'expired-value-read',
@@ -344,13 +342,11 @@ export const CONTROLS: readonly Control[] = [
     name: 'late-states-not-asked-for',
     what: 'An old message brings back what was deleted and reaped.',
     edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6\n", replace: '' }],
-    seed: 17,
   },
   {
     name: 'late-states-ignored',
     what: 'A write that is delivered for the first time after the line has passed it is dropped.',
     edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6", replace: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'merged' };" }],
-    seed: 17,
   },
   {
     name: 'line-raised-after-the-record-goes',
@@ -365,7 +361,7 @@ export const CONTROLS: readonly Control[] = [
     name: 'tombstone-reaped-by-age',
     what: 'A tombstone is old, so it goes: a replica that never saw it brings the deleted value back.',
     edits: [{ file: 'engine/reap.ts', find: 'reaped += await this.#propose(part);', replace: 'reaped += await this.#reap({ atMs: this.#parts.time.nowMs(), proposals: part });' }],
-    seed: 17,
+    seed: 22,
   },
   {
     name: 'reaped-with-a-replica-unasked',

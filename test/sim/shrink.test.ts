@@ -8,7 +8,7 @@ import { shrink } from '../../src/testing/shrink.ts';
 import { replayCommand, ruleOf, smaller } from '../../src/testing/smaller.ts';
 
 const CONTROL = 'merge-not-commutative';
-const RUNS_MAX = 30;
+const RUNS_MAX = 45;
 
 describe('simulation: a smaller run', () => {
   it('a known bug: few operations and no fault are left, and the same rule fails again from the command line', { timeout: 300_000 }, async () => {

@@ -8,6 +8,8 @@ import { shrink } from '../../src/testing/shrink.ts';
 import { replayCommand, ruleOf, smaller } from '../../src/testing/smaller.ts';
 
 const CONTROL = 'merge-not-commutative';
+/** Made smaller within the runs that a test has time for. */
+const FROM = 2;
 const RUNS_MAX = 45;
 
 describe('simulation: a smaller run', () => {
@@ -25,7 +27,7 @@ describe('simulation: a smaller run', () => {
   async function firstCaught(): Promise<{ readonly seed: number; readonly rule: string; readonly operations: number }> {
     const thread = new Thread(CONTROL);
     try {
-      for (let seed = 1; ; seed++) {
+      for (let seed = FROM; ; seed++) {
         const { outcome } = await thread.ask({ seed });
         const rule = ruleOf(outcome);
         if (rule !== undefined && !isFailure(outcome)) return { seed, rule, operations: outcome.operations };

@@ -23,7 +23,6 @@ try {
     target: 'node22',
     format: 'esm',
     mainFields: ['module', 'main'],
-    keepNames: true,
     legalComments: 'none',
     logLevel: 'error',
     metafile: true,

@@ -6,21 +6,15 @@
 //  - `lww`: a value that is not current is in a ledger, or its dot is covered by the context of what is current or of a
 //    ledger entry, or a write that named it by If-Match was made.
 
+import { covers, isLive, parseLine, type Context } from '../../src/drill/account.ts';
 import type { Cluster } from './cluster.ts';
 import type { LoggedWrite } from './workload.ts';
-
-type Context = ReadonlyMap<string, string>;
 
 /**
  * By then a write is in all regions, whichever was killed, so that every later execution covers it. Without this bound any
  * write of a hot key would be excused by some retry at the end of the run.
  */
 const SPREAD_MS = 15_000;
-
-interface Item {
-  readonly values: ReadonlySet<string>;
-  readonly context: Context;
-}
 
 interface Ledgered {
   readonly values: ReadonlySet<string>;
@@ -47,8 +41,8 @@ export async function takeAccount(cluster: Cluster, collections: { readonly lww:
   const dumps = new Map<string, string[][]>();
   for (const collection of [collections.lww, collections.siblings]) dumps.set(collection, await Promise.all(cluster.regions.map((id) => cluster.dump(id, collection))));
   const differing = firstDifference(cluster, dumps, compared === 'all' ? () => true : isLive);
-  const items = new Map<string, Item>();
-  for (const [collection, [lines]] of dumps) for (const line of lines ?? []) items.set(`${collection} ${pkOf(line)}`, parseItem(line));
+  const items = new Map<string, Pick<ReturnType<typeof parseLine>, 'current' | 'context'>>();
+  for (const [collection, [lines]] of dumps) for (const { pk, ...item } of (lines ?? []).map(parseLine)) items.set(`${collection} ${pk}`, item);
   const ledger = await readLedgers(cluster, collections.lww);
   const acknowledged = writes.filter(({ outcome, kind }) => outcome === 'acknowledged' && kind === 'put');
   const overwritten = new Set(writes.filter(({ outcome }) => outcome !== 'refused').flatMap(({ collection, superseded }) => superseded.map((value) => `${collection} ${value}`)));
@@ -63,7 +57,7 @@ export async function takeAccount(cluster: Cluster, collections: { readonly lww:
   };
   const missing = acknowledged.filter((write) => {
     const item = items.get(`${write.collection} ${write.pk}`);
-    if (item?.values.has(write.value) === true || overwritten.has(`${write.collection} ${write.value}`)) return false;
+    if (item?.current.includes(write.value) === true || overwritten.has(`${write.collection} ${write.value}`)) return false;
     if (write.collection === collections.siblings) return true;
     const lost = ledger.get(write.pk);
     if (lost?.values.has(write.value) === true) return false;
@@ -81,9 +75,6 @@ export async function takeAccount(cluster: Cluster, collections: { readonly lww:
     differing,
   };
 }
-
-/** A record without live values is `{}`, or `{<dot> deleted}` in `lww`. */
-const isLive = (line: string): boolean => !/^\S+ \S+ "(?:[^"\\]|\\.)*" \{(?:\S+ deleted)?\} ctx /.test(line);
 
 function firstDifference(cluster: Cluster, dumps: ReadonlyMap<string, string[][]>, isCompared: (line: string) => boolean): string | undefined {
   for (const [collection, whole] of dumps) {
@@ -108,21 +99,6 @@ function reissuedDots(writes: readonly LoggedWrite[]): string[] {
     return other === undefined || other === value ? [] : [`${name}: ${other}, ${value}`];
   });
 }
-
-const covers = (context: Context, dot: string): boolean => {
-  const [actor = '', stamp = ''] = dot.split('@');
-  return (context.get(actor) ?? '') >= stamp;
-};
-
-/** `<hex> <collection> "<pk>" {…} ctx {…} ops […]` */
-const pkOf = (line: string): string => /^\S+ \S+ ("(?:[^"\\]|\\.)*")/.exec(line)?.[1]?.slice(1, -1) ?? '';
-
-function parseItem(line: string): Item {
-  const [, values = '', context = ''] = /^\S+ \S+ "(?:[^"\\]|\\.)*" \{(.*)\} ctx \{(.*?)\}/.exec(line) ?? [];
-  return { values: new Set([...values.matchAll(/@\S+ "((?:[^"\\]|\\.)*)"/g)].map(([, value]) => value as string)), context: parseContext(context) };
-}
-
-const parseContext = (text: string): Context => new Map(text === '' ? [] : text.split(', ').map((entry) => entry.split('@') as [string, string]));
 
 async function readLedgers(cluster: Cluster, collection: string): Promise<Map<string, Ledgered>> {
   const rows = new Map<string, { values: Set<string>; contexts: Context[] }>();

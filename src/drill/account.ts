@@ -32,7 +32,7 @@ export interface View {
   readonly losses: readonly LedgerRow[];
 }
 
-type Context = ReadonlyMap<string, string>;
+export type Context = ReadonlyMap<string, string>;
 
 /** By then a write is everywhere, so that whatever is done later covers it: without a bound any late retry would excuse any write. */
 const SPREAD_MS = 15_000;
@@ -66,7 +66,7 @@ export function unaccounted(views: readonly View[], writes: readonly LoggedWrite
 }
 
 /** A record without live values is `{}`, or `{<dot> deleted}`. */
-const isLive = (line: string): boolean => !/^\S+ \S+ "(?:[^"\\]|\\.)*" \{(?:\S+ deleted)?\} ctx /.test(line);
+export const isLive = (line: string): boolean => !/^\S+ \S+ "(?:[^"\\]|\\.)*" \{(?:\S+ deleted)?\} ctx /.test(line);
 
 /** The first place where two copies are not the same; undefined: they are. `live values`: without tombstones and operations. */
 export function firstDifference(all: readonly View[], what: 'records' | 'live values'): string | undefined {
@@ -80,13 +80,13 @@ export function firstDifference(all: readonly View[], what: 'records' | 'live va
   return undefined;
 }
 
-const covers = (context: Context, dot: string): boolean => {
+export const covers = (context: Context, dot: string): boolean => {
   const [actor = '', stamp = ''] = dot.split('@');
   return (context.get(actor) ?? '') >= stamp; // sixteen hex digits: they compare as text
 };
 
 /** `<hex> <collection> "<pk>" {…} ctx {…} ops […]` */
-function parseLine(line: string): { readonly pk: string; readonly current: readonly string[]; readonly context: Context } {
+export function parseLine(line: string): { readonly pk: string; readonly current: readonly string[]; readonly context: Context } {
   const [, pk = '', values = '', context = ''] = /^\S+ \S+ "((?:[^"\\]|\\.)*)" \{(.*)\} ctx \{(.*?)\}/.exec(line) ?? [];
   return {
     pk,

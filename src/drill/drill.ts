@@ -50,7 +50,7 @@ export interface Drill {
   readonly endMs: number;
   readonly expect: readonly Expectation[];
   readonly control: ControlName;
-  /** Milliseconds; where a step sets a clock the region's own is adjustable. */
+  /** A step sets a clock: regions are started so that it can be. */
   readonly setsClocks: boolean;
 }
 
@@ -158,7 +158,7 @@ export function parseDrill(text: string, name: string): Drill {
   return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, setsClocks: steps.some(({ action }) => action.verb === 'clock') };
 }
 
-export function rolesOf(action: Action): readonly Role[] {
+function rolesOf(action: Action): readonly Role[] {
   if ('region' in action) return [action.region];
   return 'from' in action ? [action.from, action.to] : [];
 }

@@ -140,10 +140,6 @@ export class LocalPlace implements DrillPlace {
 
   // Steps -------------------------------------------------------------------------------------------------------------------
 
-  refusal(): undefined {
-    return undefined;
-  }
-
   async do(action: Action): Promise<void> {
     switch (action.verb) {
       case 'kill':

@@ -9,8 +9,6 @@ export interface DrillPlace {
   readonly name: 'local' | 'sim';
   /** In the order of the roles. */
   readonly regions: readonly string[];
-  /** Why this place cannot do a step; undefined: it can. */
-  refusal(action: Action): string | undefined;
   do(action: Action): Promise<void>;
   /** What clients speak to: the edge, or one region straight. Each call opens connections of its own. */
   client(at: 'edge' | Role): Client;

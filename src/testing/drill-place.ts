@@ -51,10 +51,6 @@ class SimPlace implements DrillPlace {
     return this.#sim.regions[ROLES.indexOf(role)] as SimRegion;
   }
 
-  refusal(): undefined {
-    return undefined;
-  }
-
   // Steps -------------------------------------------------------------------------------------------------------------------
 
   async do(action: Action): Promise<void> {

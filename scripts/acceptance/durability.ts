@@ -30,6 +30,9 @@ async function alone(data: string, { id = 'eu-central-1', port, wrap = [], more 
   return { url, child };
 }
 
+/** A value that names itself twice: LevelDB's log puts a header between two blocks of 32 KB, which may cut one of them, never both. */
+const valueOf = (i: number): string => `value-${i}.${'-'.repeat(40)}value-${i}.`;
+
 const put = (url: string, pk: string, body: string): Promise<Answer> => ask(url, `/v1/c/demo/items/${pk}`, { method: 'PUT', headers: { 'content-type': 'text/plain' }, body });
 
 async function end(child: ChildProcess): Promise<void> {
@@ -79,10 +82,10 @@ async function synced(): Promise<void> {
   const port = await freePorts(2);
   const shared = ['--secret-file', secret];
   const peer = await alone(join(data, 'peer'), { id: 'us-east-1', port: port + 1, more: ['--peer', `eu-central-1=http://127.0.0.1:${port}`, ...shared] });
-  const traced = ['strace', '-f', '-y', '-ttt', '-T', '-s', '400', '-o', file, '-e', 'trace=fdatasync,fsync,write,writev,sendto,sendmsg'];
+  const traced = ['strace', '-f', '-y', '-ttt', '-T', '-s', '65536', '-o', file, '-e', 'trace=fdatasync,fsync,write,writev,sendto,sendmsg'];
   const { url, child } = await alone(join(data, 'region'), { port, wrap: traced, more: ['--peer', `us-east-1=${peer.url}`, ...shared] });
   const statuses: number[] = [];
-  for (let i = 0; i < PUTS; i++) statuses.push((await put(url, `durable-${i}`, `value-${i}.`)).status);
+  for (let i = 0; i < PUTS; i++) statuses.push((await put(url, `durable-${i}`, valueOf(i))).status);
   await until('the peer has all', async () => (await ask(peer.url, `/v1/c/demo/items/durable-${PUTS - 1}`)).status === 200);
   const pid = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')[0]);
   process.kill(pid, 'SIGTERM');
@@ -102,7 +105,9 @@ async function synced(): Promise<void> {
     const logged = toLog.find(({ text }) => text.includes(`value-${i}.`));
     const sync = logged === undefined ? undefined : syncs.find(({ startSec }) => startSec >= logged.startSec);
     const left = [answers[i], ...toSocket.filter(({ text }) => text.includes(`value-${i}.`))];
-    if (logged === undefined || sync === undefined || left[0] === undefined) early.push(`PUT ${i}: its log write, its sync or its answer was not seen`);
+    if (logged === undefined) early.push(`PUT ${i}: the write of its log was not seen`);
+    else if (sync === undefined) early.push(`PUT ${i}: no sync was seen after its log was written`);
+    else if (left[0] === undefined) early.push(`PUT ${i}: its answer was not seen`);
     else if (left.some((call) => (call as Call).startSec < sync.endSec)) early.push(`PUT ${i} was answered or sent before its sync ended`);
     sent += left.length - 1;
   }

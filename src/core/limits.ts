@@ -48,6 +48,18 @@ export const BREAKER_HALF_OPEN_MS_MAX = 30_000;
 /** Between regions a small probe asks this often whether the peer is back. */
 export const PEER_PROBE_MS = 500;
 
+/** A region whose oldest missing change is no older than this has caught up: twice a slow link's round trip and a group commit. */
+export const CAUGHT_UP_LAG_MS = 1_000;
+/** What a peer said longer ago says nothing: four heartbeats. */
+export const LAG_SAID_MS = 4 * PEER_PROBE_MS;
+/** Traffic comes back over so long, from a tenth to all of it. */
+export const SLOW_START_MS = 10_000;
+/** Doubled with each return of a region that does not stay for SLOW_START_FORGET_MS. */
+export const SLOW_START_MS_MAX = 60_000;
+export const SLOW_START_FORGET_MS = 60_000;
+/** An edge asks a region that is away this often whether it is back. */
+export const REJOIN_PROBE_MS = 500;
+
 export const PAGE_ITEMS_DEFAULT = 100;
 export const PAGE_ITEMS_MAX = 1_000;
 export const PAGE_BYTES_MAX = 256 * 1024;

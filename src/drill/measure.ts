@@ -70,4 +70,7 @@ export function staleReadMs(samples: readonly Sample[], faultMs: number): number
   return samples.filter(({ isStale, atMs }) => isStale && atMs >= faultMs).reduce((latest, { atMs, tookMs }) => Math.max(latest, atMs + tookMs - faultMs), 0);
 }
 
+/** How many there were: a key that is read once too early counts as much as one that is stale for long. */
+export const staleReads = (samples: readonly Sample[], fromMs: number): number => samples.filter(({ isStale, atMs }) => isStale && atMs >= fromMs).length;
+
 export const errorRate = (samples: readonly Sample[]): number => (samples.length === 0 ? 1 : samples.filter(({ isGood }) => !isGood).length / samples.length);

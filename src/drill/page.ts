@@ -15,7 +15,7 @@ const embedded = (value: unknown): string => JSON.stringify(value).replaceAll('<
 const time = (ms: number | undefined): string => (ms === undefined ? 'not measured' : ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms)} ms`);
 const whole = (value: number | undefined): string => (value === undefined ? 'not measured' : value.toLocaleString('en'));
 
-function figures({ rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs }: Measured): readonly (readonly [string, string, string])[] {
+function figures({ rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs, staleReads, staleAfterReturn }: Measured): readonly (readonly [string, string, string])[] {
   return [
     ['RTO', time(rtoMs), 'last good second to the first of five'],
     ['Detection', time(detectionMs), 'first answer from elsewhere'],
@@ -26,7 +26,7 @@ function figures({ rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, err
     ['Errors', `${(errorRate * 100).toFixed(2)} %`, 'of all requests'],
     ['Converged', time(convergedMs), 'after the load ended'],
     ['In the ledger', whole(conflicts), 'losers of conflicts'],
-    ['Stale reads', staleReadMs === 0 ? 'none' : `for ${time(staleReadMs)}`, 'after the first fault'],
+    ['Stale reads', staleReadMs === 0 ? 'none' : whole(staleReads), `${whole(staleAfterReturn)} after the return; the last ${time(staleReadMs)} after the first fault`],
   ];
 }
 

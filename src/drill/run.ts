@@ -12,7 +12,7 @@ import { firstDifference, unaccounted, type LoggedWrite, type View } from './acc
 import { describeAction, ROLES, type Action, type ControlName, type Drill, type Role } from './drill.ts';
 import type { Measured, Verdict } from './expectation.ts';
 import { Clients, COLLECTION } from './load.ts';
-import { detectionMs, errorRate, recoveryMs, secondsOf, staleReadMs, type Second } from './measure.ts';
+import { detectionMs, errorRate, recoveryMs, secondsOf, staleReadMs, staleReads, type Second } from './measure.ts';
 import type { DrillPlace } from './place.ts';
 
 export interface DrillEvent {
@@ -230,6 +230,8 @@ class Run {
       copiesEqual,
       conflicts: new Set(views.flatMap(({ losses }) => losses.map(({ pk, value }) => `${pk} ${value ?? ''}`))).size,
       staleReadMs: staleReadMs(samples, faultMs),
+      staleReads: staleReads(samples, faultMs),
+      staleAfterReturn: staleReads(samples, this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY),
     };
   }
 

@@ -16,11 +16,16 @@ export interface Envelope {
   readonly topology: TopologyVersion;
   /** What the sender holds may have been reaped elsewhere. */
   readonly isInDoubt?: boolean;
+  /** How old the oldest change is that the sender has for the receiver, and the receiver has not acknowledged; absent for none. */
+  readonly owesMs?: number;
   /** Of an answer to who works on an older one. */
   readonly document?: Topology;
   /** Of an answer: the region will not. */
   readonly refused?: { readonly code: ErrorCode; readonly message: string };
 }
+
+/** What of it depends on who it is for. */
+export type EnvelopeNews = Pick<Envelope, 'owesMs'>;
 
 export function seal(envelope: Envelope, body: Uint8Array): Uint8Array {
   const header = utf8(JSON.stringify(envelope));
@@ -45,8 +50,8 @@ const CLOCKS: readonly string[] = ['safe', 'starting', 'unsafe'] satisfies Clock
 
 /** Before anything of it is believed: a clock that is no number, or a topology without a number, compares with nothing. */
 function asEnvelope(header: unknown): Envelope {
-  const { from, actor, wallMs, clock, topology } = header as Envelope;
-  const isWhole = isRegionId(from) && parseActor(actor) !== undefined && Number.isFinite(wallMs) && CLOCKS.includes(clock);
+  const { from, actor, wallMs, clock, topology, owesMs = 0 } = header as Envelope;
+  const isWhole = isRegionId(from) && parseActor(actor) !== undefined && Number.isFinite(wallMs) && Number.isFinite(owesMs) && CLOCKS.includes(clock);
   if (!isWhole || !Number.isInteger(topology.term) || !Number.isInteger(topology.epoch) || typeof topology.identity !== 'string') throw new RangeError('Not an envelope.');
   return header as Envelope;
 }

@@ -44,7 +44,8 @@ export interface PeerDoorParts {
   readonly hash: HashFunction;
   readonly keyedHash: HashFunction;
   readonly log: Log;
-  envelope(): Envelope;
+  /** Of an answer to this region; to a stranger without what is only for a peer. */
+  envelope(to: RegionId | undefined): Envelope;
   forward(request: Uint8Array): Promise<Uint8Array>;
   certified(certificate: Certificate): Promise<void>;
   readonly lines: ReapedLines;
@@ -91,15 +92,18 @@ export class PeerDoor {
   async answer(method: PeerMethod, question: Uint8Array): Promise<Uint8Array> {
     this.stats.questions++;
     let newer: Pick<Envelope, 'document'> = {};
+    let from: RegionId | undefined;
     try {
       const { envelope, body } = unseal(question);
+      from = envelope.from;
       // Whoever works on an older document learns from the first answer, also that it was fenced or is listed no longer.
       if (verdictOn(envelope, this.#parts.catalog.version) === 'older') newer = { document: this.#parts.catalog.topology };
       this.#admit(envelope);
-      return seal(this.#parts.envelope(), await this.#handle(method, envelope, body));
+      const answer = await this.#handle(method, envelope, body);
+      return seal(this.#parts.envelope(from), answer);
     } catch (error) {
       this.stats.refused++;
-      return seal({ ...this.#parts.envelope(), ...newer, refused: refusalOf(error) }, new Uint8Array(0));
+      return seal({ ...this.#parts.envelope(from), ...newer, refused: refusalOf(error) }, new Uint8Array(0));
     }
   }
 

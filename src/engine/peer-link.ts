@@ -8,7 +8,7 @@ import type { ActorId, RegionId } from '../core/version/dot.ts';
 import type { Topology, TopologyVerdict, TopologyVersion } from '../core/placement/topology.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer, PeerMethod } from '../ports/peer.ts';
-import { seal, unseal, verdictOn, type Envelope } from './envelope.ts';
+import { seal, unseal, verdictOn, type Envelope, type EnvelopeNews } from './envelope.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 /** Regions that are started together are not all up at once: within this time, a peer that never answered is no news. */
@@ -18,6 +18,10 @@ export interface Speaker {
   readonly region: RegionId;
   actor(): ActorId;
   topology(): TopologyVersion;
+  /** What every message to the peer tells besides. */
+  news(peer: RegionId): EnvelopeNews;
+  /** A message of the peer arrived, authentic and of now. */
+  told(peer: RegionId, envelope: Envelope): void;
   /** A peer's answer brought the document that it works on. */
   offered(document: Topology): void;
   /** A peer asked us on a newer document: its answer to anything would bring it. */
@@ -88,7 +92,7 @@ export class PeerLink {
   }
 
   envelope(): Envelope {
-    return { from: this.#speaker.region, actor: this.#speaker.actor(), wallMs: this.#time.wallMs(), clock: this.#time.status(), topology: this.#speaker.topology() };
+    return { from: this.#speaker.region, actor: this.#speaker.actor(), wallMs: this.#time.wallMs(), clock: this.#time.status(), topology: this.#speaker.topology(), ...this.#speaker.news(this.id) };
   }
 
   /** As the port's `ask`: `peer-unreachable` or `peer-refused` (with `details.reason`). */
@@ -138,6 +142,7 @@ export class PeerLink {
   #note(envelope: Envelope): TopologyVerdict | undefined {
     this.#actor = envelope.actor;
     this.#isInDoubt = envelope.isInDoubt === true;
+    this.#speaker.told(this.id, envelope);
     const verdict = verdictOn(envelope, this.#speaker.topology());
     if (verdict === this.#verdict) return undefined;
     this.#verdict = verdict;

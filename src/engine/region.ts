@@ -16,8 +16,9 @@ import type { ItemKey } from '../core/keys/item-key.ts';
 import { Catalog, COLLECTIONS } from './catalog.ts';
 import { Collections } from './collections.ts';
 import { Coordinator } from './coordinate.ts';
-import { decodeRecords, type Envelope } from './envelope.ts';
+import { decodeRecords, type Envelope, type EnvelopeNews } from './envelope.ts';
 import { FanOut } from './fan-out.ts';
+import { Health, owedTo } from './health.ts';
 import { Identity } from './incarnation.ts';
 import { LIMITS } from './limits.ts';
 import type { Lane } from './lane.ts';
@@ -56,6 +57,7 @@ export class Region {
   readonly id: RegionId;
   readonly catalog: Catalog;
   readonly time: Timekeeper;
+  readonly health: Health;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
   readonly lanes: ReadonlyMap<RegionId, Lane>;
   readonly topology: TopologyKeeper;
@@ -84,8 +86,9 @@ export class Region {
     const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
     this.time = new Timekeeper(clock, largest, () => this.links.size > 0);
     this.catalog = new Catalog({ region: parts.id, topology, hash });
+    this.health = new Health({ time: this.time, hasPeers: () => this.links.size > 0, phase: () => this.#phase });
     const actor = (): ActorId => this.actor;
-    const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id) };
+    const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id), news: (id) => this.#news(id), told: (id, envelope) => this.health.told(id, envelope) };
     const { catalog, time } = this;
     this.#identity = new Identity({ parts, catalog, log, links: () => this.links, lanes: () => this.lanes, recovery: () => this.#recovery, isStopped: () => this.#isStopped() });
     this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) });
@@ -117,7 +120,7 @@ export class Region {
       applier: this.applier,
       lanes: this.lanes,
       keyedHash: digestHash,
-      envelope: () => this.#envelope(),
+      envelope: (to) => this.#envelope(to),
       forward: (request) => this.#forward(request),
       certified: (certificate) => this.reconciler.certified(certificate),
       reaper: this.reaper,
@@ -133,8 +136,13 @@ export class Region {
     return this.#phase;
   }
 
-  #envelope(): Envelope {
-    return { from: this.id, actor: this.actor, wallMs: this.time.wallMs(), clock: this.time.status(), topology: this.catalog.version, ...(this.#isInDoubt ? { isInDoubt: true } : {}) };
+  #envelope(to: RegionId | undefined): Envelope {
+    return { from: this.id, actor: this.actor, wallMs: this.time.wallMs(), clock: this.time.status(), topology: this.catalog.version, ...(this.#isInDoubt ? { isInDoubt: true } : {}), ...(to === undefined ? {} : this.#news(to)) };
+  }
+
+  #news(to: RegionId): EnvelopeNews {
+    const lane = this.lanes.get(to);
+    return lane === undefined ? {} : owedTo(lane);
   }
 
   /** How requests that other regions pass on are answered here: set by the HTTP layer. */
@@ -169,6 +177,7 @@ export class Region {
   open(): void {
     this.#fanOut.stop(); // and the lanes with it
     this.time.finishStart();
+    this.health.isAlone = true;
     this.#phase = 'serving';
   }
 

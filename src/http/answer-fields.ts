@@ -21,6 +21,7 @@ export type AnswerField = keyof typeof FIELDS;
 export const ON_EVERY_ANSWER = `- \`Served-By\`: who answered; of an item also the region that wrote what was served, and how long ago: \`eu-central-1; origin=us-east-1; age-ms=140\`
 - \`Server-Timing\`: milliseconds in the region that answered; \`edge;desc="attempts=2"\` when the edge had to ask more than one
 - \`Topology\`: \`term.epoch\` of the document that the region works on, where the request named another one in a field of this name, as an edge does
+- \`Replication-Lag\`: beside it, milliseconds: the region has not caught up with its peers since it was away
 - \`Consistency\` and \`Traceparent\`: as the request had them
 - \`Request-Id\`, on problems: their \`instance\`, under which the log of the region has them (others than \`internal\` with \`--verbose\`)`;
 

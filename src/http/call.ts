@@ -60,6 +60,8 @@ export interface Asked {
 
 /** What an edge works on (`1.7`: term and epoch); a region that works on another document answers with its own. */
 export const TOPOLOGY_FIELD = 'topology';
+/** Of an answer to who says what topology it works on: the region has not caught up with its peers, by so many milliseconds. */
+export const LAG_FIELD = 'replication-lag';
 
 /** By the main door. */
 export function askedOf(context: HttpContext): Asked {

@@ -9,18 +9,18 @@ import { hashOf, type GroupId } from '../core/keys/item-key.ts';
 import { BATCH_BYTES_MAX, EDGE_ATTEMPT_MS, EDGE_ATTEMPTS_MAX, REQUEST_DEADLINE_MS } from '../core/limits.ts';
 import { groupOf, placePartitions, type PartitionMap, type Placement } from '../core/placement/placement.ts';
 import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology } from '../core/placement/topology.ts';
-import { Breaker } from '../core/routing/breaker.ts';
 import { nearestFirst, routeOrder, type Place } from '../core/routing/nearest.ts';
+import { Reach } from '../core/routing/reach.ts';
 import { isRegionId, type RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import { uuidV7, type Random } from '../ports/random.ts';
-import { askedOf, Call, rawPathOf, TOPOLOGY_FIELD, type HttpContext, type HttpEnvironment } from './call.ts';
+import { unit, uuidV7, type Random } from '../ports/random.ts';
+import { askedOf, Call, LAG_FIELD, rawPathOf, TOPOLOGY_FIELD, type HttpContext, type HttpEnvironment } from './call.ts';
 import { docsAnswer, type DocsFiles } from './docs-page.ts';
 import { endToEnd, viewerOf } from './forward.ts';
 import { keyOf } from './items.ts';
-import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics } from './openmetrics.ts';
+import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics, type Sample } from './openmetrics.ts';
 import { problemResponse, statusOf, toArchipelError } from './problem.ts';
 import { keyFromQuery, keyFromSegment, percentDecodeText } from './target.ts';
 
@@ -50,7 +50,7 @@ export interface EdgeParts {
 /** Routes of one pk go by key; the fourth segment says which. */
 const BY_KEY: ReadonlySet<string> = new Set(['items', 'explain', 'ranges']);
 /** For the edge alone. */
-const NOT_PASSED: ReadonlySet<string> = new Set(['content-length', TOPOLOGY_FIELD]);
+const NOT_PASSED: ReadonlySet<string> = new Set(['content-length', TOPOLOGY_FIELD, LAG_FIELD]);
 /** Statuses that another region may do better on. */
 const TRY_ELSEWHERE: ReadonlySet<number> = new Set([421, 502, 503, 504]);
 const POLICIES_MAX = 10_000;
@@ -61,20 +61,20 @@ export class Edge {
   /** The newest document that a region has shown. */
   #topology: Topology;
   #isLearning = false;
-  readonly #breakers: ReadonlyMap<RegionId, Breaker>;
+  readonly #reaches: ReadonlyMap<RegionId, Reach>;
   readonly #placements = new Map<string, GroupId>();
   readonly #maps = new Map<GroupId, PartitionMap>();
-  readonly stats = { requests: 0, retried: 0, failed: 0 };
+  readonly stats = { requests: 0, retried: 0, failed: 0, probes: 0 };
   readonly #served = new Map<RegionId, number>();
 
   constructor(parts: EdgeParts) {
     this.#parts = parts;
     this.#topology = parts.topology;
-    this.#breakers = new Map([...parts.clients.keys()].map((id) => [id, new Breaker()]));
+    this.#reaches = new Map([...parts.clients.keys()].map((id) => [id, new Reach()]));
   }
 
   #isHealthy(id: RegionId): boolean {
-    return this.#breakers.get(id)?.isHealthy(this.#parts.clock.monotonicMs()) === true;
+    return this.#reaches.get(id)?.isHealthy(this.#parts.clock.monotonicMs()) === true;
   }
 
   // Choosing ------------------------------------------------------------------------------------------------------------------
@@ -85,8 +85,10 @@ export class Edge {
     const everywhere = topology.regions.map(({ id }) => id);
     const asked = call.field('region')?.trim();
     if (asked !== undefined && !BY_KEY.has(call.segments[3] ?? '')) return [this.#named(asked)];
-    const holders = (await this.#holders(call, viewer)) ?? everywhere;
-    return routeOrder({ holders, regions: topology.regions, viewer, isHealthy: (id) => this.#isHealthy(id) });
+    const { holders, draw } = await this.#holders(call, viewer);
+    const nowMs = this.#parts.clock.monotonicMs();
+    const takes = (id: RegionId): boolean => this.#reaches.get(id)?.takes(draw, nowMs) === true;
+    return routeOrder({ holders: holders ?? everywhere, regions: topology.regions, viewer, isHealthy: (id) => this.#isHealthy(id), takes });
   }
 
   #named(id: string): RegionEntry {
@@ -95,14 +97,18 @@ export class Edge {
     return entry;
   }
 
-  /** The holders of the partition that a request is about; undefined when it is about none, or placement is not known. */
-  async #holders(call: Call, viewer: Place | undefined): Promise<readonly RegionId[] | undefined> {
+  /**
+   * The holders of the partition that a request is about (undefined when it is about none, or placement is not known), and what
+   * decides whether a region that comes back gets it already: the same for the same key.
+   */
+  async #holders(call: Call, viewer: Place | undefined): Promise<{ readonly holders?: readonly RegionId[] | undefined; readonly draw: number }> {
     const [v1, c, name, what] = call.segments;
-    if (v1 !== 'v1' || c !== 'c' || name === undefined || !BY_KEY.has(what ?? '')) return undefined;
+    if (v1 !== 'v1' || c !== 'c' || name === undefined || !BY_KEY.has(what ?? '')) return { draw: unit(this.#parts.random) };
     const pk = what === 'ranges' ? rangePk(call) : keyOf(call).pk;
     const collection = percentDecodeText(name);
     const map = await this.#map(call, collection, viewer);
-    return map?.[hashOf(collection, pk, this.#parts.hash)[0] as number];
+    const hash = hashOf(collection, pk, this.#parts.hash);
+    return { holders: map?.[hash[0] as number], draw: (hash[1] as number) / 256 };
   }
 
   async #map(call: Call, collection: string, viewer: Place | undefined): Promise<PartitionMap | undefined> {
@@ -137,18 +143,30 @@ export class Edge {
   // Sending -------------------------------------------------------------------------------------------------------------------
 
   async #ask(id: RegionId, request: Parameters<RegionClient['send']>[0]): Promise<RegionAnswer> {
-    const breaker = this.#breakers.get(id);
+    const reach = this.#reaches.get(id);
     const client = this.#parts.clients.get(id);
     if (client === undefined) throw new ArchipelError('no-region-available', `${id} has no address here.`, { unsent: true });
     try {
       const { term, epoch } = this.#topology;
       const answer = await client.send({ ...request, headers: [...request.headers, [TOPOLOGY_FIELD, `${term}.${epoch}`]] });
-      breaker?.succeed(this.#parts.clock.monotonicMs());
-      if (answer.headers.some(([name]) => name.toLowerCase() === TOPOLOGY_FIELD)) void this.#learn(id, client, request);
+      reach?.answered(this.#parts.clock.monotonicMs(), hasField(answer, LAG_FIELD));
+      if (hasField(answer, TOPOLOGY_FIELD)) void this.#learn(id, client, request);
       return answer;
     } catch (error) {
-      breaker?.fail(this.#parts.clock.monotonicMs());
+      reach?.failed(this.#parts.clock.monotonicMs(), isUnsent(error));
       throw error;
+    }
+  }
+
+  /**
+   * Regions that are away are asked whether they are back, and have caught up: no client's request is spent on that. Never
+   * waited for.
+   */
+  #probe(): void {
+    for (const [id, reach] of this.#reaches) {
+      if (!reach.wantsProbe(this.#parts.clock.monotonicMs())) continue;
+      this.stats.probes++;
+      this.#ask(id, { method: 'GET', target: '/readyz', headers: [], body: undefined, timeoutMs: EDGE_ATTEMPT_MS }).catch(() => undefined);
     }
   }
 
@@ -180,6 +198,7 @@ export class Edge {
     const { method, headers } = context.req.raw;
     const viewer = viewerOf(headers, call.rawTarget);
     const body = method === 'GET' || method === 'HEAD' ? undefined : await call.body(BATCH_BYTES_MAX);
+    this.#probe();
     const order = await this.order(call, viewer);
     const isKeyed = BY_KEY.has(call.segments[3] ?? '') || call.segments[3] === 'batch';
     const sent = endToEnd(headers).filter(([name]) => name !== TOPOLOGY_FIELD).map(([name, value]) => [name, value] as const);
@@ -201,7 +220,7 @@ export class Edge {
       if (leftMs <= 0) break;
       if (at > 0) this.stats.retried++;
       // A healthy breaker's half-open trial is taken here; the others wait for its outcome in another region.
-      if (this.#breakers.get(id)?.allows(this.#parts.clock.monotonicMs()) === false && at < order.length - 1) continue;
+      if (this.#reaches.get(id)?.allows(this.#parts.clock.monotonicMs()) === false && at < order.length - 1) continue;
       // Only what may be repeated elsewhere is cut short; the rest gets the whole time.
       const timeoutMs = how.mayRepeat ? Math.min(EDGE_ATTEMPT_MS, leftMs) : leftMs;
       attempts++;
@@ -217,7 +236,7 @@ export class Edge {
         if (answer.status === 504) isUnknown = true;
         if (!how.mayRepeat && answer.status === 504) break;
       } catch (error) {
-        const unsent = error instanceof ArchipelError && error.details['unsent'] === true;
+        const unsent = isUnsent(error);
         if (!unsent) isUnknown = how.isWrite;
         this.#parts.log.write('warn', 'edge.attempt-failed', { region: id, error: String(error) });
         if (!unsent && !how.mayRepeat) break;
@@ -246,11 +265,13 @@ export class Edge {
   }
 
   metrics(): string {
-    const regions = [...this.#breakers].map(([id, breaker]) => ({ labels: { region: id }, value: breaker.isHealthy(this.#parts.clock.monotonicMs()) ? 1 : 0 }));
+    const nowMs = this.#parts.clock.monotonicMs();
+    const perRegion = (value: (reach: Reach) => number): Sample[] => [...this.#reaches].map(([id, reach]) => ({ labels: { region: id }, value: value(reach) }));
     return renderMetrics([
-      counter('edge_requests', 'Requests, second attempts, failures.', byField('what', this.stats)),
+      counter('edge_requests', 'Requests, second attempts, failures, probes of regions that are away.', byField('what', this.stats)),
       counter('edge_served', 'Requests by the region that answered.', byField('region', Object.fromEntries(this.#served))),
-      gauge('edge_region_up', '1 while the breaker towards the region is not open.', regions),
+      gauge('edge_region_up', '1 while the breaker towards the region is not open.', perRegion((reach) => (reach.isHealthy(nowMs) ? 1 : 0))),
+      gauge('edge_region_share', 'Of the traffic that is its own: less than 1 while it comes back.', perRegion((reach) => reach.share(nowMs))),
     ]);
   }
 
@@ -258,6 +279,11 @@ export class Edge {
     return this.#topology.regions.some(({ id }) => this.#isHealthy(id));
   }
 }
+
+const hasField = ({ headers }: RegionAnswer, wanted: string): boolean => headers.some(([name]) => name.length === wanted.length && name.toLowerCase() === wanted);
+
+/** The request certainly did not arrive. */
+const isUnsent = (error: unknown): boolean => error instanceof ArchipelError && error.details['unsent'] === true;
 
 function rangePk(call: Call): Uint8Array {
   const segment = call.segments[4];

@@ -52,6 +52,7 @@ export function createRegionApp(parts: RegionAppParts): RegionApp {
     log: parts.log,
     monotonicMs: () => region.time.monotonicMs(),
     newRequestId: () => toHex(region.parts.random.bytes(8)),
+    toRouters: () => service.lag(),
     identify: (authorization): Principal => (parts.noAuth && authorization === undefined ? ANYBODY : keys.identify(authorization, region.time.nowMs())),
   });
 

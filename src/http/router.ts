@@ -11,7 +11,7 @@ import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import { isSystemCollection } from '../core/keys/item-key.ts';
 import type { Log } from '../ports/log.ts';
 import { FIELD_COMPONENTS, fieldsObject, ON_EVERY_ANSWER, STATUS_FIELDS, type AnswerField } from './answer-fields.ts';
-import { askedOf, assertOriginForm, Call, rawPathOf, rawTargetOf, type Asked, type HttpContext, type HttpEnvironment } from './call.ts';
+import { askedOf, assertOriginForm, Call, rawPathOf, rawTargetOf, TOPOLOGY_FIELD, type Asked, type HttpContext, type HttpEnvironment } from './call.ts';
 import { PROBLEM_BASE, problemReply, statusOf, toArchipelError } from './problem.ts';
 import { Reply, toReply, toResponse } from './reply.ts';
 import { problem } from './schemas.ts';
@@ -74,6 +74,8 @@ export interface RouterParts {
   readonly log: Log;
   readonly monotonicMs: () => number;
   readonly newRequestId: () => string;
+  /** Fields of a problem for whoever names the topology that it works on. */
+  readonly toRouters: () => Readonly<Record<string, string>>;
   /** @throws ArchipelError `unauthenticated` */
   readonly identify: (authorization: string | undefined) => Principal;
 }
@@ -134,7 +136,7 @@ export class Router {
       if (route.guard !== 'public') admit(route, route.guard, call);
       return await route.handle(call);
     } catch (error) {
-      return this.#problem(asked.method, error, startedMs);
+      return this.#problem(asked.method, error, startedMs, asked.field(TOPOLOGY_FIELD) === undefined ? {} : this.#parts.toRouters());
     }
   }
 
@@ -159,7 +161,7 @@ export class Router {
     return new ArchipelError('not-found', 'There is no such route.');
   }
 
-  #problem(method: string, thrown: unknown, startedMs?: number): Reply {
+  #problem(method: string, thrown: unknown, startedMs?: number, more: Readonly<Record<string, string>> = {}): Reply {
     const error = toArchipelError(thrown);
     const instance = this.#parts.newRequestId();
     if (statusOf(error.code) >= 500 && (!isArchipelError(thrown) || error.code === 'internal')) {
@@ -174,6 +176,7 @@ export class Router {
       'served-by': this.#parts.place,
       ...(startedMs === undefined ? {} : { 'server-timing': `total;dur=${(this.#parts.monotonicMs() - startedMs).toFixed(2)}` }),
       ...(error.details['headers'] as Record<string, string> | undefined),
+      ...more,
     };
     return problemReply(error, { instance, region: this.#parts.place }, headers);
   }

@@ -5,6 +5,7 @@ import type { KeyRing } from '../auth/keys.ts';
 import { utf8, toHex } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
+import { CAUGHT_UP_LAG_MS } from '../core/limits.ts';
 import { actorRegion } from '../core/version/dot.ts';
 import { asOperationHash, type Operation } from '../core/version/operations.ts';
 import { headDot, type State, type Value } from '../core/version/record.ts';
@@ -13,7 +14,7 @@ import type { Collection } from '../engine/catalog.ts';
 import { Catalog } from '../engine/catalog.ts';
 import type { Region } from '../engine/region.ts';
 import { uuidV7Ms } from '../ports/random.ts';
-import { TOPOLOGY_FIELD, type Call } from './call.ts';
+import { LAG_FIELD, TOPOLOGY_FIELD, type Call } from './call.ts';
 import { Cursors } from './cursors.ts';
 import { isJsonType } from './fields.ts';
 import { parseJson } from './json.ts';
@@ -101,7 +102,14 @@ export class Service {
   headers(call: Call, state: State | undefined, more: Readonly<Record<string, string>> = {}): Record<string, string> {
     const fields = call.headers(this.servedBy(state), more, this.monotonicMs());
     const told = call.field(TOPOLOGY_FIELD);
-    if (told !== undefined && told !== this.#topologyNumber()) fields[TOPOLOGY_FIELD] = this.#topologyNumber();
-    return fields;
+    if (told === undefined) return fields;
+    if (told !== this.#topologyNumber()) fields[TOPOLOGY_FIELD] = this.#topologyNumber();
+    return Object.assign(fields, this.lag());
+  }
+
+  /** For whoever routes: this region has not caught up. */
+  lag(): Record<string, string> {
+    const lagMs = this.region.health.lagMs();
+    return lagMs > CAUGHT_UP_LAG_MS ? { [LAG_FIELD]: String(Math.round(lagMs)) } : {};
   }
 }

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { firstDifference, unaccounted, type LoggedWrite, type View } from '../../src/drill/account.ts';
 import { parseExpectation, type Measured } from '../../src/drill/expectation.ts';
-import { detectionMs, errorRate, quantile, recoveryMs, secondsOf, staleReadMs, type Sample } from '../../src/drill/measure.ts';
+import { detectionMs, errorRate, quantile, recoveryMs, secondsOf, staleReadMs, staleReads, type Sample } from '../../src/drill/measure.ts';
 
 const sample = (atMs: number, more: Partial<Sample> = {}): Sample => ({ atMs, tookMs: 10, isRead: true, isGood: true, servedBy: 'a', attempts: 1, isStale: false, ...more });
 
@@ -48,12 +48,13 @@ describe('what clients saw', () => {
     expect(errorRate(samples)).toBe(0.25);
     expect(staleReadMs(samples, 1_000)).toBe(150);
     expect(staleReadMs(samples, 1_200)).toBe(0);
+    expect([1_000, 1_200].map((faultMs) => staleReads(samples, faultMs))).toEqual([1, 0]);
     expect(errorRate([])).toBe(1);
   });
 });
 
 describe('expectations', () => {
-  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0 };
+  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0 };
   const judge = (text: string, changed: Partial<Measured> = {}): boolean => parseExpectation(text).judge({ ...measured, ...changed }).holds;
 
   it.each([
@@ -61,6 +62,8 @@ describe('expectations', () => {
     ['rto < 3s', { rtoMs: undefined }],
     ['detection < 1s', { detectionMs: 1_000 }],
     ['stale reads < 1s', { staleReadMs: 1_000 }],
+    ['stale reads <= 3', { staleReads: 4 }],
+    ['stale reads after return = 0', { staleAfterReturn: 1 }],
     ['converged within 1s', { convergedMs: undefined }],
     ['errors < 1 %', { errorRate: 0.01 }],
     ['errors < 0.6%', { errorRate: 0.006 }],

@@ -13,7 +13,7 @@ import { createEdgeApp, type RegionClient } from '../../src/http/edge-app.ts';
 
 const [NEAR, FAR] = [asRegionId('ap-northeast-2'), asRegionId('us-east-1')];
 const stored: RegionClient = { send: ({ target }) => Promise.resolve(target.includes('/items') ? { status: 204, headers: [['Server-Timing', 'total;dur=1.00'], ['Write-Outcome', 'stored']], body: new Uint8Array(0) } : { status: 403, headers: [], body: new Uint8Array(0) }) };
-const gone: RegionClient = { send: () => Promise.reject(new ArchipelError('peer-unreachable', 'It is gone.', { unsent: true })) };
+const gone: RegionClient = { send: (request) => (request.target.includes('/items') ? Promise.reject(new ArchipelError('peer-unreachable', 'It is gone.', { unsent: true })) : stored.send(request)) };
 
 function edgeBefore(near: RegionClient): (request: Request) => Response | Promise<Response> {
   const topology = { format: 1 as const, term: 1, epoch: 1, control: NEAR, regions: [regionEntry(NEAR, 'http://near'), regionEntry(FAR, 'http://far')] };
@@ -42,5 +42,61 @@ describe('attempts of the edge', () => {
     };
     const client = new Client({ url: 'http://edge', transport, clock: new ManualClock(), random: nodeRandom });
     expect((await client.put({ collection: 'demo', pk: 'k' }, 'v')).attempts).toBe(2);
+  });
+});
+
+describe('a region that comes back', () => {
+  const get = (pk: string): Request => new Request(`http://edge/v1/c/demo/items/${pk}`);
+  const said: { status: number; headers: [string, string][] } = { status: 200, headers: [] };
+  const clock = new ManualClock();
+  let isGone = false;
+  let probes = 0;
+  const near: RegionClient = {
+    send: ({ target }) => {
+      if (target === '/readyz') probes++;
+      return isGone ? Promise.reject(new ArchipelError('peer-unreachable', 'It is gone.', { unsent: true })) : Promise.resolve({ ...said, headers: [...said.headers, ['x', 'near']], body: new Uint8Array(0) });
+    },
+  };
+  const far: RegionClient = { send: () => Promise.resolve({ status: 200, headers: [['x', 'far']], body: new Uint8Array(0) }) };
+  const topology = { format: 1 as const, term: 1, epoch: 1, control: NEAR, regions: [regionEntry(NEAR, 'http://near'), regionEntry(FAR, 'http://far')] };
+  const { app } = createEdgeApp({ topology, clients: new Map([[NEAR, near], [FAR, far]]), clock, random: nodeRandom, log: { write: () => undefined }, hash: sha256 });
+  /** How many of a hundred keys it answers. */
+  const share = async (): Promise<number> => {
+    const answers = await Promise.all(Array.from({ length: 100 }, async (_, at) => app.fetch(get(`k${at}`), {})));
+    return answers.filter(({ headers }) => headers.get('x') === 'near').length;
+  };
+
+  it('gets nothing while it says that it lags, then its traffic step by step; one probe at a time finds out', async () => {
+    expect(await share()).toBe(100);
+    isGone = true;
+    expect(await share()).toBe(0);
+    isGone = false;
+    said.headers = [['Replication-Lag', '4000']];
+    await clock.advance(1_000);
+    expect(await share()).toBe(0);
+    await clock.advance(1_000);
+    expect(await share()).toBe(0);
+    expect(probes).toBeLessThanOrEqual(3);
+    said.headers = [];
+    await clock.advance(1_000);
+    await share();
+    expect(await share()).toBeLessThan(25);
+    await clock.advance(5_000);
+    const half = await share();
+    expect(half).toBeGreaterThan(35);
+    expect(half).toBeLessThan(75);
+    await clock.advance(5_000);
+    expect(await share()).toBe(100);
+  });
+
+  it('is used all the same when no other one answers', async () => {
+    isGone = true;
+    expect(await share()).toBe(0);
+    isGone = false;
+    said.headers = [['Replication-Lag', '4000']];
+    await clock.advance(1_000);
+    far.send = () => Promise.reject(new ArchipelError('peer-unreachable', 'It is gone.', { unsent: true }));
+    await share();
+    expect(await share()).toBe(100);
   });
 });

@@ -18,7 +18,9 @@ const COMPARED: readonly (readonly [string, (measured: Measured) => number | und
   ['without account', ({ lost }) => lost, String],
   ['errors', ({ errorRate }) => errorRate, (share) => `${(share * 100).toFixed(2)} %`],
   ['converged', ({ convergedMs }) => convergedMs, duration],
-  ['stale reads', ({ staleReadMs }) => staleReadMs, duration],
+  ['stale reads', ({ staleReads }) => staleReads, String],
+  ['stale reads after return', ({ staleAfterReturn }) => staleAfterReturn, String],
+  ['last stale read', ({ staleReadMs }) => staleReadMs, duration],
 ];
 
 export function addCompare(drill: Command, terminal: Terminal): void {

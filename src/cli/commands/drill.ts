@@ -132,7 +132,7 @@ async function show(terminal: Terminal, report: DrillReport): Promise<void> {
     plural(report.requests, 'request'),
     `${measured.acknowledged} writes acknowledged`,
     measured.detectionMs === undefined ? undefined : `detected in ${duration(measured.detectionMs)}`,
-    measured.staleReadMs === 0 ? 'no stale read' : `stale reads for ${duration(measured.staleReadMs)}`,
+    measured.staleReadMs === 0 ? 'no stale read' : `${plural(measured.staleReads, 'stale read')} (${measured.staleAfterReturn} after the return), the last after ${duration(measured.staleReadMs)}`,
     `${measured.conflicts} in the ledger`,
   ];
   await terminal.out.write(`\n${table([{ title: '' }, { title: 'expected' }, { title: 'found' }], rows, style)}\n${facts.filter((fact) => fact !== undefined).join(', ')}\n`);

@@ -45,15 +45,20 @@ export interface RouteQuestion {
   readonly latency?: LatencyMatrix;
   /** False for a region whose breaker is open. */
   readonly isHealthy: (region: RegionId) => boolean;
+  /** False for a region that has been away and does not get this request back yet; absent, each gets its own at once. */
+  readonly takes?: (region: RegionId) => boolean;
 }
 
 /**
- * The regions to try, in order: active and healthy ones by distance, then draining ones, then the unhealthy (again the
- * active before the draining), because a wrong verdict must not make data unreachable that a region holds.
+ * The regions to try, in order: active and healthy ones by distance, then those that are only coming back, then draining
+ * ones, then the unhealthy (again the active before the draining), because a wrong verdict must not make data unreachable that
+ * a region holds.
  */
 export function routeOrder(question: RouteQuestion): RegionEntry[] {
   const holders = new Set(question.holders);
   const near = nearestFirst(question.regions.filter(({ id }) => holders.has(id)), question.viewer, question.latency);
-  const inOrder = [...near.filter(({ state }) => SERVING.has(state)), ...near.filter(({ state }) => LAST_RESORT.has(state))];
+  const serving = near.filter(({ state }) => SERVING.has(state));
+  const takes = ({ id }: RegionEntry): boolean => question.takes?.(id) !== false;
+  const inOrder = [...serving.filter(takes), ...serving.filter((region) => !takes(region)), ...near.filter(({ state }) => LAST_RESORT.has(state))];
   return [...inOrder.filter(({ id }) => question.isHealthy(id)), ...inOrder.filter(({ id }) => !question.isHealthy(id))];
 }

@@ -2,6 +2,7 @@
 
 import { z } from '@hono/zod-openapi';
 import { ArchipelError } from '../../core/errors.ts';
+import { TOPOLOGY_FIELD } from '../call.ts';
 import { docsAnswer, type DocsFiles } from '../docs-page.ts';
 import { OPENMETRICS_TYPE, renderMetrics, type Metric } from '../openmetrics.ts';
 import { regionMetrics } from '../region-metrics.ts';
@@ -16,9 +17,10 @@ export interface DocumentParts {
 
 const PLAIN = { schema: z.string(), contentType: 'text/plain; charset=utf-8' };
 
-const plain = (body: string, status = 200): Response => new Response(body, { status, headers: { 'content-type': PLAIN.contentType, 'cache-control': 'no-store' } });
+const plain = (body: string, status = 200, more: Readonly<Record<string, string>> = {}): Response => new Response(body, { status, headers: { 'content-type': PLAIN.contentType, 'cache-control': 'no-store', ...more } });
 
-export function addDocumentRoutes(router: Router, { region }: Service, parts: DocumentParts): void {
+export function addDocumentRoutes(router: Router, service: Service, parts: DocumentParts): void {
+  const { region } = service;
   const tag = 'Health and documents';
   router.add({
     method: 'get',
@@ -32,7 +34,10 @@ export function addDocumentRoutes(router: Router, { region }: Service, parts: Do
     path: '/readyz',
     guard: 'public',
     document: { id: 'readyz', tag, summary: 'Does it answer requests?', answers: { 200: { description: 'ok', ...PLAIN }, 503: { description: 'not yet', ...PLAIN } } },
-    handle: () => (region.phase === 'serving' ? plain('ok\n') : plain('not ready\n', 503)),
+    handle: (call) => {
+      const more = call.field(TOPOLOGY_FIELD) === undefined ? {} : service.lag();
+      return region.phase === 'serving' ? plain('ok\n', 200, more) : plain('not ready\n', 503, more);
+    },
   });
   router.add({
     method: 'get',

@@ -6,8 +6,8 @@ import { CRASH_CONTROLS } from '../../scripts/lib/crash/controls.ts';
 import { crashCopies } from '../../scripts/lib/crash/copies.ts';
 
 const COPIES_MAX = 60;
-/** The two that are caught soonest. */
-const QUICK: readonly string[] = ['acknowledged before it is synced', 'an answer that was prepared is given before the disk has done'];
+/** The one that is caught soonest. */
+const QUICK = 'acknowledged before it is synced';
 
 describe('level: a copy of a live folder at a random moment', () => {
   it('a power cut: everything acknowledged is there, nothing is torn', { timeout: 300_000 }, async () => {
@@ -21,10 +21,10 @@ describe('level: a copy of a live folder at a random moment', () => {
     expect(await crashCopies({ copies: 6, durability: 'relaxed', seed: 2 })).toMatchObject({ copies: 6, wrong: [] });
   });
 
-  for (const { name, edit } of CRASH_CONTROLS.filter((control) => QUICK.includes(control.name))) {
-    it(`a known bug is seen: ${name}`, { timeout: 300_000 }, async () => {
-      const { wrong } = await crashCopies({ copies: COPIES_MAX, durability: 'sync', seed: 3, edits: [edit] });
-      expect(wrong).not.toEqual([]);
-    });
-  }
+  it(`a known bug is seen: ${QUICK}`, { timeout: 300_000 }, async () => {
+    const edits = CRASH_CONTROLS.filter(({ name }) => name === QUICK).map(({ edit }) => edit);
+    expect(edits).toHaveLength(1);
+    const { wrong } = await crashCopies({ copies: COPIES_MAX, durability: 'sync', seed: 3, edits });
+    expect(wrong).not.toEqual([]);
+  });
 });

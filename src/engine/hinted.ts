@@ -2,19 +2,15 @@
 // sent, and asked whether the peer holds the item then.
 
 import { textKey } from '../core/bytes.ts';
-import { decodeKey } from '../core/keys/item-key.ts';
-import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
 import type { RegionId } from '../core/version/dot.ts';
-import { encodeState } from '../core/version/codec.ts';
+import { encodeState, MalformedError } from '../core/version/codec.ts';
 import { encodeLossRow, lossIdIn } from '../core/version/loss-row.ts';
 import type { Delivery, Message } from '../ports/queue.ts';
 import type { Table } from '../ports/table.ts';
 import type { Catalog } from './catalog.ts';
-import { sentBytes, type SentRecord } from './envelope.ts';
+import type { SentRecord } from './envelope.ts';
 import { readLoss, readRecord } from './soundness.ts';
-
-/** Messages to one peer: there is much to send, and each one also waits until its hints are durably gone. */
-export const HINTED_IN_FLIGHT_MAX = 8;
 
 export interface Hinted {
   readonly delivery: Delivery;
@@ -37,32 +33,58 @@ export interface HintedParts {
  * `later`: the placement of its group is not known here yet. `unreadable`: that one waits, the others do not. Undefined: it
  * is not for this peer (any more).
  */
-export async function hintedRecord({ catalog, table, peer }: HintedParts, hint: Uint8Array): Promise<SentRecord | 'later' | 'unreadable' | undefined> {
-  const id = lossIdIn(hint);
-  const row = id === undefined ? undefined : await readLoss(table, id);
-  if (row === 'unreadable') return row;
-  const key = row?.key ?? decodeKey(hint);
-  if (key === undefined) return undefined;
-  const holders = catalog.holdersOf(key);
-  if (holders === undefined) return 'later';
-  if (!holders.includes(peer)) return undefined;
-  if (row !== undefined) return { key: key.encoded, state: encodeLossRow(row) };
-  const record = await readRecord(table, key);
-  if (record === 'unreadable') return record;
-  return record === undefined ? undefined : { key: hint, state: encodeState(record.state) };
+export type HintedRecord = SentRecord | 'later' | 'unreadable' | undefined;
+
+export class HintedRecords {
+  readonly #parts: HintedParts;
+
+  constructor(parts: HintedParts) {
+    this.#parts = parts;
+  }
+
+  async of(hints: readonly Uint8Array[]): Promise<readonly HintedRecord[]> {
+    const records: HintedRecord[] = [];
+    for (const hint of hints) {
+      const id = lossIdIn(hint);
+      const record = id === undefined ? this.#recordOf(hint) : this.#rowOf(id);
+      // After a long outage a wait for each record would take as long as its reading.
+      records.push(record instanceof Promise ? await record : record);
+    }
+    return records;
+  }
+
+  async #rowOf(id: string): Promise<HintedRecord> {
+    const row = await readLoss(this.#parts.table, id);
+    if (row === undefined || row === 'unreadable') return row;
+    return this.#ifHeld(row.key, () => ({ key: row.key.encoded, state: encodeLossRow(row) }));
+  }
+
+  #recordOf(hint: Uint8Array): HintedRecord | Promise<HintedRecord> {
+    const key = decodeKey(hint);
+    return key === undefined ? undefined : this.#ifHeld(key, () => this.#read(key));
+  }
+
+  #ifHeld<R>(key: ItemKey, read: () => R): R | 'later' | undefined {
+    const holders = this.#parts.catalog.holdersOf(key);
+    if (holders === undefined) return 'later';
+    return holders.includes(this.#parts.peer) ? read() : undefined;
+  }
+
+  #read(key: ItemKey): HintedRecord | Promise<HintedRecord> {
+    const { table } = this.#parts;
+    const sent = (state: Uint8Array): SentRecord => ({ key: key.encoded, state });
+    if (table.storedState === undefined) return readRecord(table, key).then((record) => (record === undefined || record === 'unreadable' ? record : sent(encodeState(record.state))));
+    const state = readStored(table, key);
+    return state === undefined || state === 'unreadable' ? state : sent(state);
+  }
 }
 
-/** In their order, as many to a message as it bears. */
-export function packed(records: readonly Hinted[]): readonly (readonly Hinted[])[] {
-  const messages: Hinted[][] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const hinted of records) {
-    bytes += sentBytes(hinted.record);
-    if (bytes > MESSAGE_BYTES_PACKED) {
-      messages.push([]);
-      bytes = sentBytes(hinted.record);
-    }
-    messages.at(-1)?.push(hinted);
+/** In the form in which it is stored and sent, where the table can tell at once. */
+function readStored(table: Table, key: ItemKey): Uint8Array | 'unreadable' | undefined {
+  try {
+    return table.storedState?.(key);
+  } catch (error) {
+    if (error instanceof MalformedError) return 'unreadable';
+    throw error;
   }
-  return messages;
 }

@@ -14,18 +14,18 @@
 //  4. What a hint forwards is the record as it is then, to the regions that hold it then.
 //  5. A row of the ledger is never given up: no comparison would find it missing. Its hint is a fraction of the row beside it.
 
-import { isArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { INBOX_BYTES_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import { isLossRow } from '../core/version/loss-row.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import type { Delivery, Queue } from '../ports/queue.ts';
+import type { Queue } from '../ports/queue.ts';
 import type { Table } from '../ports/table.ts';
 import { Behind } from './behind.ts';
 import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
-import { HINTED_IN_FLIGHT_MAX, hintedRecord, hintOf, packed, type Hinted } from './hinted.ts';
+import { Forwarder, RETRY_FIRST_MS } from './forwarder.ts';
+import { hintOf } from './hinted.ts';
 import { Histogram } from './histogram.ts';
 import type { Limits } from './limits.ts';
 import { Owed } from './owed.ts';
@@ -33,9 +33,8 @@ import type { PeerLink } from './peer-link.ts';
 
 /** Messages in flight to one peer: enough to hide a round trip, few enough that a slow peer is noticed. */
 const IN_FLIGHT_MAX = 3;
-const FORWARD_KEYS = 512;
-const RETRY_FIRST_MS = 500;
-const RETRY_MAX_MS = 60_000;
+/** Hints taken at a time when they are thrown away. */
+const RETIRED_HINTS = 512;
 
 export interface LaneItem {
   readonly key: ItemKey;
@@ -70,6 +69,7 @@ export class Lane {
   #stopped = false;
   #paused = false;
   readonly #behind: Behind;
+  readonly #forwarder: Forwarder;
   /** The queue took no hints a moment ago: until then nothing more is hinted. */
   #hintAgainMs = 0;
   #hintsSinceMs: number | undefined;
@@ -81,6 +81,7 @@ export class Lane {
   constructor(parts: LaneParts) {
     this.#parts = parts;
     this.#behind = new Behind(parts.table, parts.link.id);
+    this.#forwarder = new Forwarder(parts, { isOpen: () => this.#isOpen(), push: (records) => this.#push(records), wake: () => this.wake(), stats: this.stats });
     parts.link.onReturn(() => this.wake());
   }
 
@@ -133,7 +134,7 @@ export class Lane {
     this.#waitingBytes = 0;
     this.#owed.clear();
     const { hints } = this.#parts;
-    for (let taken = await hints.receive(FORWARD_KEYS); taken.length > 0; taken = await hints.receive(FORWARD_KEYS)) await hints.acknowledge(taken.map(({ receipt }) => receipt));
+    for (let taken = await hints.receive(RETIRED_HINTS); taken.length > 0; taken = await hints.receive(RETIRED_HINTS)) await hints.acknowledge(taken.map(({ receipt }) => receipt));
     await this.#behind.forget();
     return this.#inFlight === 0 && !this.#spilling && (await hints.depth()) === 0;
   }
@@ -314,7 +315,7 @@ export class Lane {
     if (this.#forwarding || !this.#isOpen()) return;
     this.#forwarding = true;
     try {
-      await this.#forwardWhileOpen();
+      await this.#forwarder.run();
       if ((await this.#parts.hints.depth()) === 0) this.#hintsSinceMs = undefined;
     } catch (error) {
       this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
@@ -322,78 +323,5 @@ export class Lane {
     } finally {
       this.#forwarding = false;
     }
-  }
-
-  /** Messages follow each other without a pause: the next keys are read while the last ones are on their way. */
-  async #forwardWhileOpen(): Promise<void> {
-    const inFlight = new Set<Promise<void>>();
-    let isUp = true;
-    const forward = (message: readonly Hinted[]): void => {
-      const sent: Promise<void> = this.#forwardMessage(message).then((arrived) => {
-        isUp &&= arrived;
-        inFlight.delete(sent);
-      });
-      inFlight.add(sent);
-    };
-    try {
-      while (isUp && this.#isOpen() && (await this.#parts.hints.depth()) > 0) {
-        const deliveries = await this.#parts.hints.receive(FORWARD_KEYS); // not those that are on their way
-        if (deliveries.length === 0) break;
-        for (const message of await this.#messagesOf(deliveries)) {
-          while (inFlight.size >= HINTED_IN_FLIGHT_MAX) await Promise.race(inFlight);
-          if (isUp) forward(message);
-          else await this.#giveBack(message);
-        }
-      }
-    } finally {
-      await Promise.all(inFlight);
-    }
-  }
-
-  /** Invariant 4. What cannot be sent now is put back, what nobody needs is done. */
-  async #messagesOf(deliveries: readonly Delivery[]): Promise<readonly (readonly Hinted[])[]> {
-    const { catalog, hints, link, table } = this.#parts;
-    const found: Hinted[] = [];
-    const gone: string[] = [];
-    for (const delivery of deliveries) {
-      const record = await hintedRecord({ catalog, table, peer: link.id }, delivery.body);
-      if (record === 'later') await hints.retryLater(delivery.receipt, RETRY_FIRST_MS);
-      else if (record === 'unreadable') await this.#retryRefused(delivery);
-      else if (record === undefined) gone.push(delivery.receipt);
-      else found.push({ delivery, record });
-    }
-    if (gone.length > 0) await hints.acknowledge(gone);
-    return packed(found);
-  }
-
-  /** False when the peer went away again. */
-  async #forwardMessage(message: readonly Hinted[]): Promise<boolean> {
-    try {
-      const receipts = await this.#push(message.map(({ record }) => record));
-      const done = message.filter((_, at) => isFinal(receipts[at] ?? 'failed'));
-      await this.#parts.hints.acknowledge(done.map(({ delivery }) => delivery.receipt));
-      this.stats.forwarded += done.length;
-      for (const { delivery } of message.filter((_, at) => !isFinal(receipts[at] ?? 'failed'))) await this.#retryRefused(delivery);
-      return true;
-    } catch (error) {
-      if (!isArchipelError(error)) this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
-      return this.#giveBack(message);
-    }
-  }
-
-  async #giveBack(message: readonly { readonly delivery: Delivery }[]): Promise<boolean> {
-    // mark: peer gone while hints were forwarded
-    for (const { delivery } of message) await this.#parts.hints.retryLater(delivery.receipt, 0);
-    this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
-    return false;
-  }
-
-  /** A record that the peer will not take now (drift, a later format, a full disk) waits longer each time. */
-  async #retryRefused(delivery: Delivery): Promise<void> {
-    // mark: refused hint waits longer
-    this.stats.refused++;
-    const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
-    await this.#parts.hints.retryLater(delivery.receipt, delayMs);
-    this.#parts.clock.after(delayMs, () => this.wake());
   }
 }

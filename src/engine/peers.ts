@@ -3,7 +3,7 @@
 
 import { ArchipelError } from '../core/errors.ts';
 import type { RegionId } from '../core/version/dot.ts';
-import type { Clock } from '../ports/clock.ts';
+import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer } from '../ports/peer.ts';
 import type { Table } from '../ports/table.ts';
@@ -25,14 +25,19 @@ export interface PeersParts {
   readonly limits: Limits;
   readonly ports: Pick<RegionParts, 'peers' | 'peer' | 'hints'>;
   isGreeted(peer: RegionId): boolean;
+  /** Says hello. Never rejects. */
+  greet(link: PeerLink): Promise<void>;
 }
 
 const PAUSES = 'paused';
+/** A region that starts asks before it listens. */
+const GREET_BACK_MS = [0, 20, 50, 100] as const;
 
 export class Peers {
   readonly links = new Map<RegionId, PeerLink>();
   readonly lanes = new Map<RegionId, Lane>();
   readonly #parts: PeersParts;
+  readonly #greeting = new Set<PeerLink>();
 
   constructor(parts: PeersParts) {
     this.#parts = parts;
@@ -44,9 +49,22 @@ export class Peers {
     const { id } = peer;
     const link = new PeerLink(peer, speaker, time, log);
     const lane = new Lane({ link, isGreeted: () => this.#parts.isGreeted(id), hints: ports.hints(id), limits, table, catalog, clock, log });
+    link.onReturn(() => void this.#greetBack(link));
     this.links.set(id, link);
     this.lanes.set(id, lane);
     return lane;
+  }
+
+  /** A peer that was out of reach has asked something: what waits for it goes when it has answered, not at the next heartbeat. */
+  async #greetBack(link: PeerLink): Promise<void> {
+    if (this.#greeting.has(link)) return;
+    this.#greeting.add(link);
+    for (const waitMs of GREET_BACK_MS) {
+      if (waitMs > 0) await pause(this.#parts.clock, waitMs);
+      if (link.isUp() || this.links.get(link.id) !== link) break;
+      await this.#parts.greet(link);
+    }
+    this.#greeting.delete(link);
   }
 
   /** What the last run left behind, before anything is counted. */

@@ -141,6 +141,11 @@ export interface Digests {
 export interface Table {
   readonly supports: TableSupports;
   get(key: ItemKey): Promise<Record | undefined>;
+  /**
+   * The state of the record in the form in which it is stored and sent (`encodeState`), where that can be told at once: then
+   * nothing is encoded to be sent. @throws MalformedError for a record that cannot be read; else as `get` does, at once
+   */
+  storedState?(key: ItemKey): Uint8Array | undefined;
   update<R>(key: ItemKey, change: Change<R>): Promise<R>;
   range(query: RangeQuery): Promise<Page<StoredItem>>;
   scan(query: ScanQuery): Promise<Page<StoredItem>>;

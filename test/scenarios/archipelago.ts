@@ -245,7 +245,7 @@ function mortalTable(table: Table, life: { readonly isAlive: boolean }): Table {
     get(target, name) {
       const member = Reflect.get(target, name, target) as unknown;
       if (typeof member !== 'function') return member;
-      if (name === 'largestStamps') return () => (member as () => unknown).call(target);
+      if (name === 'largestStamps' || name === 'storedState') return (...given: unknown[]) => (member as (...given: unknown[]) => unknown).apply(target, given); // told at once
       return async (...given: unknown[]) => {
         if (!life.isAlive) return never();
         const result: unknown = await (member as (...given: unknown[]) => Promise<unknown>).apply(target, given as [ItemKey, Change<unknown>]);

@@ -2,7 +2,7 @@
 // written. The value is a version, raised by every send: acknowledging a delivery removes the row only when no newer
 // message of the key has come in between. Deliveries in flight are remembered in memory; a restart delivers them again.
 
-import { afterPrefix, ByteReader, ByteWriter, concatBytes, toHex } from '../../core/bytes.ts';
+import { afterPrefix, ByteReader, ByteWriter, concatBytes, keyText, textKey } from '../../core/bytes.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DeadLetter, DeadLetters, Delivery, Message, Queue } from '../../ports/queue.ts';
 import { DEAD_LETTERS_PER_PEER_MAX, MESSAGE_BYTES_MAX } from '../../core/limits.ts';
@@ -31,7 +31,7 @@ export class LevelQueue implements Queue {
   readonly #store: LevelStore;
   readonly #clock: Clock;
   readonly #name: string;
-  /** Messages sent or delivered by this process and not yet gone, by key in hexadecimal. */
+  /** Messages sent or delivered by this process and not yet gone, by `keyText` of their key. */
   readonly #touched = new Map<string, Waiting>();
   #depth = 0;
   #version = 1;
@@ -92,7 +92,7 @@ export class LevelQueue implements Queue {
 
   /** Counted before it is durable: the depth may be too high for a moment, never too low. */
   #noteSent(key: Uint8Array, version: number): { readonly name: string; readonly waiting: Waiting } {
-    const name = toHex(key);
+    const name = keyText(key);
     const before = this.#touched.get(name);
     if (before === undefined && this.#store.getSync(this.#row(key)) === undefined) this.#depth++;
     const waiting: Waiting = { version, received: before?.received ?? 0, hiddenUntilMs: 0, state: 'waiting', before };
@@ -109,7 +109,7 @@ export class LevelQueue implements Queue {
     while (standing?.state === 'gone') standing = standing.before;
     if (standing !== undefined) return void this.#touched.set(name, standing);
     this.#touched.delete(name);
-    if (this.#store.getSync(this.#row(fromName(name))) === undefined) this.#depth--;
+    if (this.#store.getSync(this.#row(textKey(name))) === undefined) this.#depth--;
   }
 
   /** Durable: the row says it all from now on, unless a delivery of the key is in flight. */
@@ -145,24 +145,33 @@ export class LevelQueue implements Queue {
     const prefix = rows.queue(this.#name);
     const bounds = after === undefined ? { gte: prefix } : { gt: after };
     const found: Delivery[] = [];
-    for await (const [row, read] of this.#store.database.iterator({ ...bounds, lt: afterPrefix(prefix) as Uint8Array })) {
-      const key = row.subarray(prefix.length);
-      const name = toHex(key);
-      // Delivered as it was read, a row that was replaced would stand in the way of the newer one, and one that is gone be counted twice.
-      const value = this.#changedSince.has(name) ? this.#store.getSync(row) : read;
-      if (value === undefined) continue;
-      const version = versionOf(value);
-      const receipt = `${version}:${name}`;
-      const waiting = this.#touched.get(name) ?? { version, received: 0, hiddenUntilMs: 0, state: 'waiting', before: undefined };
-      if (waiting.hiddenUntilMs > nowMs || waiting.version !== version || waiting.state === 'leaving') continue; // hidden, or replaced by one that is not durable yet
-      waiting.received++;
-      waiting.hiddenUntilMs = nowMs + VISIBILITY_MS;
-      this.#touched.set(name, waiting);
-      found.push({ body: bodyOf(value), key, receipt, received: waiting.received });
-      this.#cursor = row;
-      if (found.length === limit) break;
+    const iterator = this.#store.database.iterator({ ...bounds, lt: afterPrefix(prefix) as Uint8Array });
+    try {
+      while (found.length < limit) {
+        const entries = await iterator.nextv(limit - found.length); // one by one, each row would be waited for
+        if (entries.length === 0) break;
+        for (const [row, value] of entries) this.#take(row, value, prefix.length, nowMs, found);
+      }
+    } finally {
+      await iterator.close();
     }
     return found;
+  }
+
+  #take(row: Uint8Array, read: Uint8Array, prefixBytes: number, nowMs: number, found: Delivery[]): void {
+    const key = row.subarray(prefixBytes);
+    const name = keyText(key);
+    // Delivered as it was read, a row that was replaced would stand in the way of the newer one, and one that is gone be counted twice.
+    const value = this.#changedSince.has(name) ? this.#store.getSync(row) : read;
+    if (value === undefined) return;
+    const version = versionOf(value);
+    const waiting = this.#touched.get(name) ?? { version, received: 0, hiddenUntilMs: 0, state: 'waiting', before: undefined };
+    if (waiting.hiddenUntilMs > nowMs || waiting.version !== version || waiting.state === 'leaving') return; // hidden, or replaced by one that is not durable yet
+    waiting.received++;
+    waiting.hiddenUntilMs = nowMs + VISIBILITY_MS;
+    this.#touched.set(name, waiting);
+    found.push({ body: bodyOf(value), key, receipt: `${version}:${name}`, received: waiting.received });
+    this.#cursor = row;
   }
 
   async acknowledge(receipts: readonly string[]): Promise<void> {
@@ -180,7 +189,7 @@ export class LevelQueue implements Queue {
     });
     if (leaving.length === 0) return;
     try {
-      await this.#store.write({ operations: leaving.map(({ name }) => ({ type: 'del' as const, key: this.#row(fromName(name)) })) }, true);
+      await this.#store.write({ operations: leaving.map(({ name }) => ({ type: 'del' as const, key: this.#row(textKey(name)) })) }, true);
     } catch (error) {
       for (const { waiting } of leaving) waiting.state = 'waiting';
       throw error;
@@ -206,7 +215,7 @@ export class LevelQueue implements Queue {
 
   /** Is a message of this key waiting? For counting distinct items. */
   has(key: Uint8Array): boolean {
-    return this.#depth > 0 && (this.#touched.has(toHex(key)) || this.#store.getSync(this.#row(key)) !== undefined);
+    return this.#depth > 0 && (this.#touched.has(keyText(key)) || this.#store.getSync(this.#row(key)) !== undefined);
   }
 
   get size(): number {
@@ -218,7 +227,6 @@ export class LevelQueue implements Queue {
   }
 }
 
-const fromName = (name: string): Uint8Array => Buffer.from(name, 'hex');
 const encodeMessage = (version: number, body: Uint8Array): Uint8Array => concatBytes(new ByteWriter(8).varint(version).finish(), body);
 const versionOf = (value: Uint8Array): number => new ByteReader(value).varint();
 

@@ -34,7 +34,7 @@ const REOPEN_PROBE_MS = 250;
 const PROBE_BYTES = 1024 * 1024;
 
 /** 8 MiB of memtable keep a flush short; the block cache is bounded so that a region stays within its memory goal. */
-const OPEN_OPTIONS = { keyEncoding: 'view', valueEncoding: 'view', writeBufferSize: 8 * 1024 * 1024, cacheSize: 16 * 1024 * 1024, maxOpenFiles: 500 } as const;
+const OPEN_OPTIONS = { keyEncoding: 'view', valueEncoding: 'view', writeBufferSize: 16 * 1024 * 1024, cacheSize: 16 * 1024 * 1024, maxOpenFiles: 500 } as const;
 
 /** One write's share of a group. The group's owner is told when all of it is durable, before the writers are. */
 export interface GroupWrite {
@@ -131,10 +131,11 @@ export class LevelStore {
 
   /** Reads wait here while the database is being opened again. @throws ArchipelError `storage-unavailable` when it is not */
   ready(): Promise<void> | undefined {
-    return this.#database.status === 'open' ? undefined : this.#reopened.then(() => this.#assertOpen());
+    return this.#database.status === 'open' ? undefined : this.#reopened.then(() => this.assertOpen());
   }
 
-  #assertOpen(): void {
+  /** @throws ArchipelError `storage-unavailable` while the database is being opened again */
+  assertOpen(): void {
     if (this.#database.status !== 'open') throw new ArchipelError('storage-unavailable', 'The store could not be opened again yet.');
   }
 

@@ -9,9 +9,8 @@ import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../cor
 import { addSums, elementOf, isZeroSum, leafOf, sameSum, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
 import type { ActorId } from '../../core/version/dot.ts';
-import { encodeState } from '../../core/version/codec.ts';
-import { isCandidate } from '../../core/version/reap.ts';
-import type { CommitKind, Record, State } from '../../core/version/record.ts';
+import { decodeState, encodeState } from '../../core/version/codec.ts';
+import type { CommitKind, Record } from '../../core/version/record.ts';
 import { Recent } from '../../core/recent.ts';
 import type { Stamp } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
@@ -22,7 +21,8 @@ import { Documents } from './documents.ts';
 import { withOwnBytes } from './own-bytes.ts';
 import { LevelDigests } from './digests.ts';
 import { LevelLosses } from './losses.ts';
-import { decodeRecord, encodeRecord, RECORD_PREFIX_BYTES, recordRow, rows, type LoggedChange, type StoredRecord } from './layout.ts';
+import { indexRows } from './indexes.ts';
+import { decodeRecord, encodeRecord, RECORD_PREFIX_BYTES, recordRow, rows, stateBytesOf, type LoggedChange, type StoredRecord } from './layout.ts';
 import { LevelChangeLog } from './change-log.ts';
 import type { GroupOwner, LevelStore, Operation } from './store.ts';
 
@@ -111,6 +111,16 @@ export class LevelTable implements Table, GroupOwner {
     return this.#read(key.encoded);
   }
 
+  /** Decoded all the same: what cannot be read here must not become a dead letter elsewhere. */
+  storedState(key: ItemKey): Uint8Array | undefined {
+    this.#store.assertOpen();
+    const bytes = this.#store.getSync(recordRow(key.encoded));
+    if (bytes === undefined) return undefined;
+    const state = stateBytesOf(bytes);
+    decodeState(state);
+    return state;
+  }
+
   #read(encoded: Uint8Array, name = nameOf(encoded)): StoredRecord | undefined {
     const recent = this.#recent.get(name);
     if (recent !== undefined) return recent;
@@ -156,9 +166,7 @@ export class LevelTable implements Table, GroupOwner {
     const { row, image } = encodeRecord(decided);
     const record = { ...decided, state: withOwnBytes(next.state, image) };
     operations.push({ type: 'put', key: rows.record(key.encoded), value: row });
-    this.#indexSiblings(key, current?.state, next.state, operations);
-    this.#indexExpiry(key, current?.state, next.state, operations);
-    this.#indexTombstones(key, current?.state, next.state, operations);
+    operations.push(...indexRows(key, current?.state, next.state, this.#lineMs));
     const change = changeOf(key.encoded, next.kind, current?.element, element);
     return this.#write({ key, name, change, record, image, lost }, operations, { meanwhile });
   }
@@ -166,9 +174,7 @@ export class LevelTable implements Table, GroupOwner {
   /** In the log like a sweep: nobody is told, and a replay brings the digest up to date. */
   #remove(key: ItemKey, name: string, current: StoredRecord): Promise<void> {
     const operations: Operation[] = [{ type: 'del', key: rows.record(key.encoded) }];
-    this.#indexSiblings(key, current.state, undefined, operations);
-    this.#indexExpiry(key, current.state, undefined, operations);
-    this.#indexTombstones(key, current.state, undefined, operations);
+    operations.push(...indexRows(key, current.state, undefined, this.#lineMs));
     const change = changeOf(key.encoded, 'swept', current.element, { high: 0, low: 0 });
     return this.#write({ key, name, change, record: current, image: NO_IMAGE, isRemoval: true, lost: NONE_LOST }, operations, { frees: true });
   }
@@ -177,31 +183,6 @@ export class LevelTable implements Table, GroupOwner {
     const settled = this.#store.write({ operations, change, meanwhile }, frees);
     this.#pending.set(change.name, { record: change.isRemoval === true ? undefined : change.record, settled });
     return settled;
-  }
-
-  #indexSiblings(key: ItemKey, before: State | undefined, after: State | undefined, operations: Operation[]): void {
-    const was = (before?.values.length ?? 0) > 1;
-    const is = (after?.values.length ?? 0) > 1;
-    if (was === is) return;
-    const row = rows.sibling(key.collection, key.encoded);
-    operations.push(is ? { type: 'put', key: row, value: new Uint8Array(0) } : { type: 'del', key: row });
-  }
-
-  #indexTombstones(key: ItemKey, before: State | undefined, after: State | undefined, operations: Operation[]): void {
-    const was = before !== undefined && isCandidate(before);
-    const is = after !== undefined && isCandidate(after);
-    if (was === is) return;
-    const row = rows.tombstone(key.encoded);
-    operations.push(is ? { type: 'put', key: row, value: NO_IMAGE } : { type: 'del', key: row });
-  }
-
-  #indexExpiry(key: ItemKey, before: State | undefined, after: State | undefined, operations: Operation[]): void {
-    if (!expires(before) && !expires(after)) return;
-    const times = (state: State | undefined): number[] => (state?.values ?? []).flatMap(({ value }) => value.expiresMs ?? []);
-    const [old, now] = [times(before), times(after)];
-    // A value that was not yet durable when the line passed it kept its row: nothing is left to be swept.
-    for (const ms of old) if (!now.includes(ms) || ms <= this.#lineMs) operations.push({ type: 'del', key: rows.expiry(ms, key.encoded) });
-    for (const ms of now) if (!old.includes(ms) && ms > this.#lineMs) operations.push({ type: 'put', key: rows.expiry(ms, key.encoded), value: new Uint8Array(0) });
   }
 
   // GroupOwner ----------------------------------------------------------------------------------------------------------
@@ -367,7 +348,7 @@ export class LevelTable implements Table, GroupOwner {
     const { row: bytes, image } = encodeRecord(record);
     operations.push({ type: 'put', key: rows.record(key.encoded), value: bytes });
     // The row that was seen may be of an older value; the newer one's was not durable yet, and is not needed any more either.
-    this.#indexExpiry(key, current.state, current.state, operations);
+    operations.push(...indexRows(key, current.state, current.state, this.#lineMs));
     const change = changeOf(key.encoded, 'swept', current.element, element);
     await this.#write({ key, name, change, record, image, lost: NONE_LOST }, operations, { frees: true });
   }
@@ -390,8 +371,6 @@ export class LevelTable implements Table, GroupOwner {
     await this.#store.close();
   }
 }
-
-const expires = (state: State | undefined): boolean => state?.values.some(({ value }) => value.expiresMs !== undefined) === true;
 
 function changeOf(key: Uint8Array, kind: RecordChange['kind'], before: Sum | undefined, after: Sum): RecordChange {
   const old = before ?? { high: 0, low: 0 };

@@ -1,0 +1,182 @@
+// Sends what the hints of one lane stand for, while the peer takes it: hints are received in the order of their keys, their
+// records read, packed into messages, and several messages kept under way.
+//
+//   receive ──▶ read ──▶ pack ──▶ send ──▶ acknowledge the hints            what was not taken waits, longer each time
+//                                     └── peer gone ──▶ give all of it back
+//
+// A message no longer counts as under way when it is answered: that its hints are durably gone is awaited beside the next
+// ones, and before the run ends.
+
+import { isArchipelError } from '../core/errors.ts';
+import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import type { Delivery } from '../ports/queue.ts';
+import { isFinal, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
+import { HintedRecords, type Hinted } from './hinted.ts';
+import type { LaneParts } from './lane.ts';
+
+/** Messages in flight to one peer: there is much to send. */
+const IN_FLIGHT_MAX = 8;
+const RECEIVED_MAX = 512;
+/** Read in one go. Between two of them answers are heard and messages leave. */
+const READ_MAX = 64;
+export const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 60_000;
+
+export interface ForwarderLane {
+  isOpen(): boolean;
+  push(records: readonly SentRecord[]): Promise<readonly Receipt[]>;
+  /** Tries again. */
+  wake(): void;
+  readonly stats: { forwarded: number; refused: number };
+}
+
+export class Forwarder {
+  readonly #parts: LaneParts;
+  readonly #lane: ForwarderLane;
+  readonly #records: HintedRecords;
+
+  constructor(parts: LaneParts, lane: ForwarderLane) {
+    this.#parts = parts;
+    this.#lane = lane;
+    this.#records = new HintedRecords({ catalog: parts.catalog, table: parts.table, peer: parts.link.id });
+  }
+
+  /** Until there is none left to send, or the peer is gone. */
+  async run(): Promise<void> {
+    const { hints } = this.#parts;
+    const run = new Run(this.#lane, (message) => this.#send(message), (message) => this.#giveBack(message));
+    try {
+      while (run.goesOn() && (await hints.depth()) > 0) {
+        const deliveries = await hints.receive(RECEIVED_MAX); // not those that are on their way
+        if (deliveries.length === 0) break;
+        for (let from = 0; from < deliveries.length; from += READ_MAX) {
+          const some = deliveries.slice(from, from + READ_MAX);
+          if (run.goesOn()) await run.take(await this.#read(some));
+          else await this.#giveBack(some.map((delivery) => ({ delivery })));
+        }
+      }
+    } finally {
+      await run.end();
+    }
+  }
+
+  /** What cannot be sent now is put back, what nobody needs is done. */
+  async #read(deliveries: readonly Delivery[]): Promise<readonly Hinted[]> {
+    const { hints } = this.#parts;
+    const records = await this.#records.of(deliveries.map(({ body }) => body));
+    const found: Hinted[] = [];
+    const gone: string[] = [];
+    for (const [at, delivery] of deliveries.entries()) {
+      const record = records[at];
+      if (record === 'later') await hints.retryLater(delivery.receipt, RETRY_FIRST_MS);
+      else if (record === 'unreadable') await this.#retryRefused(delivery);
+      else if (record === undefined) gone.push(delivery.receipt);
+      else found.push({ delivery, record });
+    }
+    if (gone.length > 0) await hints.acknowledge(gone);
+    return found;
+  }
+
+  async #send(message: readonly Hinted[]): Promise<Settle> {
+    try {
+      const receipts = await this.#lane.push(message.map(({ record }) => record));
+      return () => this.#settle(message, receipts);
+    } catch (error) {
+      if (!isArchipelError(error)) this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
+      await this.#giveBack(message);
+      return undefined;
+    }
+  }
+
+  async #settle(message: readonly Hinted[], receipts: readonly Receipt[]): Promise<void> {
+    const isDone = (at: number): boolean => isFinal(receipts[at] ?? 'failed');
+    const done = message.filter((_, at) => isDone(at));
+    await this.#parts.hints.acknowledge(done.map(({ delivery }) => delivery.receipt));
+    this.#lane.stats.forwarded += done.length;
+    for (const { delivery } of message.filter((_, at) => !isDone(at))) await this.#retryRefused(delivery);
+  }
+
+  async #giveBack(message: readonly { readonly delivery: Delivery }[]): Promise<void> {
+    // mark: peer gone while hints were forwarded
+    for (const { delivery } of message) await this.#parts.hints.retryLater(delivery.receipt, 0);
+    this.#parts.clock.after(RETRY_FIRST_MS, () => this.#lane.wake());
+  }
+
+  /** A record that the peer will not take now (drift, a later format, a full disk) waits longer each time. */
+  async #retryRefused(delivery: Delivery): Promise<void> {
+    // mark: refused hint waits longer
+    this.#lane.stats.refused++;
+    const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
+    await this.#parts.hints.retryLater(delivery.receipt, delayMs);
+    this.#parts.clock.after(delayMs, () => this.#lane.wake());
+  }
+}
+
+/** What is left to do with the hints of a message that was answered; undefined when the peer went away. */
+type Settle = (() => Promise<void>) | undefined;
+
+/** One run: what waits to fill a message, what is under way, and what is answered and not yet durably done with. */
+class Run {
+  readonly #lane: ForwarderLane;
+  readonly #send: (message: readonly Hinted[]) => Promise<Settle>;
+  readonly #giveBack: (message: readonly Hinted[]) => Promise<void>;
+  readonly #inFlight = new Set<Promise<void>>();
+  readonly #settling = new Set<Promise<void>>();
+  #message: Hinted[] = [];
+  #bytes = 0;
+  #isUp = true;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(lane: ForwarderLane, send: (message: readonly Hinted[]) => Promise<Settle>, giveBack: (message: readonly Hinted[]) => Promise<void>) {
+    this.#lane = lane;
+    this.#send = send;
+    this.#giveBack = giveBack;
+  }
+
+  goesOn(): boolean {
+    return this.#isUp && this.#failure === undefined && this.#lane.isOpen();
+  }
+
+  /** Sends each message that is full; with nothing under way, also the one that is not. */
+  async take(records: readonly Hinted[]): Promise<void> {
+    for (const hinted of records) {
+      const bytes = sentBytes(hinted.record);
+      if (this.#message.length > 0 && this.#bytes + bytes > MESSAGE_BYTES_PACKED) await this.#leave();
+      this.#message.push(hinted);
+      this.#bytes += bytes;
+    }
+    if (this.#inFlight.size === 0) await this.#leave();
+  }
+
+  async #leave(): Promise<void> {
+    const message = this.#message;
+    if (message.length === 0) return;
+    [this.#message, this.#bytes] = [[], 0];
+    while (this.#inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.#inFlight);
+    if (!this.#isUp) return this.#giveBack(message);
+    const sent: Promise<void> = this.#send(message).then((settle) => {
+      this.#inFlight.delete(sent);
+      if (settle === undefined) this.#isUp = false;
+      else this.#settleBeside(settle);
+    });
+    this.#inFlight.add(sent);
+  }
+
+  #settleBeside(settle: () => Promise<void>): void {
+    const settling: Promise<void> = settle().then(
+      () => void this.#settling.delete(settling),
+      (error: unknown) => {
+        this.#settling.delete(settling);
+        this.#failure ??= { error };
+      },
+    );
+    this.#settling.add(settling);
+  }
+
+  /** @throws what kept hints from being durably done with: they are delivered again */
+  async end(): Promise<void> {
+    await this.#leave();
+    while (this.#inFlight.size > 0 || this.#settling.size > 0) await Promise.all([...this.#inFlight, ...this.#settling]);
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}

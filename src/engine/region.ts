@@ -77,6 +77,7 @@ export class Region {
   readonly #timers = new Set<Cancel>();
   readonly #listeners = new Set<SystemListener>();
   #phase: Phase = 'starting';
+  #isClockUnsafe = false;
   #forward: (request: Uint8Array) => Promise<Uint8Array> = () => Promise.reject(new ArchipelError('internal', 'This region takes no forwarded requests.'));
 
   constructor(parts: RegionParts) {
@@ -281,12 +282,22 @@ export class Region {
   async #heartbeat(): Promise<void> {
     // Whatever the breaker says: it spares requests that somebody waits for, and growing waits would keep a healed link shut.
     const quiet = [...this.links.values()].filter((link) => link.silentMs() >= PEER_PROBE_MS || !this.#identity.isGreeted(link.id));
+    this.#sayClock();
     // A hint may have become visible again, or room on the disk: nothing else would tell the lane.
     for (const lane of this.lanes.values()) lane.wake();
     this.#fanOut.wake();
     await this.topology.tidy();
     await Promise.all(quiet.map((link) => this.#identity.hello(link, HELLO_MS)));
     if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
+  }
+
+  /** Once, when it changes: writes are refused from now on, or taken again. */
+  #sayClock(): void {
+    const isUnsafe = this.time.status() === 'unsafe';
+    if (isUnsafe === this.#isClockUnsafe) return;
+    this.#isClockUnsafe = isUnsafe;
+    if (isUnsafe) this.parts.log.write('error', 'clock.unsafe', { meaning: "writes are refused until this region's clock agrees with its peers" });
+    else this.parts.log.write('info', 'clock.safe');
   }
 
   async #reap(): Promise<void> {

@@ -16,6 +16,7 @@ export interface PeerRoutesParts {
   readonly verifier: Verifier;
   readonly wallMs: () => number;
   readonly region: string;
+  newRequestId(): string;
 }
 
 const NOBODY = { id: 'region', scopes: new Set<never>(), collections: [] };
@@ -31,7 +32,7 @@ export function addPeerRoutes(app: App, parts: PeerRoutesParts): void {
         const answer = await parts.door.answer(method, body);
         return new Response(answer as Uint8Array<ArrayBuffer>, { headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' } });
       } catch (error) {
-        return problemResponse(toArchipelError(error), { instance: '', region: parts.region }, clockField(error, parts));
+        return problemResponse(toArchipelError(error), { instance: parts.newRequestId(), region: parts.region }, clockField(error, parts));
       }
     });
   }

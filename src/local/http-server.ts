@@ -9,8 +9,13 @@ import { ArchipelError } from '../core/errors.ts';
 import { BATCH_BYTES_MAX, HEADER_BYTES_MAX } from '../core/limits.ts';
 import type { DirectDoor } from '../http/direct.ts';
 import { problemDocument, problemResponse } from '../http/problem.ts';
+import { nodeRandom } from '../adapters/node/crypto.ts';
+import { toHex } from '../core/bytes.ts';
 import { takeDirectly } from './direct.ts';
 import { DirectSockets } from './direct-socket.ts';
+
+/** Of what never reaches the app, which names the others. */
+const newRequestId = (): string => toHex(nodeRandom.bytes(8));
 
 /** What every app here has in common. */
 export interface Fetches {
@@ -42,7 +47,7 @@ const IDLE_MS = 65_000;
 /** @throws ArchipelError `bad-request` with a sentence for people when the address cannot be listened on */
 export async function serve(app: Fetches, options: ServerOptions): Promise<RunningServer> {
   const listener = getRequestListener((request, environment) => app.fetch(request, environment as { incoming: IncomingMessage }), {
-    errorHandler: () => problemResponse(new ArchipelError('bad-request', 'The request line or the Host field is not valid.'), { instance: '', region: options.place }),
+    errorHandler: () => problemResponse(new ArchipelError('bad-request', 'The request line or the Host field is not valid.'), { instance: newRequestId(), region: options.place }),
   });
   const limits = { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: 30_000, headersTimeout: FIRST_MS, connectionsCheckingInterval: 5_000, keepAliveTimeout: IDLE_MS, noDelay: true, insecureHTTPParser: false };
   const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
@@ -79,7 +84,7 @@ function faultOf({ rawHeaders, httpVersion }: IncomingMessage): string | undefin
 }
 
 function answerProblem(outgoing: ServerResponse, error: ArchipelError, place: string): void {
-  const document = problemDocument(error, { instance: '', region: place });
+  const document = problemDocument(error, { instance: newRequestId(), region: place });
   outgoing.writeHead(document.status, { 'content-type': 'application/problem+json', connection: 'close' }).end(JSON.stringify(document));
 }
 
@@ -130,7 +135,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex, place: string): vo
   if (!socket.writable || pending?.headersSent === true || pending?.req.complete === true) return void socket.destroy();
   const isLarge = error.code === 'HPE_HEADER_OVERFLOW';
   const problem = new ArchipelError(isLarge ? 'headers-too-large' : 'bad-request', isLarge ? `The header fields may have ${HEADER_BYTES_MAX} bytes.` : 'The request is not valid HTTP/1.1, or did not arrive in time.');
-  const document = problemDocument(problem, { instance: '', region: place });
+  const document = problemDocument(problem, { instance: newRequestId(), region: place });
   const body = JSON.stringify(document);
   socket.end(`HTTP/1.1 ${document.status} ${isLarge ? 'Request Header Fields Too Large' : 'Bad Request'}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
 }

@@ -108,7 +108,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
     docs: installedDocs(),
     moreMetrics: () => storeMetrics(store, verifier),
   });
-  addPeerRoutes(app, { door: region.door, signer, verifier, wallMs: () => clock.wallMs(), region: id });
+  addPeerRoutes(app, { door: region.door, signer, verifier, wallMs: () => clock.wallMs(), region: id, newRequestId: () => toHex(nodeRandom.bytes(8)) });
 
   const { ready } = await region.start();
   const server: RunningServer = await serve(app, { host: options.host, port: options.port, place: id, tls: options.tls, direct });

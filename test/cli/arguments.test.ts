@@ -57,6 +57,7 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   [`put demo x v --ttl soon ${NOWHERE.join(' ')}`, '--ttl is a time like 500ms, 60s, 5m, 2h or 7d (at most 3650d), not "soon".'],
   [`put demo x v --replicate-to 33 ${NOWHERE.join(' ')}`, '--replicate-to is a whole number from 0 to 32, not "33".'],
   [`scan demo --all --limit 5 ${NOWHERE.join(' ')}`, 'Give --all or --limit, not both.'],
+  [`collection create _x ${NOWHERE.join(' ')}`, 'A collection name does not begin with _.'],
   [`collection create x --conflict mine ${NOWHERE.join(' ')}`, '--conflict is lww or siblings, not "mine".'],
   [`conflicts list x --state gone ${NOWHERE.join(' ')}`, '--state is lost or siblings, not "gone".'],
   [`conflicts list x --since yore ${NOWHERE.join(' ')}`, '--since is a time ago like 1h, or a date like 2026-11-20T10:00:00Z, not "yore".'],

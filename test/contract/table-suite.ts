@@ -6,6 +6,7 @@ import { afterPrefix, compareBytes, toHex } from '../../src/core/bytes.ts';
 import { partitionOf, type ItemKey } from '../../src/core/keys/item-key.ts';
 import { ALL_PARTITIONS, formatSum, isZeroSum, leafOf, LEAVES_PER_BRANCH } from '../../src/core/merkle/digest.ts';
 import { formatState } from '../../src/core/version/format.ts';
+import { encodeState } from '../../src/core/version/codec.ts';
 import type { Record, State } from '../../src/core/version/record.ts';
 import { decodeLossRow } from '../../src/core/version/loss-row.ts';
 import type { ChangeLog, LogEntry } from '../../src/ports/change-log.ts';
@@ -63,6 +64,13 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         }
         expect(seen).toEqual([undefined, 1, 2]);
         expect(texts((await table.get(key('a')))?.state)).toEqual(['v3']);
+      });
+
+      check('storedState answers the state that get answers, encoded', async () => {
+        for (const stamp of [1, 2]) await table.update(key('a'), { decide: () => ({ result: undefined, commit: { state: written(dot(A, stamp), `v${stamp}`), kind: 'local' } }) });
+        if (table.storedState === undefined) return;
+        expect(toHex(table.storedState(key('a')) as Uint8Array)).toBe(toHex(encodeState(((await table.get(key('a'))) as Record).state)));
+        expect(table.storedState(key('nobody'))).toBeUndefined();
       });
 
       check('update answers what the decision answered', async () => {

@@ -31,7 +31,7 @@ beforeEach(async () => {
 
 function open(region: TestRegion): Verifier {
   const opened = new Verifier(signer, region.clock.wallMs());
-  addPeerRoutes(region.app, { door: region.region.door, signer, verifier: opened, wallMs: () => region.clock.wallMs(), region: region.id });
+  addPeerRoutes(region.app, { door: region.region.door, signer, verifier: opened, wallMs: () => region.clock.wallMs(), region: region.id, newRequestId: () => '0123456789abcdef' });
   return opened;
 }
 

@@ -22,7 +22,7 @@ export function hostileBytes(isDirect: boolean): void {
     const cluster = await startCluster({ regions: [AP, EU] });
     eu = cluster.at(EU);
     const signer = new Signer(hmacSha256(deriveKey(SECRET, 'signature')), sha256);
-    addPeerRoutes(eu.app, { door: eu.region.door, signer, verifier: new Verifier(signer, eu.clock.wallMs()), wallMs: () => eu.clock.wallMs(), region: EU });
+    addPeerRoutes(eu.app, { door: eu.region.door, signer, verifier: new Verifier(signer, eu.clock.wallMs()), wallMs: () => eu.clock.wallMs(), region: EU, newRequestId: () => '0123456789abcdef' });
     await eu.collection('demo');
     await eu.put('/v1/c/demo/items/alice', '{"a":1}', { 'content-type': 'application/json' });
     const app: Fetches = {
@@ -147,6 +147,7 @@ export function hostileBytes(isDirect: boolean): void {
           else if (type !== undefined && type !== 'application/problem+json') faults.push(`${why}: ${status} is no problem but ${type}`);
         }
         if (text !== '' && answers.length === 0) faults.push(`${why}: heard ${JSON.stringify(text.slice(0, 100))}`);
+        if (text.includes('"instance":""')) faults.push(`${why}: the problem has no name in the log`);
         if (/set-cookie/i.test(text)) faults.push(`${why}: the answer was split`);
       }
       expect(faults).toEqual([]);

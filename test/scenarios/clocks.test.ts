@@ -38,6 +38,7 @@ for (const [name, step] of [['forward', HOUR_MS], ['back', -HOUR_MS]] as const) 
       us.wallOffsetMs = 0;
       await regions.advance(3_000);
       expect(Math.abs(await stampOf(us, regions))).toBeLessThan(500);
+      expect(us.log.map(({ event }) => event).filter((event) => /^clock\./.test(event))).toEqual(['clock.unsafe', 'clock.safe']);
       await regions.converge();
       await regions.expectEqual();
     });

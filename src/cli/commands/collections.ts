@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Collection, Policy } from '../../client/types.ts';
 import { parseDuration, parseWhole } from '../../config/options.ts';
 import { ArchipelError } from '../../core/errors.ts';
+import { isSystemCollection } from '../../core/keys/item-key.ts';
 import { VALUE_BYTES_HARD_MAX } from '../../core/limits.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit.ts';
 import { bytes, duration, table } from '../output.ts';
@@ -51,6 +52,8 @@ Examples:
 ${EXIT_CODES_HELP}`)
     .action((name: string, flags: CreateFlags) =>
       withSession(terminal, flags, async (session) => {
+        // The region would say that no key is for it, which is true and does not help.
+        if (isSystemCollection(name)) throw new ArchipelError('bad-request', 'A collection name does not begin with _.');
         const client = await session.forRoutes();
         const { collection, created } = await client.createCollection(name, policyOf(flags));
         if (session.isJson) await session.json({ ...collection, isNew: created });

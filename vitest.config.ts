@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 /** Its mock of a module of Node's must be there before the code that it tests is loaded. */
 const APART = ['test/scenarios/disk-full.test.ts'];
+/** `npm run test:long`: more runs of the simulation. The 200 seeds of `npm test` are not among them. */
+const LONG = ['rare', 'reaping', 'regressions'].map((name) => `test/sim/${name}.test.ts`);
 
 export default defineConfig({
   test: {
@@ -12,8 +14,9 @@ export default defineConfig({
     testTimeout: 60_000,
     // A process for each file took a seventh of the time: files share one, and with it the modules that were loaded.
     projects: [
-      { extends: true, test: { name: 'shared', include: ['test/**/*.test.ts'], exclude: APART, isolate: false } },
+      { extends: true, test: { name: 'shared', include: ['test/**/*.test.ts'], exclude: [...APART, ...LONG], isolate: false } },
       { extends: true, test: { name: 'apart', include: APART } },
+      { extends: true, test: { name: 'long', include: LONG, isolate: false } },
     ],
   },
 });

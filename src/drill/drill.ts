@@ -52,6 +52,8 @@ export interface Drill {
   readonly control: ControlName;
   /** A step sets a clock: regions are started so that it can be. */
   readonly setsClocks: boolean;
+  /** For how long a region may be away before it is rebuilt; seven days where none is given. */
+  readonly horizonMs: number | undefined;
 }
 
 const role = z.enum(ROLES);
@@ -131,6 +133,7 @@ const file = z.strictObject({
   drill: z.string().regex(/^[a-z0-9-]{1,64}$/, 'small letters, digits and hyphens'),
   about: z.string().min(1).max(1_000),
   regions: z.int().min(2).max(3).default(3),
+  horizon: time.optional(),
   load: z.strictObject({
     rate: z.int().min(1).max(5_000),
     reads: z.number().min(0).max(1).default(0.5),
@@ -150,12 +153,12 @@ export function parseDrill(text: string, name: string): Drill {
   if (broken !== undefined) throw wrong(name, broken.message.split('\n')[0] ?? 'not YAML');
   const parsed = file.safeParse(document.toJS());
   if (!parsed.success) throw wrong(name, parsed.error.issues.map(({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`).join('; '));
-  const { drill, about, regions, load, steps, end, expect, control } = parsed.data;
+  const { drill, about, regions, horizon, load, steps, end, expect, control } = parsed.data;
   for (const [at, each] of steps.entries()) {
     if (each.atMs > end || each.atMs < (steps[at - 1]?.atMs ?? 0)) throw wrong(name, `steps.${at}: steps are in the order of their times, and none is behind the end`);
     for (const used of rolesOf(each.action)) if (ROLES.indexOf(used) >= regions) throw wrong(name, `steps.${at}: there is no ${used} region of ${regions}`);
   }
-  return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, setsClocks: steps.some(({ action }) => action.verb === 'clock') };
+  return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, setsClocks: steps.some(({ action }) => action.verb === 'clock'), horizonMs: horizon };
 }
 
 function rolesOf(action: Action): readonly Role[] {

@@ -52,7 +52,7 @@ export class LocalPlace implements DrillPlace {
     this.#key = key;
   }
 
-  static async start(drill: Drill, signal?: AbortSignal): Promise<LocalPlace> {
+  static async start(drill: Pick<Drill, 'regions' | 'setsClocks' | 'horizonMs'>, signal?: AbortSignal): Promise<LocalPlace> {
     const folder = mkdtempSync(join(tmpdir(), 'archipel-drill-'));
     const regions = KNOWN_REGIONS.slice(0, drill.regions);
     const { key } = newKey(nodeRandom, sha256, 'admin');
@@ -67,7 +67,7 @@ export class LocalPlace implements DrillPlace {
     }
   }
 
-  async #prepare(drill: Drill): Promise<void> {
+  async #prepare({ setsClocks, horizonMs }: Pick<Drill, 'setsClocks' | 'horizonMs'>): Promise<void> {
     const path = (name: string): string => join(this.#folder, name);
     writePrivate(path('secret'), `${toHex(nodeRandom.bytes(32))}\n`);
     writePrivate(path('admin.key'), `${this.#key}\n`);
@@ -79,10 +79,12 @@ export class LocalPlace implements DrillPlace {
     const link = (from: string, to: RegionId): string => `${to}=${(this.#proxies.get(`${from}>${to}`) as Proxy).url}`;
     for (const id of this.regions) {
       const peers = this.regions.flatMap((peer) => (peer === id ? [] : ['--peer', link(id, peer)]));
-      const clock = drill.setsClocks ? ['--unsafe-testing', '--clock-offset-file', this.#clockFile(id)] : [];
+      const clock = setsClocks ? ['--clock-offset-file', this.#clockFile(id)] : [];
+      const horizon = horizonMs === undefined ? [] : ['--horizon-ms', String(horizonMs)];
+      const testing = setsClocks || horizonMs !== undefined ? ['--unsafe-testing'] : [];
       const files = ['--topology', path('topology.json'), '--secret-file', path('secret'), '--admin-key-file', path('admin.key')];
-      this.#processes.set(id, { args: ['region', '--id', id, '--listen', `127.0.0.1:${this.#port(id)}`, '--data', path(id), '--reconcile-every', '60s', ...files, ...peers, ...clock], child: undefined });
-      if (drill.setsClocks) writeFileSync(this.#clockFile(id), '0');
+      this.#processes.set(id, { args: ['region', '--id', id, '--listen', `127.0.0.1:${this.#port(id)}`, '--data', path(id), '--reconcile-every', '60s', ...files, ...peers, ...testing, ...clock, ...horizon], child: undefined });
+      if (setsClocks) writeFileSync(this.#clockFile(id), '0');
     }
     this.#processes.set('edge', { args: ['edge', '--listen', `127.0.0.1:${this.#port('edge')}`, '--topology', path('topology.json'), ...this.regions.flatMap((id) => ['--region', link('edge', id)])], child: undefined });
   }

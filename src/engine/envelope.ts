@@ -25,7 +25,7 @@ export interface Envelope {
 }
 
 /** What of it depends on who it is for. */
-export type EnvelopeNews = Pick<Envelope, 'owesMs'>;
+export type EnvelopeNews = Pick<Envelope, 'owesMs' | 'isInDoubt'>;
 
 export function seal(envelope: Envelope, body: Uint8Array): Uint8Array {
   const header = utf8(JSON.stringify(envelope));

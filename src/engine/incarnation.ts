@@ -7,6 +7,7 @@ import { isArchipelError } from '../core/errors.ts';
 import { isOut } from '../core/placement/topology.ts';
 import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Catalog } from './catalog.ts';
 import type { Lane } from './lane.ts';
@@ -15,6 +16,11 @@ import type { PeerLink } from './peer-link.ts';
 import type { Recovery } from './recovery.ts';
 import type { RegionParts } from './region-parts.ts';
 
+/** A hello that passes when both sides are up. Slower peers are asked again by the heartbeat. */
+const START_HELLO_MS = 400;
+const LISTEN_MS = 1_500;
+const LISTEN_STEP_MS = 100;
+
 export interface IdentityParts {
   readonly parts: Pick<RegionParts, 'id' | 'incarnation' | 'table' | 'drawIncarnation'>;
   readonly catalog: Catalog;
@@ -22,6 +28,8 @@ export interface IdentityParts {
   links(): ReadonlyMap<RegionId, PeerLink>;
   lanes(): ReadonlyMap<RegionId, Lane>;
   recovery(): Recovery;
+  /** A peer has served for so long without this region. */
+  missed(withoutMs: number): void;
   isStopped(): boolean;
 }
 
@@ -72,7 +80,7 @@ export class Identity {
     this.#parts.recovery().begin([...this.#parts.links().keys()].filter((peer) => this.mayGive(peer)));
   }
 
-  async #goOnAnew(): Promise<void> {
+  async goOnAnew(): Promise<void> {
     const { parts } = this.#parts;
     this.#actor = makeActor(parts.id, await parts.drawIncarnation());
   }
@@ -80,7 +88,7 @@ export class Identity {
   /** Noted by the new incarnation: until everything is compared, a start is that of a restored region. */
   async returning(): Promise<void> {
     const before = this.#actor;
-    await this.#goOnAnew();
+    await this.goOnAnew();
     this.#parts.log.write('warn', 'region.returns', { before, now: this.#actor, meaning: 'something may have been deleted and reaped while this region did not take part' });
   }
 
@@ -88,10 +96,23 @@ export class Identity {
   async startAnew(): Promise<void> {
     const silent = this.silent().map(({ id }) => id);
     if (silent.length === 0 || this.#storedStamp === STAMP_ZERO || this.#actor !== this.#first || this.#parts.isStopped()) return;
-    await this.#goOnAnew();
+    await this.goOnAnew();
     // mark: not everybody asked, so somebody new
     this.#parts.recovery().begin(silent);
     this.#parts.log.write('warn', 'region.unconfirmed', { before: this.#first, now: this.#actor, silent });
+  }
+
+  /**
+   * Says hello until every peer has answered, or the time is up. Nobody can be reached? Perhaps we are reached meanwhile, by
+   * somebody who shows that our clock is wrong.
+   */
+  async introduce(clock: Clock): Promise<void> {
+    const endMs = clock.monotonicMs() + LISTEN_MS;
+    for (let silent = this.silent(); silent.length > 0; silent = this.silent()) {
+      await Promise.all(silent.map((link) => this.hello(link, START_HELLO_MS)));
+      if (clock.monotonicMs() >= endMs || this.#parts.isStopped()) return;
+      if (this.silent().length > 0) await pause(clock, LISTEN_STEP_MS);
+    }
   }
 
   /** Says hello: compares clocks, and asks whether we have forgotten stamps of our own. */
@@ -101,6 +122,7 @@ export class Identity {
     try {
       const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked })), timeoutMs)) ?? '') as HelloAnswer;
       const theirs = answer.largest === null ? STAMP_ZERO : (parseStamp(answer.largest) ?? STAMP_ZERO);
+      if (!this.#greeted.has(link.id)) this.#parts.missed(answer.withoutMs ?? 0); // before anything is sent
       if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, theirs);
     } catch (error) {
       if (!isArchipelError(error, 'peer-unreachable')) this.#parts.log.write('warn', 'hello.failed', { peer: link.id, error: String(error) });
@@ -121,7 +143,7 @@ export class Identity {
     if (this.#hasForgotten) return; // another peer has told before
     const isSure = this.#firstPeers.has(peer);
     this.#hasForgotten = isSure;
-    if (this.#actor === this.#first) await this.#goOnAnew();
+    if (this.#actor === this.#first) await this.goOnAnew();
     // A peer that is listed since then may have from others what was written since then: nothing tells it from what was forgotten.
     if (!isSure) this.#parts.recovery().begin([peer]);
     if (!isSure) return this.#parts.log.write('warn', 'region.unconfirmed', { before: this.#first, now: this.#actor, silent: [peer] });

@@ -1,11 +1,9 @@
 // The way of this region's writes to one peer. A lane sends states as they are committed; when the peer cannot take them
 // it writes hints instead (durable, by key) and forwards the current records when the peer is back.
-//
 //          offer ──▶ waiting ──▶ in flight ──▶ acknowledged
 //            │          │            │
 //            │          └────────────┴── peer down, slow or paused ──▶ hint ──▶ forward ──▶ acknowledged
 //            └── peer known to be down ────────────────────────────────▲
-//
 // Invariants:
 //  1. An item is reported done (so that the log may be trimmed past it) only when the peer has it durably, or a hint for
 //     it is durable, or the peer is `behind` and the item is counted.
@@ -14,6 +12,7 @@
 //  4. What a hint forwards is the record as it is then, to the regions that hold it then.
 //  5. A row of the ledger is never given up: no comparison would find it missing. Its hint is a fraction of the row beside it.
 
+import { textKey } from '../core/bytes.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { INBOX_BYTES_MAX, MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import { isLossRow } from '../core/version/loss-row.ts';
@@ -101,10 +100,14 @@ export class Lane {
     this.#owed.settle(item);
   }
 
+  /** May the peer lack the newest local change of this item? A queue that cannot tell says so. */
+  owes(name: string): boolean {
+    return this.#owed.has(name) || this.#parts.hints.has?.(textKey(name)) !== false;
+  }
+
   /** Live RPO towards this peer: how many items a loss of this region, now, would lose there. */
   async unreplicated(): Promise<{ readonly items: number; readonly exact: boolean }> {
-    const { hints } = this.#parts;
-    return { items: (await this.#owed.countWith(hints)) + this.behind, exact: this.behind === 0 && hints.supports.exactDepth };
+    return { items: (await this.#owed.countWith(this.#parts.hints)) + this.behind, exact: this.behind === 0 && this.#parts.hints.supports.exactDepth };
   }
 
   oldestMs(): number {
@@ -253,10 +256,8 @@ export class Lane {
     this.#spilling = true;
     while (this.#waiting.size > 0 && this.#mustSpill() && !this.#stopped) {
       const items = [...this.#waiting.values()].slice(0, Math.ceil(this.#parts.limits.inboxRecords / 10));
-      for (const { name, state } of items) {
-        this.#waiting.delete(name);
-        this.#waitingBytes -= state.length;
-      }
+      for (const { name } of items) this.#waiting.delete(name);
+      for (const { state } of items) this.#waitingBytes -= state.length;
       await this.#hint(items);
     }
     this.#spilling = false;

@@ -23,6 +23,10 @@ export class Owed {
     if (known !== undefined && known.position <= position) this.#entries.delete(name);
   }
 
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
   clear(): void {
     this.#entries.clear();
   }

@@ -53,6 +53,9 @@ export interface PeerDoorParts {
   actor(): ActorId;
   /** This region may hold values from before it was restored that nobody else holds. */
   isInDoubt(): boolean;
+  /** It was away for too long: nothing but a greeting is answered. */
+  isFenced(): boolean;
+  servedWithoutMs(peer: RegionId): number;
 }
 
 /** How far apart the lines of two regions are that sweep every second. */
@@ -77,6 +80,8 @@ export interface LeaseQuestion {
 
 export interface HelloAnswer {
   readonly largest: string | null;
+  /** For so long this region has served without the asker. (A region of an earlier release does not say.) */
+  readonly withoutMs?: number;
 }
 
 export class PeerDoor {
@@ -119,9 +124,10 @@ export class PeerDoor {
   }
 
   async #handle(method: PeerMethod, envelope: Envelope, body: Uint8Array): Promise<Uint8Array> {
+    if (method !== 'hello' && this.#parts.isFenced()) throw new ArchipelError('region-fenced', 'This region was away for too long: it has fenced itself.');
     switch (method) {
       case 'hello':
-        return this.#hello(body);
+        return this.#hello(envelope.from, body);
       case 'inbox':
         if (this.#parts.lanes.get(envelope.from)?.isPaused === true) throw new ArchipelError('replication-paused', 'Replication with this region is paused here.');
         return encodeReceipts(await this.#parts.applier.apply(envelope.from, decodeRecords(body)));
@@ -176,11 +182,11 @@ export class PeerDoor {
     return encodeRecordAnswer({ actor: this.#parts.actor(), state: record?.state });
   }
 
-  #hello(body: Uint8Array): Uint8Array {
+  #hello(from: RegionId, body: Uint8Array): Uint8Array {
     const { actor: text } = JSON.parse(utf8Text(body) ?? '') as Hello;
     const actor = parseActor(text);
     const largest = actor === undefined ? undefined : this.#parts.table.largestStamps?.().get(actor);
-    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest) };
+    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest), withoutMs: this.#parts.servedWithoutMs(from) };
     return utf8(JSON.stringify(answer));
   }
 

@@ -103,9 +103,9 @@ export class Comparison {
 
   /**
    * Compares and repairs until nothing old differs. Answers the last comparison. `hasty`: everything that differs now is
-   * moved, young or not, and once: for a region that takes back its data, before others wait for it.
+   * moved, young or not, and once: for a region that takes back its data, before others wait for it. `takesOnly`: nothing is sent.
    */
-  async run({ deep, hasty }: { readonly deep: boolean; readonly hasty: boolean }, signal?: AbortSignal): Promise<Compared> {
+  async run({ deep, hasty, takesOnly = false }: { readonly deep: boolean; readonly hasty: boolean; readonly takesOnly?: boolean }, signal?: AbortSignal): Promise<Compared> {
     this.#signal = signal;
     this.report.compared = this.#scopes.reduce((sum, { partitions }) => sum + partitions.length, 0);
     const moved = new Set<string>();
@@ -129,7 +129,7 @@ export class Comparison {
       }
       const isNew = moved.size > this.report.differing;
       this.report.differing = moved.size;
-      await this.#repair(old, found.view, hasty);
+      await this.#repair(old, found.view, { hasty, takesOnly });
       if (hasty && !found.more) return { ...found, settled: false, sinceMs: found.beganMs };
       stalled = isNew ? 0 : stalled + 1;
       // mark if (stalled > STALLED_PASSES_MAX): comparison given up, nothing moves
@@ -260,9 +260,10 @@ export class Comparison {
   // Moving ----------------------------------------------------------------------------------------------------------------
 
   /** 3: both sides get the other's state and merge. */
-  async #repair(items: readonly DifferingItem[], view: View, hasty: boolean): Promise<void> {
+  async #repair(items: readonly DifferingItem[], view: View, { hasty, takesOnly }: { readonly hasty: boolean; readonly takesOnly: boolean }): Promise<void> {
     for (const { key } of items) this.#left.delete(keyName(key));
     for (const chunk of chunks(items.filter(({ theirs, newestMs }) => theirs !== undefined || newestMs > 0), FETCH_KEYS)) await this.#pull(chunk.map(({ key }) => key));
+    if (takesOnly) return;
     const keys = await Promise.all(items.map(async ({ key }) => ((await view.newestMs(key)) > 0 ? key : undefined)));
     const mine = keys.filter((key) => key !== undefined);
     await this.#push(hasty ? await this.#parts.restored.judge(mine) : mine); // from before it was restored, perhaps

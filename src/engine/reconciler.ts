@@ -33,6 +33,7 @@ export interface RunRequest {
   readonly deep?: boolean;
   /** See Comparison.run. Ends without a certificate where anything differed. */
   readonly hasty?: boolean;
+  readonly takesOnly?: boolean;
 }
 
 export interface Run {
@@ -195,7 +196,7 @@ export class Reconciler {
     const stopRenewing = this.#keepRenewing(peer, lease, lost);
     try {
       const deep = request.deep === true;
-      const compared = await comparison.run({ deep, hasty: request.hasty === true }, AbortSignal.any([this.#abort.signal, lost.signal]));
+      const compared = await comparison.run({ deep, hasty: request.hasty === true, takesOnly: request.takesOnly === true }, AbortSignal.any([this.#abort.signal, lost.signal]));
       this.stats.differing += comparison.report.differing;
       // A run of one collection proves nothing about the others, and one under an older document, or a lost lease, nothing at all.
       if (compared.settled && request.groups === undefined && !comparison.isOutdated && (await this.#holds(peer, lease))) {

@@ -43,6 +43,8 @@ export interface RegionParts {
   readonly limits?: Limits;
   /** How long a delete stays before it may be reaped; TOMBSTONE_GRACE_MS unless a test says otherwise. */
   readonly graceMs?: number;
+  /** For how long a region may be away before it is rebuilt; REGION_HORIZON_MS unless a test says otherwise. */
+  readonly horizonMs?: number;
   /** How long another process of this region may go on with an older reaped line (Lambda); 0 when there is none. */
   readonly lineSettlesMs?: number;
 }

@@ -5,13 +5,13 @@
 // actor that they hold; then writes are. A region that starts as somebody new (a wiped or copied folder) first takes back
 // what its peers hold.
 
-import { ArchipelError, type ErrorCode } from '../core/errors.ts';
+import { ArchipelError } from '../core/errors.ts';
 import { PEER_PROBE_MS, REAP_EVERY_MS, TOMBSTONE_GRACE_MS } from '../core/limits.ts';
-import { isOut } from '../core/placement/topology.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
 import { maxStamp, STAMP_ZERO } from '../core/version/stamp.ts';
-import { pause, type Cancel } from '../ports/clock.ts';
+import type { Cancel } from '../ports/clock.ts';
 import { Applier } from './apply.ts';
+import { Attendance } from './attendance.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { Catalog, COLLECTIONS } from './catalog.ts';
 import { Collections } from './collections.ts';
@@ -27,28 +27,24 @@ import type { PeerLink, Speaker } from './peer-link.ts';
 import { Peers } from './peers.ts';
 import { Reaper } from './reap.ts';
 import { ReapedLines } from './reaped-lines.ts';
+import { Rebuild } from './rebuild.ts';
 import { Reconciler } from './reconciler.ts';
 import { Recovery } from './recovery.ts';
 import { Restored } from './restored.ts';
 import type { RegionParts } from './region-parts.ts';
+import { assertServes, type Phase } from './serving.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { TopologyKeeper } from './topology-keeper.ts';
 import { decodeState } from '../core/version/codec.ts';
 import type { State } from '../core/version/record.ts';
 
 export type { RegionParts } from './region-parts.ts';
+export type { Phase } from './serving.ts';
 
 /** A commit in a system collection. */
 export type SystemListener = (collection: string, pk: Uint8Array, state: State) => void;
 
-/** Between the steps of a start. */
-export type Phase = 'starting' | 'recovering' | 'serving' | 'stopped';
-
 const HELLO_MS = 1_000;
-/** A hello that passes when both sides are up. Slower peers are asked again by the heartbeat. */
-const START_HELLO_MS = 400;
-const LISTEN_MS = 1_500;
-const LISTEN_STEP_MS = 100;
 const SWEEP_EVERY_MS = 1_000;
 const SETTLE_EVERY_MS = 10_000;
 const REAP_EVERY_MS_MIN = 100;
@@ -74,10 +70,14 @@ export class Region {
   readonly #fanOut: FanOut;
   readonly #recovery: Recovery;
   readonly #identity: Identity;
+  readonly #attendance: Attendance;
+  readonly #rebuild: Rebuild;
   readonly #timers = new Set<Cancel>();
   readonly #listeners = new Set<SystemListener>();
   #phase: Phase = 'starting';
   #isClockUnsafe = false;
+  #isBeating = false;
+  #hasBegun = false;
   #forward: (request: Uint8Array) => Promise<Uint8Array> = () => Promise.reject(new ArchipelError('internal', 'This region takes no forwarded requests.'));
 
   constructor(parts: RegionParts) {
@@ -91,8 +91,8 @@ export class Region {
     const actor = (): ActorId => this.actor;
     const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id), news: (id) => this.#news(id), told: (id, envelope) => this.health.told(id, envelope) };
     const { catalog, time } = this;
-    this.#identity = new Identity({ parts, catalog, log, links: () => this.links, lanes: () => this.lanes, recovery: () => this.#recovery, isStopped: () => this.#isStopped() });
-    this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id), greet: async (link) => { if (this.#phase === 'serving') await this.#identity.hello(link, HELLO_MS); } });
+    this.#identity = new Identity({ parts, catalog, log, links: () => this.links, lanes: () => this.lanes, recovery: () => this.#recovery, missed: (withoutMs) => this.#missed(withoutMs), isStopped: () => this.#isStopped() });
+    this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) && !this.#rebuild.isShut, greet: async (link) => { if (this.#phase === 'serving') await this.#identity.hello(link, HELLO_MS); } });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
     this.topology = new TopologyKeeper({ region: parts.id, table, changes: parts.changes, catalog, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });
@@ -115,6 +115,8 @@ export class Region {
       mayGive: (peer) => this.#identity.mayGive(peer),
       isStopped: () => this.#phase === 'stopped',
     });
+    this.#attendance = new Attendance({ ...shared, horizonMs: parts.horizonMs });
+    this.#rebuild = new Rebuild({ ...shared, lanes: this.lanes, attendance: this.#attendance, identity: this.#identity, recovery: this.#recovery, restored: this.restored, reconciler: this.reconciler, isStopped: () => this.#isStopped() });
     this.#fanOut = new FanOut({ region: parts.id, changes: parts.changes, catalog: this.catalog, lanes: this.lanes, log });
     this.door = new PeerDoor({
       ...shared,
@@ -126,6 +128,8 @@ export class Region {
       certified: (certificate) => this.reconciler.certified(certificate),
       reaper: this.reaper,
       isInDoubt: () => this.#isInDoubt,
+      isFenced: () => this.#rebuild.isFenced,
+      servedWithoutMs: (peer) => this.#attendance.servedWithoutMs(peer),
     });
   }
 
@@ -143,7 +147,7 @@ export class Region {
 
   #news(to: RegionId): EnvelopeNews {
     const lane = this.lanes.get(to);
-    return lane === undefined ? {} : owedTo(lane);
+    return { ...(this.#isInDoubt ? { isInDoubt: true } : {}), ...(lane === undefined ? {} : owedTo(lane)) };
   }
 
   /** How requests that other regions pass on are answered here: set by the HTTP layer. */
@@ -161,6 +165,9 @@ export class Region {
   /** Resolves when reads can be answered; `ready` when writes can. */
   async start(): Promise<{ readonly ready: Promise<void> }> {
     await this.topology.load();
+    await this.#attendance.load();
+    await this.#rebuild.load();
+    if (this.#rebuild.isPending) this.#stand();
     this.#identity.begin();
     await this.catalog.load(this.parts.table);
     await this.lines.load();
@@ -209,14 +216,56 @@ export class Region {
   }
 
   async #becomeReady(): Promise<void> {
-    await this.#introduce();
+    await this.#identity.introduce(this.parts.clock);
     this.time.finishStart();
     if (this.parts.isNew) this.#identity.mayLack();
     else await this.#identity.startAnew();
+    if (this.#isStopped()) return;
+    if (this.#rebuild.isPending) return this.#rejoin();
     if (this.#recovery.isPending) await this.#recover();
     if (this.#isStopped()) return;
-    this.#phase = 'serving';
+    this.#begin();
+  }
+
+  /** It was away for too long, or perhaps was. Behind the start: whoever starts a region does not wait for all the others. */
+  #rejoin(): void {
+    if (this.#isStopped()) return;
+    this.#stand();
+    this.#beat();
+    const again = (error: unknown): void => {
+      this.parts.log.write('error', 'region.not-rebuilt', { error: String(error) });
+      this.parts.clock.after(PEER_PROBE_MS, () => this.#rejoin());
+    };
+    this.#rebuild.run(() => this.#stand()).then(async () => {
+      if (this.#recovery.isPending) await this.#recover();
+      this.#begin();
+    }).catch(again);
+  }
+
+  #stand(): void {
+    this.#phase = this.#rebuild.isFenced ? 'fenced' : 'joining';
+  }
+
+  /** A peer has heard nothing of this region while it served. */
+  #missed(withoutMs: number): void {
+    if (this.#rebuild.heard(withoutMs) && this.#phase === 'serving') this.#rejoin(); // it had found nobody who could tell
+  }
+
+  #beat(): void {
+    if (this.#isBeating) return;
+    this.#isBeating = true;
     this.#every(PEER_PROBE_MS, () => this.#heartbeat());
+  }
+
+  /** Serves from now on. */
+  #begin(): void {
+    if (this.#isStopped()) return;
+    this.#phase = 'serving';
+    this.#attendance.begin();
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    this.#beat();
+    this.#every(this.#attendance.noteEveryMs, () => this.#attendance.note());
     this.#every(SWEEP_EVERY_MS, () => this.#sweep());
     this.#every(SETTLE_EVERY_MS, () => this.collections.settle());
     this.#every(Math.min(REAP_EVERY_MS, Math.max(REAP_EVERY_MS_MIN, this.#graceMs / 4)), () => this.#reap());
@@ -229,7 +278,7 @@ export class Region {
 
   /** What is here may have been reaped elsewhere. */
   get #isInDoubt(): boolean {
-    return this.#phase === 'starting' || this.#recovery.isPending;
+    return this.#phase === 'starting' || this.#recovery.isPending || this.#rebuild.isPending;
   }
 
   #returned({ fromOutside }: { readonly fromOutside: boolean }): void {
@@ -247,20 +296,6 @@ export class Region {
     if (this.#isStopped()) return;
     this.#phase = 'recovering';
     await this.#recovery.beforeServing();
-  }
-
-  /**
-   * Says hello until every peer has answered, or the time is up. Nobody can be reached? Perhaps we are reached meanwhile, by
-   * somebody who shows that our clock is wrong.
-   */
-  async #introduce(): Promise<void> {
-    const { clock } = this.parts;
-    const endMs = clock.monotonicMs() + LISTEN_MS;
-    for (let silent = this.#identity.silent(); silent.length > 0; silent = this.#identity.silent()) {
-      await Promise.all(silent.map((link) => this.#identity.hello(link, START_HELLO_MS)));
-      if (clock.monotonicMs() >= endMs || this.#isStopped()) return;
-      if (this.#identity.silent().length > 0) await pause(clock, LISTEN_STEP_MS);
-    }
   }
 
   // Recurring ---------------------------------------------------------------------------------------------------------------
@@ -288,7 +323,7 @@ export class Region {
     this.#fanOut.wake();
     await this.topology.tidy();
     await Promise.all(quiet.map((link) => this.#identity.hello(link, HELLO_MS)));
-    if (this.#recovery.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
+    if (this.#recovery.isPending && !this.#rebuild.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
   /** Once, when it changes: writes are refused from now on, or taken again. */
@@ -322,13 +357,9 @@ export class Region {
 
   // What a request must pass --------------------------------------------------------------------------------------------------
 
-  /** @throws ArchipelError `region-recovering`, `region-fenced`, `region-draining` */
+  /** @throws ArchipelError `region-recovering`, `region-fenced`, `overloaded` */
   assertServing(): void {
-    if (this.#phase === 'recovering') throw refusal('region-recovering', 'This region is taking back what its peers hold.');
-    if (this.#phase === 'stopped') throw refusal('overloaded', 'This region is stopping.');
-    const { self } = this.catalog;
-    if (isOut(self)) throw refusal('region-fenced', 'This region is fenced.');
-    if (self.state === 'joining') throw refusal('region-recovering', 'This region is joining: it does not hold everything yet.');
+    assertServes(this.#phase, this.catalog.self);
   }
 
   #askNewer(peer: RegionId): void {
@@ -356,5 +387,3 @@ export class Region {
     return merged;
   }
 }
-
-const refusal = (code: ErrorCode, message: string): ArchipelError => new ArchipelError(code, message);

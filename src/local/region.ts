@@ -43,6 +43,7 @@ export interface RegionOptions {
   readonly clockOffsetFile: string | undefined;
   /** For tests. */
   readonly graceMs?: number | undefined;
+  readonly horizonMs?: number | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly log: Log;
 }
@@ -94,6 +95,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
     digestHash,
     reconcileEveryMs: options.reconcileEveryMs,
     ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
+    ...(options.horizonMs === undefined ? {} : { horizonMs: options.horizonMs }),
   });
 
   const keys = new KeyRing(sha256, options.adminKey);

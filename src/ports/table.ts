@@ -51,8 +51,8 @@ export interface Decision<R> {
   readonly result: R;
   readonly commit?: Commit;
   /**
-   * Instead of a commit: the record goes, for good. Only for one without live values, which adds nothing to a digest; the
-   * change log tells nobody. A later commit under the key begins again with revision 1.
+   * Instead of a commit: the record goes, for good, and what it added to a digest with it; the change log tells nobody. Only
+   * for one without live values, or where this region is to be filled from the others. A later commit under the key begins again with revision 1.
    */
   readonly remove?: true;
   readonly losses?: readonly LossRow[];

@@ -37,8 +37,7 @@ export const PLACES: readonly { readonly id: RegionId; readonly lat: number; rea
 const SECRET = utf8('of the simulation');
 const CONTEXT_KEY = hmacSha256(deriveKey(SECRET, 'context'));
 const DIGEST_KEY = hmacSha256(deriveKey(SECRET, 'digest'));
-const DEFAULT_REPLICAS = 3;
-const RESTART_MS = 100;
+const [DEFAULT_REPLICAS, RESTART_MS] = [3, 100];
 
 export interface ClusterSetting {
   readonly regions: number;
@@ -47,6 +46,7 @@ export interface ClusterSetting {
   readonly table: TableFaults;
   readonly reconcileEveryMs: number | undefined;
   readonly graceMs?: number | undefined;
+  readonly horizonMs?: number | undefined;
   readonly rare: Rare;
 }
 
@@ -209,7 +209,7 @@ export class SimRegion {
       hash: sha256,
       digestHash: DIGEST_KEY,
       reconcileEveryMs: setting.reconcileEveryMs,
-      ...(setting.graceMs === undefined ? {} : { graceMs: setting.graceMs }),
+      ...(setting.graceMs === undefined ? {} : { graceMs: setting.graceMs }), ...(setting.horizonMs === undefined ? {} : { horizonMs: setting.horizonMs }),
       limits: limitsOf(setting.rare),
     });
     const keys = new KeyRing(sha256, admin);

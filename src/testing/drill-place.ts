@@ -23,7 +23,7 @@ export async function drillInSimulation(drill: Drill, seed: number, parts: Pick<
   const world = new World(seed);
   const permit = forbid();
   try {
-    return await runInside(world, { seed, regions: drill.regions, faults: ['delays'], limitMs: LIMIT_MS }, async (sim) => {
+    return await runInside(world, { seed, regions: drill.regions, faults: ['delays'], limitMs: LIMIT_MS, horizonMs: drill.horizonMs }, async (sim) => {
       const { clock } = new Machine('drill', world).boot();
       return runDrill(drill, new SimPlace(sim, drill), { ...parts, clock, random: world.random.stream('drill') });
     });

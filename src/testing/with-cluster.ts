@@ -62,9 +62,9 @@ export async function withCluster<T>(options: WithClusterOptions, task: (cluster
 }
 
 /** The same for the house's own: the simulation itself in their hands. What is forbidden inside of one is so already. */
-export async function runInside<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number }, task: (sim: SimCluster, faults: Faults) => Promise<T>): Promise<T> {
+export async function runInside<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number; readonly horizonMs?: number | undefined }, task: (sim: SimCluster, faults: Faults) => Promise<T>): Promise<T> {
   const swarm = swarmOf(world, options);
-  const sim = new SimCluster(world, swarm);
+  const sim = new SimCluster(world, { ...swarm, horizonMs: options.horizonMs });
   const { faults } = sim.network;
   sim.network.faults = { ...faults, lostAnswers: 0, lostQuestions: 0 };
   sim.start();

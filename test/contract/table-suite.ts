@@ -298,6 +298,13 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect(rootOf()).toBe('0000000000000000');
       });
 
+      check('a removed record that lives is in no digest and no index any more', async () => {
+        await store(table, key('a'), several([dot(A, 1), 'x'], [dot(B, 2), 'y']));
+        expect(await remove(key('a'))).toBe(true);
+        expect((await table.siblings('demo', 10)).items).toEqual([]);
+        expect(rootOf()).toBe('0000000000000000');
+      });
+
       check('removals and writes of one item at once are decided one after the other', async () => {
         const outcomes: string[] = [];
         await Promise.all(

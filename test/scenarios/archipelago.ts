@@ -103,7 +103,7 @@ export class Site {
 
   /** Starts a process; `start` waits until it takes writes, `boot` only until it answers. */
   async boot(): Promise<{ readonly ready: Promise<void> }> {
-    const { clock, network, ids, reconcileEveryMs, graceMs } = this.#archipelago;
+    const { clock, network, ids, reconcileEveryMs, times } = this.#archipelago;
     const state = { isAlive: true };
     const own: Clock = {
       wallMs: () => clock.wallMs() + this.wallOffsetMs,
@@ -133,7 +133,7 @@ export class Site {
       hash: sha256,
       digestHash,
       reconcileEveryMs,
-      ...(graceMs === undefined ? {} : { graceMs }),
+      ...times,
     });
     network.connect(this.id, { isAlive: () => state.isAlive, answer: (method, question) => region.door.answer(method, question) });
     const { ready } = await region.start();
@@ -142,8 +142,7 @@ export class Site {
   }
 
   async start(): Promise<void> {
-    const { ready } = await this.boot();
-    await this.#archipelago.drive(ready);
+    await this.#archipelago.drive((await this.boot()).ready);
   }
 
   /** `kill -9`. */
@@ -270,8 +269,8 @@ export interface ArchipelagoOptions {
   readonly regions?: readonly RegionId[];
   readonly disk?: (clock: Clock, id: RegionId) => Disk;
   readonly reconcileEveryMs?: number;
-  /** Before a delete may be reaped. */
   readonly graceMs?: number;
+  readonly horizonMs?: number;
   readonly states?: Readonly<Record<string, RegionState>>;
   /** The last of the regions, that the first document does not list and that nobody has started. */
   readonly later?: readonly RegionId[];
@@ -288,12 +287,12 @@ export class Archipelago {
   readonly ids: readonly RegionId[];
   readonly sites: readonly Site[];
   readonly reconcileEveryMs: number | undefined;
-  readonly graceMs: number | undefined;
+  readonly times: Pick<ArchipelagoOptions, 'graceMs' | 'horizonMs'>;
   readonly #later: readonly RegionId[];
   #seed = 0;
 
-  constructor({ regions = [AP, EU, US], disk = (clock) => new MemoryDisk(clock), reconcileEveryMs, graceMs, states = {}, later = [] }: ArchipelagoOptions = {}) {
-    this.graceMs = graceMs;
+  constructor({ regions = [AP, EU, US], disk = (clock) => new MemoryDisk(clock), reconcileEveryMs, graceMs, horizonMs, states = {}, later = [] }: ArchipelagoOptions = {}) {
+    this.times = { ...(graceMs === undefined ? {} : { graceMs }), ...(horizonMs === undefined ? {} : { horizonMs }) };
     this.ids = regions;
     this.#later = later;
     this.reconcileEveryMs = reconcileEveryMs;

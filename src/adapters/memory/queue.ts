@@ -62,6 +62,11 @@ export class MemoryQueue implements Queue {
   async depth(): Promise<number> {
     return this.#waiting.size;
   }
+
+  has(key: Uint8Array): boolean {
+    const name = toHex(key);
+    return [...this.#waiting.values()].some(({ message }) => message.key !== undefined && toHex(message.key) === name);
+  }
 }
 
 export class MemoryDeadLetters implements DeadLetters {

@@ -183,6 +183,7 @@ interface RegionFlags extends TlsFlags {
   readonly unsafeTesting?: boolean;
   readonly clockOffsetFile?: string;
   readonly graceMs?: string;
+  readonly horizonMs?: string;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -210,6 +211,7 @@ export function addRegion(program: Command, terminal: Terminal): void {
     .option('--unsafe-testing', 'allow the options that only tests need')
     .option('--clock-offset-file <file>', 'milliseconds to add to the wall clock; read again on SIGHUP')
     .option('--grace-ms <n>', 'how long a delete stays before it may be reaped')
+    .option('--horizon-ms <n>', 'for how long it may be away before it is rebuilt from the others (default: 7 days)')
     .addHelpText('after', `
 The addresses of the peers are given, never guessed, so that a proxy can stand on any link. Started by another program with a
 channel (as up does), it tells that it is ready there, and ends when that program is gone.
@@ -231,6 +233,7 @@ async function runRegion(flags: RegionFlags, terminal: Terminal): Promise<void> 
   if (peers.has(id) || peers.size < flags.peer.length) throw new ArchipelError('bad-request', 'Each --peer is another region, named once.');
   if (flags.clockOffsetFile !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', '--clock-offset-file is for tests: it needs --unsafe-testing.');
   if (flags.graceMs !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', '--grace-ms is for tests: it needs --unsafe-testing.');
+  if (flags.horizonMs !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', '--horizon-ms is for tests: it needs --unsafe-testing.');
   if (!flags.auth && !isLoopback(host)) throw new ArchipelError('bad-request', '--no-auth is for loopback addresses only.');
   if (flags.auth && flags.adminKeyFile === undefined) throw new ArchipelError('bad-request', 'Give --admin-key-file, or --no-auth on loopback.');
   if (peers.size > 0 && flags.secretFile === undefined) throw new ArchipelError('bad-request', 'Regions with peers share a secret: give --secret-file.');
@@ -251,6 +254,7 @@ async function runRegion(flags: RegionFlags, terminal: Terminal): Promise<void> 
     reconcileEveryMs: parseEvery(flags.reconcileEvery),
     clockOffsetFile: flags.clockOffsetFile,
     graceMs: flags.graceMs === undefined ? undefined : parseWhole('--grace-ms', flags.graceMs, 1, 86_400_000),
+    horizonMs: flags.horizonMs === undefined ? undefined : parseWhole('--horizon-ms', flags.horizonMs, 1_000, 604_800_000),
     tls: tlsOf(flags),
     log: new JsonLog({ region: id }, flags.verbose === true ? 'debug' : 'warn'),
   };

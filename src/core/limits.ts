@@ -60,6 +60,22 @@ export const SLOW_START_FORGET_MS = 60_000;
 /** An edge asks a region that is away this often whether it is back. */
 export const REJOIN_PROBE_MS = 500;
 
+/** Not heard for so long, a region is suspect: four heartbeats, or two that were lost with their answers. */
+export const SUSPECT_MS = 2_000;
+/** A suspicion that is not told again is forgotten. */
+export const CLAIM_MS = 5_000;
+/** So many observers make a region down. */
+export const OBSERVERS_AGREE = 2;
+/** A process that did not come to tick for so long was held itself. */
+export const TICK_GAP_MS = 1_500;
+/** A region that goes down again within FLAP_FORGET_MS stays suspect for so long when it is back, doubled each time. */
+export const FLAP_HOLD_MS = 2_000;
+export const FLAP_HOLD_MS_MAX = 30_000;
+export const FLAP_FORGET_MS = 60_000;
+/** Observers whose suspicions of one region are kept: every region, and some edges and witnesses. */
+export const OBSERVERS_MAX = 64;
+export const REPORTED_REGIONS_MAX = 64;
+
 export const PAGE_ITEMS_DEFAULT = 100;
 export const PAGE_ITEMS_MAX = 1_000;
 export const PAGE_BYTES_MAX = 256 * 1024;

@@ -75,6 +75,9 @@ export const FLAP_FORGET_MS = 60_000;
 /** Observers whose suspicions of one region are kept: every region, and some edges and witnesses. */
 export const OBSERVERS_MAX = 64;
 export const REPORTED_REGIONS_MAX = 64;
+/** A region tries its own data path this often, and is not sound when a read and a write take longer than that. */
+export const DATA_PATH_EVERY_MS = 2_000;
+export const DATA_PATH_MS = 1_500;
 
 export const PAGE_ITEMS_DEFAULT = 100;
 export const PAGE_ITEMS_MAX = 1_000;

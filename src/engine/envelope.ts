@@ -4,6 +4,7 @@
 import { ByteReader, ByteWriter, utf8, utf8Text } from '../core/bytes.ts';
 import type { ClockStatus } from '../core/clock/clock-guard.ts';
 import { ArchipelError, type ErrorCode } from '../core/errors.ts';
+import type { SentReport } from '../core/health/report.ts';
 import { judgeTopology, type Topology, type TopologyVerdict, type TopologyVersion } from '../core/placement/topology.ts';
 import { FORMAT_VERSION, NewerFormatError } from '../core/version/codec.ts';
 import { isRegionId, parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
@@ -18,6 +19,8 @@ export interface Envelope {
   readonly isInDoubt?: boolean;
   /** How old the oldest change is that the sender has for the receiver, and the receiver has not acknowledged; absent for none. */
   readonly owesMs?: number;
+  /** Its pulse, and which regions it has heard. */
+  readonly health?: SentReport;
   /** Of an answer to who works on an older one. */
   readonly document?: Topology;
   /** Of an answer: the region will not. */
@@ -25,7 +28,7 @@ export interface Envelope {
 }
 
 /** What of it depends on who it is for. */
-export type EnvelopeNews = Pick<Envelope, 'owesMs' | 'isInDoubt'>;
+export type EnvelopeNews = Pick<Envelope, 'owesMs' | 'health' | 'isInDoubt'>;
 
 export function seal(envelope: Envelope, body: Uint8Array): Uint8Array {
   const header = utf8(JSON.stringify(envelope));

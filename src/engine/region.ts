@@ -18,7 +18,7 @@ import { Collections } from './collections.ts';
 import { Coordinator } from './coordinate.ts';
 import { decodeRecords, type Envelope, type EnvelopeNews } from './envelope.ts';
 import { FanOut } from './fan-out.ts';
-import { Health, owedTo } from './health.ts';
+import { Health } from './health.ts';
 import { Identity } from './incarnation.ts';
 import { LIMITS } from './limits.ts';
 import type { Lane } from './lane.ts';
@@ -87,7 +87,7 @@ export class Region {
     const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
     this.time = new Timekeeper(clock, largest, () => this.links.size > 0);
     this.catalog = new Catalog({ region: parts.id, topology, hash });
-    this.health = new Health({ time: this.time, hasPeers: () => this.links.size > 0, phase: () => this.#phase });
+    this.health = new Health({ region: parts.id, clock, table, log, agree: parts.observersAgree, lanes: () => this.lanes, phase: () => this.#phase });
     const actor = (): ActorId => this.actor;
     const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id), news: (id) => this.#news(id), told: (id, envelope) => this.health.told(id, envelope) };
     const { catalog, time } = this;
@@ -146,8 +146,7 @@ export class Region {
   }
 
   #news(to: RegionId): EnvelopeNews {
-    const lane = this.lanes.get(to);
-    return { ...(this.#isInDoubt ? { isInDoubt: true } : {}), ...(lane === undefined ? {} : owedTo(lane)) };
+    return { ...(this.#isInDoubt ? { isInDoubt: true } : {}), ...this.health.news(to) };
   }
 
   /** How requests that other regions pass on are answered here: set by the HTTP layer. */
@@ -255,6 +254,7 @@ export class Region {
     if (this.#isBeating) return;
     this.#isBeating = true;
     this.#every(PEER_PROBE_MS, () => this.#heartbeat());
+    this.#every(PEER_PROBE_MS, () => Promise.resolve(this.health.tick()));
   }
 
   /** Serves from now on. */

@@ -126,6 +126,7 @@ export class Administration {
           breaker,
           dead: await region.parts.deadLetters(id).count(),
           paused: lane.isPaused,
+          ...this.#seen(id),
         };
       }),
     );
@@ -133,7 +134,12 @@ export class Administration {
     const { proposed, refused, reaped } = region.reaper.stats;
     const { asked, kept, dropped, ledgered, held } = region.applier.late.stats;
     const told = { reaping: { proposed, refused, reaped }, late: { asked, kept, dropped, ledgered, held } };
-    return { status: 200, body: { region: region.id, actor: region.actor, clock: region.time.status(), phase: region.phase, items, ...told, peers, hot: this.#hot() } };
+    return { status: 200, body: { region: region.id, actor: region.actor, clock: region.time.status(), phase: region.phase, items, ...told, peers, ownLagMs: Math.round(region.health.lagMs()), dataPath: region.health.isSound ? 'answers' : 'silent', hot: this.#hot() } };
+  }
+
+  #seen(peer: RegionId): Record<string, unknown> {
+    const seen = this.#service.region.health.seen(peer);
+    return seen === undefined ? {} : { verdict: seen.verdict, suspectedBy: seen.suspectedBy, ...(seen.clock === undefined ? {} : { clock: seen.clock }) };
   }
 
   #hot(): Record<string, unknown>[] {

@@ -72,7 +72,7 @@ export async function passOn(region: Region, holders: readonly RegionId[], passe
   const isWrite = passed.method !== 'GET' && passed.method !== 'HEAD';
   if (isWrite && !headers.has('idempotency-key')) headers.set('idempotency-key', uuidV7(region.parts.random, region.time.nowMs()));
   const { self } = region.catalog;
-  const order = routeOrder({ holders, regions: region.catalog.topology.regions, viewer: self, isHealthy: (id) => region.links.get(id)?.isUp() === true });
+  const order = routeOrder({ holders, regions: region.catalog.topology.regions, viewer: self, isHealthy: (id) => region.links.get(id)?.isUp() === true && region.health.seen(id)?.verdict !== 'down' });
   const question = encode({ method: passed.method, target: passed.target, headers: [...headers] }, passed.body);
   let isUnknown = false;
   for (const { id } of order.slice(0, EDGE_ATTEMPTS_MAX)) {

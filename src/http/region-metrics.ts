@@ -1,6 +1,7 @@
 // What a region tells about itself.
 
 import { toBase64Url, utf8Text } from '../core/bytes.ts';
+import type { RegionId } from '../core/version/dot.ts';
 import type { Region } from '../engine/region.ts';
 import { byField, counter, gauge, type Metric, type Sample } from './openmetrics.ts';
 
@@ -16,6 +17,10 @@ export async function regionMetrics(region: Region): Promise<Metric[]> {
     gauge('behind_items', 'Changes not even hinted since the last certificate.', perPeer(({ lane }) => lane.behind)),
     gauge('dead_letters', 'Received messages that could not be handled.', perPeer(({ dead }) => dead)),
     gauge('peer_up', '1 while the breaker towards the peer is closed.', perPeer(({ link }) => (link?.isUp() === true ? 1 : 0))),
+    gauge('peer_verdict', '1 for the verdict of the observers that this region knows of: alive, suspect, down.', lanes.flatMap(({ peer }) => verdicts(region, peer))),
+    gauge('peer_clock_safe', '1 while the peer says that its clock is safe.', lanes.flatMap(({ peer }) => clocks(region, peer))),
+    gauge('own_lag_seconds', 'How old the oldest change is that a peer has for this region and that it lacks.', region.health.lagMs() / 1_000),
+    gauge('data_path_answers', '1 while a read and a durable write of its own came to an end.', region.health.isSound ? 1 : 0),
     gauge('replication_lag_seconds', 'Commit to acknowledgement.', lanes.flatMap(({ peer, lane }) => [0.5, 0.99].map((q) => ({ labels: { peer, quantile: String(q) }, value: lane.lag.quantile(q) / 1_000 })))),
     counter('replicated_records', 'Records that the peer took.', perPeer(({ lane }) => lane.stats.sent)),
     counter('replicated_bytes', 'Bytes of the messages that carried them.', perPeer(({ lane }) => lane.stats.bytes)),
@@ -36,6 +41,16 @@ export async function regionMetrics(region: Region): Promise<Metric[]> {
       return certificate === undefined ? [] : [{ labels: { peer }, value: (region.time.nowMs() - certificate.atMs) / 1_000 }];
     })),
   ];
+}
+
+function verdicts({ health }: Region, peer: RegionId): Sample[] {
+  const seen = health.seen(peer);
+  return seen === undefined ? [] : (['alive', 'suspect', 'down'] as const).map((verdict) => ({ labels: { peer, verdict }, value: seen.verdict === verdict ? 1 : 0 }));
+}
+
+function clocks({ health }: Region, peer: RegionId): Sample[] {
+  const clock = health.seen(peer)?.clock;
+  return clock === undefined ? [] : [{ labels: { peer }, value: clock === 'safe' ? 1 : 0 }];
 }
 
 const HOT_SHOWN = 5;

@@ -218,8 +218,13 @@ export const replicationAnswer = z
         breaker: z.string(),
         dead: z.int(),
         paused: z.boolean(),
+        verdict: z.string().optional().openapi({ description: 'alive, suspect (one observer has not heard it), down (several, and nobody has). Steers routing only.' }),
+        suspectedBy: z.array(z.string()).optional(),
+        clock: z.string().optional().openapi({ description: 'What the peer last said of its own clock.' }),
       }),
     ),
+    ownLagMs: z.int().optional().openapi({ description: 'How old the oldest change is that a peer has for this region and that it lacks.' }),
+    dataPath: z.string().optional().openapi({ description: 'answers, or silent: whether a read and a durable write of its own came to an end.' }),
     hot: z.array(z.object({ collection: z.string(), ...keyFields, share: z.number() })).optional(),
   })
   .openapi('Replication');

@@ -1,6 +1,8 @@
 // Known bugs, to see that the checkers catch them: a checker that never fails proves nothing. Each is an edit of the
 // product's source, put in while it is loaded (sabotage.ts).
 
+import { VERDICT_CONTROLS } from './verdicts.ts';
+
 export interface Edit {
   /** Below src. */
   readonly file: string;
@@ -338,6 +340,7 @@ export const CONTROLS: readonly Control[] = [
     ],
     seed: 6,
   },
+  ...VERDICT_CONTROLS,
   {
     name: 'late-states-not-asked-for',
     what: 'An old message brings back what was deleted and reaped.',

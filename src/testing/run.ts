@@ -15,6 +15,7 @@ import type { RareOption, RareSetting } from './rare.ts';
 import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
 import { collectMarks } from './marks.ts';
 import { drawSwarm, type Swarm } from './swarm.ts';
+import { hastyVerdicts, nobodyIsTakenForDown } from './verdicts.ts';
 import { Workload, type WorkloadCollection } from './workload.ts';
 
 export interface RunOptions {
@@ -55,6 +56,8 @@ const RECONCILE_MS_MAX = 150_000;
 /** Hints that are refused now and then are sent by then, and nobody falls behind any more. */
 const HINTS_MS = 70_000;
 const RPO_CHECK_EVERY_MS = 1_500;
+/** Many heartbeats, some of which are lost. */
+const VERDICT_MS_MAX = 20_000;
 
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<RunResult> {
   const { excerpt } = options;
@@ -218,6 +221,7 @@ class Run {
       this.#world.after(RPO_CHECK_EVERY_MS, () => {
         if (this.#world.nowMs >= endMs) return;
         void this.#checker.checkLiveRpo();
+        for (const what of hastyVerdicts(this.#cluster)) this.#checker.violations.push({ rule: 'verdict', what });
         watch();
       });
     };
@@ -294,6 +298,7 @@ class Run {
       await this.#reconcileAll();
     }
     await this.#settled();
+    await this.#reach('nobody takes a region for down', VERDICT_MS_MAX, () => nobodyIsTakenForDown(this.#cluster));
     if (this.#checker.damaged.size > 0) {
       await this.#reconcileAll();
       await this.#settled();

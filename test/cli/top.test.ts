@@ -5,11 +5,11 @@ import { screen } from '../../src/cli/commands/top.ts';
 import { styleFor } from '../../src/cli/output.ts';
 import type { ClusterStatus } from '../../src/cli/commands/status.ts';
 
-const peer = { id: 'us-east-1', state: 'down', breaker: 'open', unreplicatedItems: 1_234, exact: false, oldestMs: 5_000, lagMs: { p50: 1, p99: 20, max: 30, count: 4 }, hints: 1_200, behind: 0, dead: 2, paused: false } as const;
+const peer = { id: 'us-east-1', state: 'down', breaker: 'open', unreplicatedItems: 1_234, exact: false, oldestMs: 5_000, lagMs: { p50: 1, p99: 20, max: 30, count: 4 }, hints: 1_200, behind: 0, dead: 2, paused: false, verdict: 'suspect' } as const;
 const status: ClusterStatus = {
   topology: { term: 1, epoch: 4, partitions: 256 },
   regions: [
-    { id: 'eu-central-1', state: 'active', certificates: [], replication: { region: 'eu-central-1', actor: 'eu-central-1~k2', clock: 'safe', phase: 'serving', items: { demo: 7, other: 3 }, peers: [peer] } },
+    { id: 'eu-central-1', state: 'active', certificates: [], replication: { region: 'eu-central-1', actor: 'eu-central-1~k2', clock: 'safe', phase: 'serving', items: { demo: 7, other: 3 }, peers: [peer], ownLagMs: 4_000 } },
     { id: 'us-east-1', state: 'fenced', error: 'nothing listens there', certificates: [] },
   ],
   certificates: [],
@@ -22,9 +22,9 @@ describe('top', () => {
   it('shows rates, live RPO, hints, breakers, and what is not as it should be', () => {
     const lines = screen(status, rates, style, false).split('\n').map((line) => line.trim().replaceAll(/ {2,}/g, ' | '));
     expect(lines[0]).toBe('archipel top | document 1.4 | 1 not as it should be');
-    expect(lines).toContain('eu-central-1 | active | serving | safe | 12 | 1,001 | 3.0 ms | 10');
+    expect(lines).toContain('eu-central-1 | active | serving | safe | 12 | 1,001 | 3.0 ms | 4.0 s | 10');
     expect(lines).toContain('us-east-1 | fenced | no answer');
-    expect(lines).toContain('eu-central-1 | us-east-1 | down | open | ≤ 1,234 | 5.0 s | 20 ms | 1,200 | 2');
+    expect(lines).toContain('eu-central-1 | us-east-1 | down | open | ≤ 1,234 | 5.0 s | 20 ms | 1,200 | 2 | suspect');
     expect(lines).toContain('! us-east-1 does not answer: nothing listens there');
   });
 

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { Certificate, Replication, Topology } from '../../client/types.ts';
 import { cityOf } from '../../config/places.ts';
 import { isArchipelError } from '../../core/errors.ts';
+import { CAUGHT_UP_LAG_MS } from '../../core/limits.ts';
 import type { RegionId } from '../../core/version/dot.ts';
 import { EXIT, EXIT_CODES_HELP } from '../exit.ts';
 import { showName } from '../keys.ts';
@@ -103,11 +104,14 @@ function newestPerPair(certificates: readonly Certificate[]): readonly Certifica
 
 function faultsOf({ id, error, replication }: RegionStatus): string[] {
   if (replication === undefined) return [`${id} does not answer: ${error ?? 'nobody knows why'}`];
-  const { clock, phase, peers } = replication;
+  const { clock, phase, peers, dataPath, ownLagMs = 0 } = replication;
   return [
     ...(phase === 'serving' ? [] : [`${id} is ${phase}.`]),
     ...(clock === 'safe' ? [] : [`The clock of ${id} is ${clock}.`]),
+    ...(dataPath === 'silent' ? [`A read or a write of ${id} does not come to an end: its disk, or what it stands on.`] : []),
+    ...(phase === 'serving' && ownLagMs > CAUGHT_UP_LAG_MS ? [`${id} has not caught up with its peers: the oldest change that it lacks is ${duration(ownLagMs)} old.`] : []),
     ...peers.flatMap((peer) => [
+      ...(peer.verdict === 'down' ? [`${id} takes ${peer.id} for down, as ${peer.suspectedBy?.join(' and ') ?? 'others'} do.`] : []),
       ...(peer.state === 'down' || peer.breaker === 'open' ? [`${id} does not reach ${peer.id}.`] : []),
       ...(peer.behind > 0 ? [`${peer.id} is behind ${id}: more waits for it than is remembered, a reconciliation repairs that.`] : []),
       ...(peer.dead > 0 ? [`${id} has ${peer.dead} messages of ${peer.id} that it could not handle.`] : []),
@@ -176,11 +180,11 @@ function regionRow({ id, city, url, state, replication }: RegionStatus, style: S
   return [id, city ?? '', state, phase, clock, replication === undefined ? '' : count(items), url ?? ''];
 }
 
-const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'unreplicated', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'lag p50', ...RIGHT }, { title: 'p99', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'dead', ...RIGHT }];
+const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'unreplicated', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'lag p50', ...RIGHT }, { title: 'p99', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'dead', ...RIGHT }, { title: 'seen as' }];
 
 function linkRows({ id, replication }: RegionStatus, style: Style): string[][] {
   const link: Readonly<Record<string, (text: string) => string>> = { up: style.good, paused: style.warn };
-  return (replication?.peers ?? []).map(({ id: peer, state, unreplicatedItems, exact, oldestMs, lagMs, hints, dead }) => [
+  return (replication?.peers ?? []).map(({ id: peer, state, verdict, unreplicatedItems, exact, oldestMs, lagMs, hints, dead }) => [
     id,
     peer,
     (link[state] ?? style.bad)(state),
@@ -190,8 +194,12 @@ function linkRows({ id, replication }: RegionStatus, style: Style): string[][] {
     lagMs.count === 0 ? '' : duration(lagMs.p99),
     hints === 0 ? '' : count(hints),
     dead === 0 ? '' : style.bad(count(dead)),
+    seenAs(verdict, style),
   ]);
 }
+
+/** A region of an earlier release does not tell. */
+export const seenAs = (verdict: string | undefined, style: Style): string => (verdict === undefined ? '' : verdict === 'alive' ? verdict : verdict === 'suspect' ? style.warn(verdict) : style.bad(verdict));
 
 const CERTIFICATE_COLUMNS = [{ title: 'regions' }, { title: 'proved' }, { title: 'partitions', ...RIGHT }, { title: 'check' }, { title: 'digest' }];
 

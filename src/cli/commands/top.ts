@@ -1,6 +1,7 @@
 // `top`: regions, throughput, live RPO, hints and breakers, every second, in place.
 
 import type { Command } from 'commander';
+import type { Replication } from '../../client/types.ts';
 import { patientClock } from '../../client/node.ts';
 import { parseDuration, parseWhole } from '../../config/options.ts';
 import { pause } from '../../ports/clock.ts';
@@ -8,7 +9,7 @@ import { EXIT_CODES_HELP } from '../exit.ts';
 import { count, duration, table, type Style } from '../output.ts';
 import { withConnection, withSession, type ConnectionFlags, type Session } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
-import { statusOf, type ClusterStatus, type RegionStatus } from './status.ts';
+import { seenAs, statusOf, type ClusterStatus, type RegionStatus } from './status.ts';
 
 const HOME = '\x1b[H';
 const CLEAR = '\x1b[2J';
@@ -104,8 +105,8 @@ function ratesOf(before: ReadonlyMap<string, Counters>, after: ReadonlyMap<strin
 }
 
 const RIGHT = { right: true } as const;
-const REGION_COLUMNS = [{ title: 'region' }, { title: 'state' }, { title: 'phase' }, { title: 'clock' }, { title: 'reads/s', ...RIGHT }, { title: 'writes/s', ...RIGHT }, { title: 'answers in', ...RIGHT }, { title: 'items', ...RIGHT }];
-const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'breaker' }, { title: 'live RPO', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'lag p99', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'dead', ...RIGHT }];
+const REGION_COLUMNS = [{ title: 'region' }, { title: 'state' }, { title: 'phase' }, { title: 'clock' }, { title: 'reads/s', ...RIGHT }, { title: 'writes/s', ...RIGHT }, { title: 'answers in', ...RIGHT }, { title: 'lags by', ...RIGHT }, { title: 'items', ...RIGHT }];
+const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'breaker' }, { title: 'live RPO', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'lag p99', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'dead', ...RIGHT }, { title: 'seen as' }];
 
 /** A screen that is written over line by line, so that nothing flickers; on anything but a terminal, one after the other. */
 export function screen({ regions, topology, faults }: ClusterStatus, rates: readonly RegionRates[], style: Style, isTty: boolean): string {
@@ -126,11 +127,13 @@ function regionRow({ id, state, replication }: RegionStatus, rates: RegionRates 
   const phase = replication === undefined ? style.bad('no answer') : replication.phase === 'serving' ? style.good('serving') : style.warn(replication.phase);
   const clock = replication === undefined ? '' : replication.clock === 'safe' ? 'safe' : style.bad(replication.clock);
   const rate = (value: number | undefined): string => (value === undefined ? '' : count(Math.round(value)));
-  return [id, state, phase, clock, rate(rates?.reads), rate(rates?.writes), rates?.answersMs === undefined ? '' : duration(rates.answersMs), replication === undefined ? '' : count(items)];
+  return [id, state, phase, clock, rate(rates?.reads), rate(rates?.writes), rates?.answersMs === undefined ? '' : duration(rates.answersMs), lag(replication), replication === undefined ? '' : count(items)];
 }
 
+const lag = (replication: Replication | undefined): string => (replication?.ownLagMs === undefined || replication.ownLagMs === 0 ? '' : duration(replication.ownLagMs));
+
 function linkRows({ id, replication }: RegionStatus, style: Style): string[][] {
-  return (replication?.peers ?? []).map(({ id: peer, state, breaker, unreplicatedItems, exact, oldestMs, lagMs, hints, dead }) => [
+  return (replication?.peers ?? []).map(({ id: peer, state, breaker, verdict, unreplicatedItems, exact, oldestMs, lagMs, hints, dead }) => [
     id,
     peer,
     state === 'up' ? style.good(state) : state === 'paused' ? style.warn(state) : style.bad(state),
@@ -140,5 +143,6 @@ function linkRows({ id, replication }: RegionStatus, style: Style): string[][] {
     lagMs.count === 0 ? '' : duration(lagMs.p99),
     hints === 0 ? '' : count(hints),
     dead === 0 ? '' : style.bad(count(dead)),
+    seenAs(verdict, style),
   ]);
 }

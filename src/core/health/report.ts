@@ -48,4 +48,7 @@ export function received(observer: string, sent: unknown): Report | undefined {
   return { observer, ...(b === undefined ? {} : { pulse: { life: b[0], beat: b[1] } }), isSound: b?.[2] !== 0, sees };
 }
 
+/** An edge or a witness, as each start of one names itself. */
+export const isObserverId = (id: string): boolean => /^(edge|witness)-[a-z0-9]{1,24}$/.test(id);
+
 const isTriple = (value: unknown): boolean => Array.isArray(value) && value.length === 3 && value.every((each) => Number.isSafeInteger(each) && (each as number) >= 0);

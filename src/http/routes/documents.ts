@@ -36,7 +36,7 @@ export function addDocumentRoutes(router: Router, service: Service, parts: Docum
     document: { id: 'readyz', tag, summary: 'Does it answer requests?', answers: { 200: { description: 'ok', ...PLAIN }, 503: { description: 'not yet', ...PLAIN } } },
     handle: (call) => {
       const more = call.field(TOPOLOGY_FIELD) === undefined ? {} : service.lag();
-      return region.phase === 'serving' ? plain('ok\n', 200, more) : plain('not ready\n', 503, more);
+      return region.phase === 'serving' && region.health.isSound ? plain('ok\n', 200, more) : plain('not ready\n', 503, more);
     },
   });
   router.add({

@@ -63,8 +63,9 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   adapters: ['core', 'ports', 'auth', 'node', 'package classic-level', 'package @aws-sdk/client-dynamodb', 'package @aws-sdk/client-sqs', 'package @aws-sdk/client-lambda', 'package @aws-sdk/client-ssm', 'package aws-lambda'],
   testing: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'client', 'drill', 'node'],
   local: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'config', 'node', 'package @hono/node-server', 'package classic-level'],
+  cost: ['core', 'engine', 'adapters', 'config'],
   drill: ['core', 'ports', 'auth', 'adapters', 'config', 'client', 'local', 'node', 'package yaml', 'package zod', 'package uplot'],
-  cli: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'config', 'client', 'drill', 'local', 'testing', 'node', 'package commander'],
+  cli: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'config', 'cost', 'client', 'drill', 'local', 'testing', 'node', 'package commander'],
 };
 
 const folderOf = (file: string): string => file.split('/')[1] as string;

@@ -13,6 +13,7 @@ import { answerForwarded } from '../../src/http/forward.ts';
 import { problemResponse, toArchipelError } from '../../src/http/problem.ts';
 import { createRegionApp } from '../../src/http/region-app.ts';
 import { ssmClient } from './clients.ts';
+import { COST_FIELD } from './meter.ts';
 import { openRegion, type RegionOnLambda } from './region.ts';
 import { settingsOf } from './settings.ts';
 
@@ -32,7 +33,7 @@ export async function openApp(): Promise<AppOnLambda> {
   const ring = secrets.then(([, adminKey]) => new KeyRing(sha256, adminKey));
   const opened = await openRegion({ ring, secret: secrets.then(([shared]) => shared) });
   const [[secret], keys] = await Promise.all([secrets, ring]);
-  const { region, mirror, log } = opened;
+  const { region, mirror, log, meter } = opened;
   const tokens = new ContextTokens([hmacSha256(deriveKey(utf8(secret), 'context'))]);
   const { app } = createRegionApp({ region, keys, tokens, noAuth: false, defaultReplicas: replicas, log });
   const problem = (error: unknown): Response => problemResponse(toArchipelError(error), { instance: process.env['_X_AMZN_TRACE_ID'] ?? '', region: id });
@@ -53,7 +54,11 @@ export async function openApp(): Promise<AppOnLambda> {
       return problem(error);
     }
   };
-  const answer = (request: Request, environment: HttpEnvironment): Promise<Response> => fetch(request, { ...environment, rawTarget: environment.rawTarget ?? '/' });
+  const answer = async (request: Request, environment: HttpEnvironment): Promise<Response> => {
+    meter.begin();
+    const response = await fetch(request, { ...environment, rawTarget: environment.rawTarget ?? '/' });
+    return request.headers.get(COST_FIELD) === '?1' ? meter.on(response) : response;
+  };
   region.answerForwarded((bytes) => answerForwarded(bytes, answer));
   return { ...opened, fetch: answer, problem };
 }

@@ -22,6 +22,7 @@ import type { Log } from '../../src/ports/log.ts';
 import type { Queue } from '../../src/ports/queue.ts';
 import type { Table } from '../../src/ports/table.ts';
 import { dynamoClient, lambdaClient, sqsClient } from './clients.ts';
+import { Meter } from './meter.ts';
 import { Mirror } from './mirror.ts';
 import { firstTopology, peersOf, settingsOf, type Settings } from './settings.ts';
 
@@ -31,6 +32,7 @@ export interface RegionOnLambda {
   readonly mirror: Mirror;
   readonly clock: LambdaClock;
   readonly log: Log;
+  readonly meter: Meter;
   /** Does the table still have the id that this environment's actor is made of? */
   readonly isSameTable: () => Promise<boolean>;
   /** Runs one invocation: time is anchored before it, and nothing of it goes on behind the answer. */
@@ -58,7 +60,8 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
   const clock = new LambdaClock();
   const dynamo = dynamoClient(id);
   const tableName = names.table(deployment, id);
-  const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, onCommit: (key, { state }) => mirror.learn(key, state) });
+  const meter = new Meter();
+  const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, onConsumed: meter.add, onCommit: (key, { state }) => mirror.learn(key, state) });
   const [incarnation, topology, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), ring, secret]);
   const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { client: lambdaClient(peer), functionArn: arns.function(settings, 'peer', peer) }));
   const letters = new SqsDeadLetters({ client: sqsClient(id), queueUrl: queueUrl(settings, id, names.dead(deployment, id)) });
@@ -99,7 +102,7 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     }
   };
   const isSameTable = async (): Promise<boolean> => (await incarnationOf(dynamo, tableName)) === incarnation;
-  return { settings, region, mirror, clock, log, isSameTable, invoke };
+  return { settings, region, mirror, clock, log, meter, isSameTable, invoke };
 }
 
 /** The last document that the region's table was given, or the one that the deployment begins with. */

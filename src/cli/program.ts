@@ -3,6 +3,7 @@
 import { Command, CommanderError, Help, type HelpConfiguration } from 'commander';
 import { addCollection } from './commands/collections.ts';
 import { addConflicts } from './commands/conflicts.ts';
+import { addCost } from './commands/cost.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDrill } from './commands/drill.ts';
 import { addDump } from './commands/dump.ts';
@@ -28,6 +29,7 @@ const GROUPS: Readonly<Record<string, readonly Add[]>> = {
   'Collections and keys:': [addCollection, addKey],
   'Regions:': [addStatus, addTop, addConflicts, addReconcile, addReplication, addTopology, addDump],
   'Rehearse:': [addDrill],
+  'Reckon:': [addCost],
 };
 
 const plainHelp = new Help();

@@ -2,20 +2,22 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { places, type Item, type Place } from '../../src/adapters/aws/layout.ts';
+import { places, type Place } from '../../src/adapters/aws/layout.ts';
+import { itemBytes as bytesOf } from '../../src/adapters/aws/units.ts';
 import { sha256 } from '../../src/adapters/node/crypto.ts';
 import { OPERATIONS_MAX } from '../../src/core/limits.ts';
 import { makeActor, type ActorId, type Dot } from '../../src/core/version/dot.ts';
 import { formatState } from '../../src/core/version/format.ts';
 import { mergeLww } from '../../src/core/version/lww.ts';
 import { operationOf, withOperation, NO_OPERATIONS, type OperationEntry } from '../../src/core/version/operations.ts';
-import { floorOf, headDot, sameState, type Record, type State } from '../../src/core/version/record.ts';
+import { floorOf, headDot, sameState, type Record, type State, type Value } from '../../src/core/version/record.ts';
 import { asStamp, raiseAbove, STAMP_ZERO } from '../../src/core/version/stamp.ts';
 import { decideWrite } from '../../src/core/version/write.ts';
+import { itemOf } from '../../src/cost/workload.ts';
 import type { Change, Decision } from '../../src/ports/table.ts';
 import { DynamoFixture } from '../contract/dynamo-fixture.ts';
 import { hasDynoxide } from '../contract/emulators.ts';
-import { A, B, C, dot, EU, key, lossRow, operation, several, value, vector, written } from '../contract/make.ts';
+import { A, B, C, dot, EU, key, lossRow, operation, several, US, value, vector, written } from '../contract/make.ts';
 
 describe.skipIf(!hasDynoxide)('DynamoTable', () => {
   const dynamo = DynamoFixture.use();
@@ -33,9 +35,6 @@ describe.skipIf(!hasDynoxide)('DynamoTable', () => {
   const entry = (name: string, at: Dot): OperationEntry => ({ id: operation(name), dot: at });
 
   describe('cost', () => {
-    /** Names and values, as DynamoDB counts them: a number takes a byte for two digits and one more. */
-    const bytesOf = (item: Item): number =>
-      Object.entries(item).reduce((sum, [name, { B: bytes, S: string, N: number }]) => sum + name.length + (bytes?.length ?? string?.length ?? Math.ceil((number ?? '').length / 2) + 1), 0);
     const real = (region: string): ActorId => makeActor(region as typeof EU, 'k3');
     const [here, there, far] = [real('eu-central-1'), real('us-east-1'), real('ap-northeast-2')];
     const put = (size: number, past: readonly Dot[] = []): State => {
@@ -83,6 +82,31 @@ describe.skipIf(!hasDynoxide)('DynamoTable', () => {
       expect(await dynamo.costOf(() => dynamo.store(several([dot(A, 5), 'x'], [dot(B, 6), 'y'])))).toBe('get 1, transact 4');
       expect(await dynamo.costOf(() => dynamo.store(several([dot(A, 7), 'x'], [dot(B, 6), 'y'])))).toBe('get 1, put 1');
       expect(await dynamo.costOf(() => dynamo.store(written(dot(C, 8), 'z')))).toBe('get 1, transact 4');
+    });
+  });
+
+  describe('cost, as `archipel cost` reckons it', () => {
+    it.each([0, 512, 768, 1_000, 4_000, 10_000])('a value of %i bytes: put, apply, get, replaced and beaten take the units that are counted here', async (valueBytes) => {
+      const { key: item, state, units, storedBytes } = itemOf({ regions: 3, replicas: 3, writesPerSecond: 0, readsPerSecond: 0, valueBytes, skew: 0 });
+      const head = headDot(state) as Dot;
+      const other = makeActor(US, 'k3');
+      const rival = (stamp: Dot['stamp']): State => ({ ...state, values: state.values.map((each) => ({ ...each, dot: { actor: other, stamp } })), context: new Map([[other, stamp]]), operations: NO_OPERATIONS });
+      const ledger = { ...lossRow(item, head, ''), value: state.values[0]?.value as Value, context: state.context };
+      const counted = async (work: () => Promise<unknown>): Promise<string> => dynamo.costOf(work);
+
+      await dynamo.store(state, item);
+      expect(bytesOf(await dynamo.raw(places.record(item.encoded)))).toBe(storedBytes);
+      expect(await counted(() => dynamo.store(state, item))).toBe(`get ${units.put.read}, put ${units.put.write}`);
+      expect(await counted(() => dynamo.table.get(item))).toBe(`get ${units.get.read}`);
+      const again = { ...state, context: new Map([...state.context, [other, asStamp(2n ** 60n)]]), values: state.values.map((each) => ({ ...each, dot: { actor: other, stamp: asStamp(2n ** 60n) } })) };
+      expect(await counted(() => dynamo.table.update(item, applied(again, () => ({ result: 'decided' }))))).toBe(`update ${units.apply.write}`);
+
+      // A condition that fails is billed as the write would have been, and is not reported.
+      const failed = units.apply.write;
+      const late = rival(asStamp(5n));
+      expect(await counted(() => dynamo.table.update(item, applied(late, () => ({ result: '', losses: [{ ...ledger, id: 'f'.repeat(24), dot: { actor: other, stamp: asStamp(5n) }, context: new Map([...state.context.keys()].map((actor) => [actor, asStamp(actor === other ? 5n : 1n)])) }] }))))).toBe(`query ${units.beaten.read}, transact ${units.beaten.write - failed}`);
+      const take = rival(asStamp(2n ** 61n));
+      expect(await counted(() => dynamo.table.update(item, applied(take, () => ({ result: '', commit: { state: { ...take, context: again.context }, kind: 'applied' }, losses: [ledger] }))))).toBe(`query ${units.replaced.read}, transact ${units.replaced.write - failed}`);
     });
   });
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EDGE_REGION } from '../../cdk/deployment.ts';
 import { FUNCTIONS } from '../../src/adapters/aws/names.ts';
 import { TTL_ATTRIBUTE } from '../../src/adapters/aws/layout.ts';
+import { alarmsOf } from '../../src/cost/estimate.ts';
 import { KNOWN_REGIONS } from '../../src/config/places.ts';
 import { REGIONS_MAX } from '../../src/config/options.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
@@ -155,6 +156,7 @@ describe.each(COUNTS)('%s regions', (count) => {
   it('alarms for what an operator must know, each with its meaning', () =>
     each((template, region, peers) => {
       const alarms = ofType(template, 'AWS::CloudWatch::Alarm');
+      expect(alarms.length, 'as docs/cost.md reckons').toBe(alarmsOf(Number(count)));
       const names = alarms.map(({ Properties }) => String(Properties['AlarmName']).replace(`archipel-${region}-`, ''));
       expect(names).toEqual(expect.arrayContaining(['dead-letters', 'inbox-age', 'stream-age', 'api-5xx', 'heartbeat-missing', 'table-write-throttles', ...peers.map((peer) => `hints-age-${peer}`)]));
       expect(alarms.filter(({ Properties }) => Properties['AlarmDescription'] === undefined || Properties['Metrics'] !== undefined)).toEqual([]);

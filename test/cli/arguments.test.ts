@@ -64,6 +64,9 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   [`key create ${NOWHERE.join(' ')}`, 'Give at least one --scope: read, write or admin.'],
   [`key create --scope all ${NOWHERE.join(' ')}`, '--scope is read, write or admin, not "all".'],
   [`key create --scope read --expires never ${NOWHERE.join(' ')}`, '--expires is a time like 30d, or a date to come like 2027-01-31T00:00:00Z, not "never".'],
+  ['cost --regions 0', '--regions is a whole number from 1 to 20, not "0".'],
+  ['cost --regions 2 --replicas 3', '--replicas is a whole number from 1 to 2, not "3".'],
+  ['cost --skew 3', '--skew is a number from 0 to 2, not "3".'],
   [`replication pause a a ${NOWHERE.join(' ')}`, 'Name two different regions.'],
 ];
 
@@ -100,7 +103,7 @@ describe('help', () => {
       'collection create', 'collection show', 'collection list', 'key create', 'key list', 'key revoke',
       'status', 'top', 'conflicts list', 'conflicts restore', 'reconcile', 'replication pause', 'replication resume',
       'topology show', 'topology drain', 'topology return', 'topology fence', 'topology lose', 'topology promote', 'dump',
-      'drill list', 'drill run', 'drill compare', 'drill schedule',
+      'drill list', 'drill run', 'drill compare', 'drill schedule', 'cost',
     ]);
   });
 

@@ -68,6 +68,18 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
   }
 
   describe('api', () => {
+    it('says what a request cost when it is asked, as units of the table; else nothing', async () => {
+      const { api } = await aws.region(EU);
+      const event = fixture<LambdaFunctionURLEvent>('url-put');
+      const costOf = async (more: LambdaFunctionURLEvent['headers'], rawPath = '/v1/c/demo/cost'): Promise<unknown> => (await api({ ...event, rawPath, headers: { ...event.headers, ...more } })).headers?.['request-cost'];
+      await api({ ...event, rawPath: '/v1/c/demo/cost' }); // reads the policy, which is good for a while
+      expect(await costOf({ 'request-cost': '?1', 'idempotency-key': 'another' })).toBe('read=1, write=1');
+      expect(await costOf({ 'request-cost': '?1', 'idempotency-key': 'another' })).toBe('read=1, write=0'); // the same write again
+      expect(await costOf({ 'request-cost': '?1' }, '/v1/c/demo')).toBe('read=0, write=0');
+      expect(await costOf({ 'request-cost': '?0' })).toBeUndefined();
+      expect(await costOf({})).toBeUndefined();
+    });
+
     it('stores a PUT with bytes that are no text, and a GET gives them back, under the key that the raw path names', async () => {
       const { api } = await aws.region(EU);
       const put = await api(fixture('url-put'));

@@ -19,7 +19,7 @@ import type { Change, Commit, Decision, LossQuery, LossRow, Page, RangeQuery, Sc
 import { guardCondition, itIsStill, recordIsStill, type Condition } from './conditions.ts';
 import { attributesOf, keyOf, recordOf, STATE_ATTRIBUTES } from './item-codec.ts';
 import { binary, bytesIn, partitionKeys, places, whole, wholeIn, type Item } from './layout.ts';
-import { DynamoLedger, LOSSES_PER_TRANSACTION_MAX } from './ledger.ts';
+import { DynamoLedger, LOSSES_KEPT_MS, LOSSES_PER_TRANSACTION_MAX } from './ledger.ts';
 import { next, pageOf, rangeSpan, scanSpan, type PageLimits, type Span } from './pages.ts';
 import { DONE, DynamoRequests, type Delete, type DynamoParts, type Outcome, type Put } from './requests.ts';
 import { Turns } from './turns.ts';
@@ -28,8 +28,6 @@ import { Turns } from './turns.ts';
 export const ROUNDS_MAX = 16;
 const ROUND_PAUSE_MS = 5;
 const ROUND_PAUSE_MS_MAX = 200;
-
-const LOSSES_KEPT_MS = 90 * 86_400_000;
 
 export interface DynamoTableParts extends DynamoParts {
   /** How long loss rows are kept; null for ever. 90 days when left out. */

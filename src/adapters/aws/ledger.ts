@@ -21,6 +21,9 @@ import type { DynamoRequests, Put } from './requests.ts';
 export const LOSSES_PER_TRANSACTION_MAX = 32;
 const ROWS_PER_PAGE = 100;
 
+/** Unless a table is told otherwise. */
+export const LOSSES_KEPT_MS = 90 * 86_400_000;
+
 /** What the stream hands to fan-out. */
 const SENT: Item = { k: text('l') };
 
@@ -65,16 +68,8 @@ export class DynamoLedger {
     return rows;
   }
 
-  /** The rows of one loss. */
   writes(loss: LossRow): Put[] {
-    const { id, key, dot, atMs } = loss;
-    const kept = this.#setting.keepMs === undefined ? {} : { [TTL_ATTRIBUTE]: whole(Math.ceil((atMs + this.#setting.keepMs) / 1_000)) };
-    const where = { i: text(id), m: whole(atMs), ...kept };
-    return [
-      { item: { ...places.loss(key.collection, atMs, id), ...where, ...lossAttributes(loss), ...(loss.isSent === true ? SENT : {}) } },
-      { item: { ...places.lossId(id), ...where, y: text(key.collection) } },
-      { item: { ...places.loser(key.encoded, loss), ...where, u: text(loss.rule), s: binary(encodeState(loserState(dot, loss.context))) }, condition: NOTHING_IS_STORED },
-    ];
+    return lossPuts(loss, this.#setting.keepMs);
   }
 
   async list({ collection, sinceMs = 0, after, limit }: LossQuery): Promise<Page<LossRow>> {
@@ -101,6 +96,18 @@ export class DynamoLedger {
     const item = await this.#requests.get(places.loss(collection, wholeIn(row, 'm'), textIn(row, 'i')));
     return item === undefined ? undefined : lossOf(item);
   }
+}
+
+/** The rows of one loss; `keepMs`: for so long, for ever when undefined. */
+export function lossPuts(loss: LossRow, keepMs: number | undefined): Put[] {
+  const { id, key, dot, atMs } = loss;
+  const kept = keepMs === undefined ? {} : { [TTL_ATTRIBUTE]: whole(Math.ceil((atMs + keepMs) / 1_000)) };
+  const where = { i: text(id), m: whole(atMs), ...kept };
+  return [
+    { item: { ...places.loss(key.collection, atMs, id), ...where, ...lossAttributes(loss), ...(loss.isSent === true ? SENT : {}) } },
+    { item: { ...places.lossId(id), ...where, y: text(key.collection) } },
+    { item: { ...places.loser(key.encoded, loss), ...where, u: text(loss.rule), s: binary(encodeState(loserState(dot, loss.context))) }, condition: NOTHING_IS_STORED },
+  ];
 }
 
 /**

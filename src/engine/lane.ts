@@ -297,7 +297,8 @@ export class Lane {
     // mark: no hint taken, the log keeps the write
     this.#hintAgainMs = this.#parts.clock.monotonicMs() + RETRY_FIRST_MS;
     for (const item of items) {
-      if (this.#waiting.has(item.name)) item.done();
+      const newer = this.#waiting.get(item.name);
+      if (newer !== undefined && newer.position > item.position) item.done();
       else this.offer(item);
     }
   }

@@ -18,11 +18,12 @@ import { asRegionId, type RegionId } from '../core/version/dot.ts';
 import type { CommitKind, State } from '../core/version/record.ts';
 import { KEYS } from '../engine/catalog.ts';
 import { Region } from '../engine/region.ts';
-import { createEdgeApp, type RegionAnswer, type RegionClient } from '../http/edge-app.ts';
+import { createEdgeApp, type RegionClient } from '../http/edge-app.ts';
 import { createRegionApp } from '../http/region-app.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer, PeerMethod } from '../ports/peer.ts';
 import type { StoredItem, Table } from '../ports/table.ts';
+import { throughDoors, type Doors, type Exchange, type HttpQuestion } from './doors.ts';
 import { passAnswer, passQuestion, type Build } from './formats.ts';
 import { limitsOf, SHORT_VISIBILITY_MS, type Rare } from './rare.ts';
 
@@ -47,6 +48,8 @@ export interface ClusterSetting {
   readonly reconcileEveryMs: number | undefined;
   readonly graceMs?: number | undefined;
   readonly horizonMs?: number | undefined;
+  /** Regions have the direct door that processes have; without it, as functions, they have hono's alone. */
+  readonly directDoor: boolean;
   readonly rare: Rare;
 }
 
@@ -70,36 +73,13 @@ export interface ClusterWatcher {
 
 const NOBODY: ClusterWatcher = { committed: () => undefined, logged: () => undefined, arrived: () => undefined, asked: () => undefined, kept: () => undefined, answered: () => undefined, edgeAnswered: () => undefined };
 
-export interface HttpQuestion {
-  readonly method: string;
-  readonly target: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
-}
-
-export interface Exchange extends RegionAnswer {
-  /** Names in lower case. */
-  readonly fields: ReadonlyMap<string, string>;
-}
-
-type Fetch = (request: Request, environment: { rawTarget: string }) => Response | Promise<Response>;
-
-async function answerHttp(fetch: Fetch, { method, target, headers = {}, body }: HttpQuestion): Promise<Exchange> {
-  const fields = new Headers(headers);
-  if (body !== undefined) fields.set('content-length', String(body.length));
-  const request = new Request(`http://sim${target}`, { method, headers: fields, ...(body === undefined ? {} : { body: body.slice() }) });
-  const response = await fetch(request, { rawTarget: target });
-  const pairs = [...response.headers];
-  return { status: response.status, headers: pairs, fields: new Map(pairs), body: new Uint8Array(await response.arrayBuffer()) };
-}
-
 interface Running {
   readonly process: Process;
   readonly region: Region;
   readonly table: SimTable;
   readonly hints: ReadonlyMap<RegionId, SimQueue>;
   readonly letters: ReadonlyMap<RegionId, SimDeadLetters>;
-  fetch: Fetch | undefined; // not until it listens
+  doors: Doors | undefined; // not until it listens
   isReady: boolean;
 }
 
@@ -171,7 +151,7 @@ export class SimRegion {
     });
   }
 
-  async #run({ process, table, hints, letters, admin }: Omit<Running, 'region' | 'fetch' | 'isReady'> & { readonly admin: string }): Promise<void> {
+  async #run({ process, table, hints, letters, admin }: Omit<Running, 'region' | 'doors' | 'isReady'> & { readonly admin: string }): Promise<void> {
     const { setting, world, network } = this.#cluster;
     const topology = this.#startsWith ?? this.#cluster.topology;
     const random = world.random.stream(`${process.name} region`);
@@ -216,11 +196,11 @@ export class SimRegion {
     region.onSystemChange((collection, pk, state) => {
       if (collection === KEYS) keys.learn(utf8Text(pk) ?? '', state);
     });
-    const { app } = createRegionApp({ region, keys, tokens: new ContextTokens([CONTEXT_KEY]), noAuth: false, defaultReplicas: DEFAULT_REPLICAS, log });
-    const running: Running = { process, region, table, hints, letters, fetch: undefined, isReady: false };
+    const { app, direct } = createRegionApp({ region, keys, tokens: new ContextTokens([CONTEXT_KEY]), noAuth: false, defaultReplicas: DEFAULT_REPLICAS, log });
+    const running: Running = { process, region, table, hints, letters, doors: undefined, isReady: false };
     this.running = running;
     const { ready } = await region.start();
-    running.fetch = app.fetch;
+    running.doors = { main: app.fetch, ...(this.#cluster.setting.directDoor ? { direct } : {}) };
     await ready;
     running.isReady = true;
     world.trace(this.id, 'is ready');
@@ -271,7 +251,7 @@ export class SimRegion {
     const { running } = this;
     if (running === undefined) return this.kill();
     this.#cluster.world.trace(this.id, 'stops');
-    running.fetch = undefined;
+    running.doors = undefined;
     running.isReady = false;
     await running.region.stop();
     await this.#amend(running.table, { clean: true });
@@ -287,14 +267,14 @@ export class SimRegion {
   }
 
   async answerPeer(method: Parameters<Peer['ask']>[0], question: Uint8Array): Promise<Uint8Array> {
-    if (this.running?.fetch === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`);
+    if (this.running?.doors === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`);
     return this.running.region.door.answer(method, question);
   }
 
   async answerHttp(question: HttpQuestion): Promise<Exchange> {
-    if (this.running?.fetch === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`, { unsent: true });
+    if (this.running?.doors === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`, { unsent: true });
     this.#cluster.noteTimeOf(this.running.region);
-    const answer = await answerHttp(this.running.fetch, question);
+    const answer = await throughDoors(this.running.doors, question);
     if (this.running !== undefined) this.#cluster.noteTimeOf(this.running.region);
     this.#cluster.watch.answered(this, question, answer);
     return answer;
@@ -311,7 +291,7 @@ export class SimCluster {
   readonly admin: string;
   readonly #regions: SimRegion[];
   readonly edge: Machine;
-  #edgeFetch: Fetch | undefined;
+  #edgeDoors: Doors | undefined;
   watch: ClusterWatcher = NOBODY;
   /** By a clock that nobody could tell was wrong: a region that starts alone, ahead, holds expired what is still alive elsewhere. */
   latestTrustedMs = 0;
@@ -379,16 +359,16 @@ export class SimCluster {
     const log: Log = { write: (level, event, fields) => this.world.trace('edge', `${level} ${event} ${JSON.stringify(fields ?? {})}`) };
     const clients = new Map(this.topology.regions.map(({ id }) => [id, client(id)]));
     const { app } = createEdgeApp({ topology: this.topology, clients, clock: process.clock, random: this.world.random.stream(process.name), log, hash: sha256 });
-    this.#edgeFetch = app.fetch;
+    this.#edgeDoors = { main: app.fetch };
   }
 
   /** A client asks a region, or the edge. Rejects when no answer comes in time; `details.unsent` when nothing arrived. */
   ask(from: Process, to: RegionId | 'edge', question: HttpQuestion, timeoutMs: number): Promise<Exchange> {
     const signed = { ...question, headers: { authorization: `Bearer ${this.admin}`, ...question.headers } };
-    const edge = this.#edgeFetch as Fetch;
+    const edge = this.#edgeDoors as Doors;
     const timed = async (): Promise<Exchange> => {
       const startMs = this.world.nowMs;
-      const answer = await answerHttp(edge, signed);
+      const answer = await throughDoors(edge, signed);
       this.watch.edgeAnswered(this.world.nowMs - startMs);
       return answer;
     };

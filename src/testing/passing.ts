@@ -11,7 +11,8 @@ import type { State } from '../core/version/record.ts';
 import { decodeRecords, unseal } from '../engine/envelope.ts';
 import type { Lease } from '../engine/lease.ts';
 import type { StoredItem } from '../ports/table.ts';
-import type { ClusterWatcher, Exchange, HttpQuestion, SimRegion } from './cluster.ts';
+import type { ClusterWatcher, SimRegion } from './cluster.ts';
+import type { Exchange, HttpQuestion } from './doors.ts';
 import { holdsPoison } from './rare-faults.ts';
 import { valuesOf } from './workload.ts';
 

@@ -53,6 +53,8 @@ export interface Swarm {
   readonly faults: readonly FaultKind[];
   readonly faultEveryMs: number;
   readonly workload: WorkloadOptions;
+  /** As processes have it; functions do not. */
+  readonly directDoor: boolean;
   readonly rare: Rare;
 }
 
@@ -105,6 +107,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       partitions: PARTITIONS,
       ...drawManner(random.stream('manner')),
     },
+    directDoor: random.stream('doors').chance(0.75),
     rare: drawRare(random.stream('rare'), asked),
   };
   // Drawn last: what a seed was before there was reaping, it is still. Operations are forgotten with the record that is reaped, so

@@ -113,6 +113,7 @@ function swarmOf(world: World, { regions = 3, faults = ['delays'] }: WithCluster
     graceMs: undefined,
     faults: faults.flatMap((fault) => KINDS[fault] ?? []),
     faultEveryMs: FAULT_EVERY_MS,
+    directDoor: true,
     rare: { faults: [], settings: [] },
   };
 }

@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
+import { keyText, textKey } from '../../src/core/bytes.ts';
 import { ArchipelError } from '../../src/core/errors.ts';
+import type { ItemKey } from '../../src/core/keys/item-key.ts';
 import { HINTS_PER_PEER_MAX } from '../../src/core/limits.ts';
+import { Lane, type LaneParts } from '../../src/engine/lane.ts';
+import { LIMITS } from '../../src/engine/limits.ts';
+import type { Message } from '../../src/ports/queue.ts';
 import type { Certificate } from '../../src/engine/reconcile.ts';
 import { AP, archipelago, EU, lane, US, type Archipelago, type Site } from './archipelago.ts';
+
+const settled = async (): Promise<void> => {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+};
 
 describe('hints', () => {
   it('peer down and no room for hints -> tried again now and then, and the region goes on; room again -> delivered', async () => {
@@ -46,6 +55,52 @@ describe('hints', () => {
     await regions.converge();
     await regions.expectEqual();
     expect(lane(eu, AP).stats.hinted).toBe(0);
+  });
+
+  it('an older and a newer write of an item are refused a hint, the older one first -> the newer one waits on, and is what is hinted', async () => {
+    let isUp = true;
+    let nowMs = 0;
+    const arrival = Promise.withResolvers<Uint8Array>();
+    const sends: { readonly names: readonly string[]; readonly outcome: PromiseWithResolvers<{ readonly refused: readonly number[] }> }[] = [];
+    const hints = {
+      supports: { deduplicates: true, exactDepth: true, messageBytesMax: 1_000 },
+      depth: async () => 0,
+      receive: async () => [],
+      send: (messages: readonly Message[]) => {
+        const outcome = Promise.withResolvers<{ readonly refused: readonly number[] }>();
+        sends.push({ names: messages.map(({ body }) => keyText(body)), outcome });
+        return outcome.promise;
+      },
+    };
+    const link = { id: US, isUp: () => isUp, onReturn: () => undefined, ask: () => arrival.promise };
+    const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs, after: () => () => undefined };
+    const its = new Lane({ link, hints, clock, isGreeted: () => true, log: { write: () => undefined }, limits: LIMITS } as unknown as LaneParts);
+    const done: number[] = [];
+    const offer = (position: number): void => {
+      its.owe('k', position);
+      its.offer({ key: { encoded: textKey('k') } as ItemKey, name: 'k', state: new Uint8Array(10), position, committedMs: undefined, done: () => done.push(position) });
+      its.wake();
+    };
+    offer(1); // on its way
+    isUp = false;
+    offer(2); // hinted at once
+    await settled();
+    arrival.reject(new ArchipelError('peer-unreachable', 'Gone.'));
+    await settled();
+    expect(sends.map(({ names }) => names)).toEqual([['k'], ['k']]);
+    const [newer, older] = sends.map(({ outcome }) => outcome);
+    older?.reject(new ArchipelError('storage-full', 'Full.'));
+    await settled();
+    newer?.reject(new ArchipelError('storage-full', 'Full.'));
+    await settled();
+    expect(done).toEqual([1]); // the newer one stands for it
+    nowMs = 1_000;
+    its.wake();
+    await settled();
+    sends.at(-1)?.outcome.resolve({ refused: [] });
+    await settled();
+    expect(done).toEqual([1, 2]);
+    expect((await its.unreplicated()).items).toBe(0); // but for the hint, which these hints do not count
   });
 
   it('link cut for ten minutes -> a small probe every 500 ms all the same; healed -> delivered within a second', async () => {

@@ -19,6 +19,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 115, rare: ['topology'], showed: 'the checker called a copy that its region holds no longer, of an item that was deleted and reaped since, missing at those who hold it' },
   { seed: 180, rare: ['topology'], showed: 'the same, with another fault before it' },
   { seed: 58, showed: 'an operation that was taken in the millisecond in which its id was made, and forgotten since, was taken again' },
+  { seed: 190, showed: 'of two refused hints of an item the older one was kept and the newer one reported done: it came to the peer by reconciliation only' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },
 ];
 

@@ -7,7 +7,7 @@
 import type { LoggedCommit } from '../adapters/sim/change-log.ts';
 import type { Disk } from '../adapters/sim/disk.ts';
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
-import { storedItems } from '../adapters/sim/table.ts';
+import { storedItems } from '../adapters/sim/stored.ts';
 import { utf8Text } from '../core/bytes.ts';
 import { decodeState } from '../core/version/codec.ts';
 import { compareDots, type Dot } from '../core/version/dot.ts';

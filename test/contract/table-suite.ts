@@ -370,6 +370,14 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
       const lose = (item: ItemKey, losses: ReturnType<typeof lossRow>[], state?: State): Promise<void> =>
         table.update(item, { decide: () => ({ result: undefined, losses, ...(state === undefined ? {} : { commit: { state, kind: 'applied' } }) }) });
 
+      check('a loser that is told of again while its row is being written -> answered when the row is there', async () => {
+        const row = lossRow(key('a'), dot(A, 1), 'x');
+        const first = lose(key('a'), [row]);
+        await lose(key('a'), [row]);
+        expect((await table.loss(row.id))?.id).toBe(row.id);
+        await first;
+      });
+
       check('a loser that is replaced and one that changes nothing are both in the ledger, whole', async () => {
         await lose(key('a'), [lossRow(key('a'), dot(A, 1), 'replaced')], written(dot(B, 2), 'winner'));
         await lose(key('a'), [lossRow(key('a'), dot(C, 1), 'too late', { atMs: 2_000 })]);

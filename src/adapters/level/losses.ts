@@ -29,7 +29,7 @@ export const lossEntry = (row: LossRow, position: number): LogEntry => ({ positi
 export class LevelLosses {
   readonly #store: LevelStore;
   /** Of items whose newest losses wait for their sync. */
-  readonly #pending = new Map<string, Summary>();
+  readonly #pending = new Map<string, { readonly summary: Summary; readonly settled: Promise<void> }>();
   readonly #pendingIds = new Set<string>();
 
   constructor(store: LevelStore) {
@@ -45,6 +45,11 @@ export class LevelLosses {
     return losses.filter((loss) => !isKnown(loss));
   }
 
+  /** A row that is told of again is as durable as the one before it: groups settle in order. */
+  settled(key: ItemKey): Promise<void> | undefined {
+    return this.#pending.get(formatName(key))?.settled;
+  }
+
   /** What to commit for them; `settled` is of the group that these operations join. */
   operations(key: ItemKey, losses: readonly LossRow[]): { readonly operations: Operation[]; readonly track: (settled: Promise<void>) => void } {
     const name = formatName(key);
@@ -57,10 +62,11 @@ export class LevelLosses {
     ]);
     operations.push({ type: 'put', key: rows.losers(key.encoded), value: encodeSummary(summary) });
     const track = (settled: Promise<void>): void => {
-      this.#pending.set(name, summary);
+      const waiting = { summary, settled };
+      this.#pending.set(name, waiting);
       for (const { id } of losses) this.#pendingIds.add(id);
       const forget = (): void => {
-        if (this.#pending.get(name) === summary) this.#pending.delete(name);
+        if (this.#pending.get(name) === waiting) this.#pending.delete(name);
         for (const { id } of losses) this.#pendingIds.delete(id);
       };
       settled.then(forget, forget);
@@ -70,7 +76,7 @@ export class LevelLosses {
 
   #summary(key: ItemKey): Summary {
     const pending = this.#pending.get(formatName(key));
-    if (pending !== undefined) return pending;
+    if (pending !== undefined) return pending.summary;
     const bytes = this.#store.getSync(rows.losers(key.encoded));
     return bytes === undefined ? [] : decodeSummary(bytes);
   }

@@ -144,7 +144,7 @@ export class LevelTable implements Table, GroupOwner {
       return result;
     }
     if (commit === undefined && fresh.length === 0) {
-      await pending?.settled;
+      await (losses.length === 0 ? pending?.settled : Promise.all([this.#losses.settled(key), pending?.settled]));
       return result;
     }
     const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);

@@ -18,7 +18,7 @@ import { covers, type VersionVector } from '../../core/version/version-vector.ts
 import type { Change, Decision, Digests, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
 import { holds, lossPage, page } from '../memory/table.ts';
 import { logCells, SimChangeLog, type LogRow } from './change-log.ts';
-import type { Cell, Disk } from './disk.ts';
+import type { Cell } from './disk.ts';
 import { SimDocuments, type DocumentWatcher } from './documents.ts';
 import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
@@ -66,9 +66,6 @@ const lossCell = (row: LossRow): Cell => ({ name: cells.loss(row.id), value: row
 
 const recordsIn = (changes: readonly unknown[]): readonly PendingChange[] => (changes as readonly (PendingChange | Pick<PendingChange, 'lost'>)[]).filter((change) => 'item' in change);
 
-/** The records on a disk that no process has open. */
-export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].flatMap(([name, value]) => (name.startsWith('r ') ? [value as StoredItem] : []));
-
 /** What each durable commit shows to checkers: the item as it stands now, or as it stood before it was `reaped`. */
 export type CommitWatcher = (item: StoredItem, kind: CommitKind | 'reaped') => void;
 
@@ -96,6 +93,7 @@ export class SimTable implements Table, GroupOwner {
   readonly #largest = new Map<ActorId, Stamp>();
   readonly #trees = new Map<GroupId, DigestTree>();
   readonly #counts = new Map<string, number>();
+  readonly #ledgering = new Map<string, Promise<void>>(); // of an item's newest rows: one that is told of again is as durable
   #lineMs = 0;
 
   constructor(process: Process, store: SimStore, setting: { readonly faults: TableFaults; readonly random: SeededRandom; readonly keyedHash: HashFunction; readonly watch?: CommitWatcher; readonly taken?: TakenWatcher; readonly kept?: DocumentWatcher }) {
@@ -219,11 +217,11 @@ export class SimTable implements Table, GroupOwner {
       return result;
     }
     if (commit === undefined && fresh.length === 0) {
-      await pending?.settled;
+      await (losses.length === 0 ? pending?.settled : Promise.all([this.#ledgering.get(name), pending?.settled]));
       return result;
     }
     const settled = commit === undefined ? this.#store.write(fresh.map(lossCell), { change: { lost: fresh } }) : this.#commit(key, name, seen, commit, fresh);
-    this.#ledger(fresh, settled);
+    this.#ledger(name, fresh, settled);
     await settled;
     if (commit === undefined) await pending?.settled;
     return result;
@@ -286,9 +284,11 @@ export class SimTable implements Table, GroupOwner {
     this.#lossesOf.set(name, [...(this.#lossesOf.get(name) ?? []), row]);
   }
 
-  #ledger(fresh: readonly LossRow[], settled: Promise<void>): void {
+  #ledger(name: string, fresh: readonly LossRow[], settled: Promise<void>): void {
+    if (fresh.length === 0) return;
+    this.#ledgering.set(name, settled);
     for (const row of fresh) this.#note(row);
-    if (fresh.length > 0) settled.catch(() => fresh.filter((row) => !this.#isOnDisk(row)).forEach((row) => this.#forget(row)));
+    settled.catch(() => fresh.filter((row) => !this.#isOnDisk(row)).forEach((row) => this.#forget(row)));
   }
 
   #forget(row: LossRow): void {

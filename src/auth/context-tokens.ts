@@ -2,18 +2,25 @@
 // that a token of one region is good in every other. Anything else is refused: the context of another item sent with a PUT
 // would delete values that nobody saw, and a forged maximum would suppress a region's future writes.
 //
-//   u8 version · u8 key · u8 entries · (actor text, u64 stamp)* · 16 bytes of HMAC-SHA-256 over (physical key, the rest)
+//   u8 version · u8 key · u8 entries · (actor text, u64 stamp)* · [from version 2: u8 operations, + 128 when some were evicted,
+//   (8 id, u8 entry of its actor, u64 stamp)*, [u64 evicted]] · 16 bytes of HMAC-SHA-256 over (physical key, the rest)
+//
+// The operations are those of the writes that the context covers (operations.ts says why); without any it is of version 1.
 
-import { ByteReader, ByteWriter, fromBase64Url, keyText, sameInConstantTime, toBase64Url } from '../core/bytes.ts';
+import { ByteReader, ByteWriter, fromBase64Url, fromHex, keyText, sameInConstantTime, toBase64Url, toHex } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
 import { CONTEXT_TOKEN_BYTES_MAX } from '../core/limits.ts';
 import { parseActor, type ActorId } from '../core/version/dot.ts';
-import { asStamp, type Stamp } from '../core/version/stamp.ts';
+import { asOperationHash, coveredOperations, NO_OPERATIONS, type OperationEntry, type Operations } from '../core/version/operations.ts';
+import type { State } from '../core/version/record.ts';
+import { asStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import { vectorEntries, type VersionVector } from '../core/version/version-vector.ts';
 
 const VERSION = 1;
+const VERSION_WITH_OPERATIONS = 2;
+const HAS_EVICTED = 0x80;
 const MAC_BYTES = 16;
 
 const writer = new ByteWriter(256);
@@ -27,10 +34,13 @@ export class ContextTokens {
     this.#macs = macs;
   }
 
-  mint(key: ItemKey, context: VersionVector): string {
-    writer.reset().u8(VERSION).u8(0).u8(context.size);
-    if (context.size === 1) for (const [actor, stamp] of context) writer.text(actor).u64(stamp);
-    else for (const { actor, stamp } of vectorEntries(context)) writer.text(actor).u64(stamp);
+  mint(key: ItemKey, { context, operations }: Pick<State, 'context' | 'operations'>): string {
+    const covered = operations === NO_OPERATIONS ? NO_OPERATIONS : coveredOperations(operations, context);
+    const hasOperations = covered.entries.length > 0 || covered.evicted > STAMP_ZERO;
+    writer.reset().u8(hasOperations ? VERSION_WITH_OPERATIONS : VERSION).u8(0).u8(context.size);
+    const actors = context.size === 1 ? [...context.keys()] : vectorEntries(context).map(({ actor }) => actor);
+    for (const actor of actors) writer.text(actor).u64(context.get(actor) as Stamp);
+    if (hasOperations) writeOperations(covered, actors);
     const body = writer.finish();
     return toBase64Url(writer.bytes(this.#mac(0, key, body)).view());
   }
@@ -40,13 +50,13 @@ export class ContextTokens {
   }
 
   /** @throws ArchipelError `context-invalid` */
-  read(key: ItemKey, token: string): VersionVector {
+  read(key: ItemKey, token: string): { readonly context: VersionVector; readonly seen: Operations } {
     const bytes = token.length <= CONTEXT_TOKEN_BYTES_MAX ? fromBase64Url(token) : undefined;
     if (bytes === undefined || bytes.length <= MAC_BYTES + 3) throw invalid();
     const body = bytes.subarray(0, bytes.length - MAC_BYTES);
     const mac = bytes.subarray(bytes.length - MAC_BYTES);
     const isAuthentic = this.#macs.some((_, at) => sameInConstantTime(keyText(this.#mac(at, key, body)), keyText(mac)));
-    if (!isAuthentic || body[0] !== VERSION) throw invalid();
+    if (!isAuthentic || (body[0] !== VERSION && body[0] !== VERSION_WITH_OPERATIONS)) throw invalid();
     return decode(body);
   }
 
@@ -60,7 +70,24 @@ export class ContextTokens {
   }
 }
 
-function decode(body: Uint8Array): VersionVector {
+function writeOperations({ entries, evicted }: Operations, actors: readonly ActorId[]): void {
+  writer.u8(entries.length | (evicted > STAMP_ZERO ? HAS_EVICTED : 0));
+  for (const { id, dot } of entries) writer.bytes(fromHex(id) as Uint8Array).u8(actors.indexOf(dot.actor)).u64(dot.stamp);
+  if (evicted > STAMP_ZERO) writer.u64(evicted);
+}
+
+function readOperations(reader: ByteReader, actors: readonly ActorId[]): Operations {
+  const count = reader.u8();
+  const entries = Array.from({ length: count & ~HAS_EVICTED }, (): OperationEntry => {
+    const id = asOperationHash(toHex(reader.bytes(8)));
+    const actor = actors[reader.u8()];
+    if (actor === undefined) throw new RangeError('Not an entry.');
+    return { id, dot: { actor, stamp: asStamp(reader.u64()) } };
+  });
+  return { entries, evicted: (count & HAS_EVICTED) === 0 ? STAMP_ZERO : asStamp(reader.u64()) };
+}
+
+function decode(body: Uint8Array): { readonly context: VersionVector; readonly seen: Operations } {
   try {
     const reader = new ByteReader(body, 2);
     const context = new Map<ActorId, Stamp>();
@@ -69,7 +96,7 @@ function decode(body: Uint8Array): VersionVector {
       if (actor === undefined) throw new RangeError('Not an actor.');
       context.set(actor, asStamp(reader.u64()));
     }
-    return context;
+    return { context, seen: body[0] === VERSION ? NO_OPERATIONS : readOperations(reader, [...context.keys()]) };
   } catch {
     throw invalid();
   }

@@ -116,7 +116,7 @@ export class ItemRoutes {
   }
 
   #absent(key: ItemKey, state: State | undefined): never {
-    const context = state === undefined ? {} : { 'causal-context': this.#service.tokens.mint(key, state.context) };
+    const context = state === undefined ? {} : { 'causal-context': this.#service.tokens.mint(key, state) };
     throw new ArchipelError('not-found', 'There is no such item here.', { headers: { ...context, 'served-by': this.#service.servedBy(state) } });
   }
 
@@ -140,7 +140,7 @@ export class ItemRoutes {
   #shown(call: Call, key: ItemKey, state: State, dot: Dot): Shown {
     const before = this.#lately.get(call.rawTarget);
     if (before?.state === state) return before;
-    const shown = { state, tag: tagOfDots([canonicalDot(state.operations, dot)], this.#service.hash), token: this.#service.tokens.mint(key, state.context) };
+    const shown = { state, tag: tagOfDots([canonicalDot(state.operations, dot)], this.#service.hash), token: this.#service.tokens.mint(key, state) };
     if (call.rawTarget.length <= TARGET_CHARACTERS_MAX) this.#lately.set(call.rawTarget, shown);
     return shown;
   }
@@ -154,7 +154,7 @@ export class ItemRoutes {
   #several(call: Call, key: ItemKey, state: State, values: readonly DottedValue[], nowMs: number): Reply {
     const prefer = parsePrefer(call.field('prefer'));
     const tag = tagOf(state, nowMs, this.#service.hash) as string;
-    const context = this.#service.tokens.mint(key, state.context);
+    const context = this.#service.tokens.mint(key, state);
     const base = { 'causal-context': context, conflicts: String(values.length), ...(prefer.siblings === undefined ? {} : { 'preference-applied': `siblings=${prefer.siblings}` }) };
     const answer = (status: number, body: Uint8Array, type: string, representation: string): Reply => {
       const headers = this.#service.headers(call, state, { ...base, etag: quoted(tag, representation) });
@@ -193,13 +193,13 @@ export class ItemRoutes {
     if (digest !== undefined && digest !== toBase64(this.#service.hash(bytes))) throw new ArchipelError('bad-request', 'The body does not have the Content-Digest that was sent with it.');
   }
 
-  #conditions(call: Call, key: ItemKey): Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
+  #conditions(call: Call, key: ItemKey): Pick<Write, 'context' | 'seen' | 'ifMatch' | 'ifNoneMatch'> {
     const token = call.field('causal-context');
     const ifMatch = parseIfMatch(call.field('if-match'));
     const ifNoneMatch = parseIfNoneMatch(call.field('if-none-match'));
     if (token === undefined && ifMatch === undefined && ifNoneMatch === undefined) return UNCONDITIONAL;
     return {
-      ...(token === undefined ? {} : { context: this.#service.tokens.read(key, token) }),
+      ...(token === undefined ? {} : this.#service.tokens.read(key, token)),
       ...(ifMatch === undefined ? {} : { ifMatch }),
       ...(ifNoneMatch === undefined ? {} : { ifNoneMatch }),
     };
@@ -292,7 +292,7 @@ export class ItemRoutes {
     const [only] = values;
     const fields: Record<string, string> = { 'write-outcome': decision.type === 'commit' ? decision.outcome : decision.type };
     if (tag !== undefined) fields['etag'] = quoted(tag);
-    if (mayTellContext) fields['causal-context'] = this.#service.tokens.mint(key, state.context);
+    if (mayTellContext) fields['causal-context'] = this.#service.tokens.mint(key, state);
     if (write.value?.expiresMs !== undefined && only !== undefined) fields['sunset'] = new Date(write.value.expiresMs).toUTCString();
     if (more.target !== undefined) fields['replicated-to'] = `(${more.replicated.map((region) => `"${region}"`).join(' ')})`;
     return fields;
@@ -305,7 +305,7 @@ export class ItemRoutes {
   }
 
   #refused(code: WriteRefusal, key: ItemKey, state: State | undefined): ArchipelError {
-    const context = state === undefined ? {} : { 'causal-context': this.#service.tokens.mint(key, state.context) };
+    const context = state === undefined ? {} : { 'causal-context': this.#service.tokens.mint(key, state) };
     const tag = state === undefined ? undefined : tagOf(state, this.#service.nowMs(), this.#service.hash);
     // The context of several siblings is told only together with them.
     const headers = { 'served-by': this.#service.servedBy(state), ...(tag === undefined ? {} : { etag: quoted(tag) }), ...(code === 'not-found' ? context : {}) };
@@ -316,7 +316,7 @@ export class ItemRoutes {
   #tooMany(call: Call, key: ItemKey, state: State, prefer: Preferences): ArchipelError {
     const refused = this.#refused('too-many-siblings', key, state);
     if (prefer.return === 'minimal' || !call.principal.scopes.has('read')) return refused;
-    const context = this.#service.tokens.mint(key, state.context);
+    const context = this.#service.tokens.mint(key, state);
     const headers = { ...(refused.details['headers'] as Record<string, string>), 'causal-context': context };
     return new ArchipelError(refused.code, refused.message, { headers, members: siblingsJson(distinctValues(state, this.#service.nowMs()), state, context) });
   }
@@ -369,12 +369,12 @@ export class ItemRoutes {
       value: this.#service.value(merged, value.value.contentType, collection, key, expiresMs),
       ifMatch: tags,
       // What was merged is seen.
-      ...(patch.context === undefined ? {} : { context: joinVectors(patch.context, current.context) }),
+      ...(patch.context === undefined ? {} : { context: joinVectors(patch.context, current.context), seen: patch.seen }),
     };
   }
 }
 
-interface Patch extends Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
+interface Patch extends Pick<Write, 'context' | 'seen' | 'ifMatch' | 'ifNoneMatch'> {
   readonly document: unknown;
   readonly ttl: number | undefined;
 }
@@ -383,7 +383,7 @@ interface Patch extends Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> {
 const NEVER_WRITTEN: Write = { value: { bytes: EMPTY, contentType: 'application/json', hash: EMPTY }, ifMatch: [] };
 
 const NOWHERE: readonly RegionId[] = [];
-const UNCONDITIONAL: Pick<Write, 'context' | 'ifMatch' | 'ifNoneMatch'> = {};
+const UNCONDITIONAL: Pick<Write, 'context' | 'seen' | 'ifMatch' | 'ifNoneMatch'> = {};
 
 const PATCH_ATTEMPTS_MAX = 16;
 

@@ -109,7 +109,7 @@ export class ListRoutes {
       const page = await fetch(Math.min(PAGE_ITEMS_MAX, limit - shown.length), last);
       for (const { key, record } of page.items) {
         last = key;
-        const text = listedItem(key, record.state, this.#service.nowMs(), this.#service.hash, () => this.#service.tokens.mint(key, record.state.context));
+        const text = listedItem(key, record.state, this.#service.nowMs(), this.#service.hash, () => this.#service.tokens.mint(key, record.state));
         if (text === undefined) continue;
         shown.push(text);
         bytes += text.length;
@@ -154,7 +154,7 @@ export class ListRoutes {
       const page = await parts.table.scan({ group: at.collection.group, partition, limit: Math.min(500, limit - shown.length), bytesMax: PAGE_BYTES_MAX, ...(after === undefined ? {} : { after }) });
       for (const { key, record } of page.items) {
         after = key.encoded;
-        const text = key.collection === at.collection.name ? listedItem(key, record.state, this.#service.nowMs(), this.#service.hash, () => this.#service.tokens.mint(key, record.state.context)) : undefined;
+        const text = key.collection === at.collection.name ? listedItem(key, record.state, this.#service.nowMs(), this.#service.hash, () => this.#service.tokens.mint(key, record.state)) : undefined;
         if (text === undefined) continue;
         shown.push(text);
         bytes += text.length;

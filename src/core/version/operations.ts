@@ -11,6 +11,7 @@
 import { OPERATIONS_MAX } from '../limits.ts';
 import { compareDots, formatDot, sameDot, type Dot } from './dot.ts';
 import { maxStamp, STAMP_ZERO, stampMs, type Stamp } from './stamp.ts';
+import { covers, type VersionVector } from './version-vector.ts';
 
 declare const operationBrand: unique symbol;
 /** The first 8 bytes of SHA-256 of the operation's id, as 16 hexadecimal digits. */
@@ -73,8 +74,16 @@ export function joinOperations(a: Operations, b: Operations): Operations {
   if (a === b || includesAll(a, b)) return a;
   const all = [...a.entries];
   for (const entry of b.entries) if (!a.entries.some((mine) => sameEntry(mine, entry))) all.push(entry);
+  for (const [at, mine] of a.entries.entries()) all[at] = withPayload(mine, b.entries.find((entry) => sameEntry(mine, entry)));
   return keepNewest(all, maxStamp(a.evicted, b.evicted));
 }
+
+/**
+ * What a context takes along when it is handed out: the operations of the writes that it covers. Who covers a write knows its
+ * operation or has evicted it, wherever it knows the write from; else a region that knows it only through a client would take a
+ * retry for a new write, and put it over what had been written over it.
+ */
+export const coveredOperations = ({ entries, evicted }: Operations, context: VersionVector): Operations => ({ entries: entries.filter(({ dot }) => covers(context, dot)), evicted });
 
 export function withOperation(operations: Operations, operation: Operation | undefined, dot: Dot): Operations {
   if (operation === undefined) return operations;
@@ -84,8 +93,11 @@ export function withOperation(operations: Operations, operation: Operation | und
 
 const sameEntry = (a: OperationEntry, b: OperationEntry): boolean => a.id === b.id && sameDot(a.dot, b.dot);
 
+/** Known from a context token, an entry has no payload yet. */
+const withPayload = (mine: OperationEntry, theirs: OperationEntry | undefined): OperationEntry => (mine.payload === undefined && theirs?.payload !== undefined ? theirs : mine);
+
 const includesAll = (a: Operations, b: Operations): boolean =>
-  b.evicted <= a.evicted && b.entries.every((entry) => entry.dot.stamp <= a.evicted || a.entries.some((mine) => sameEntry(mine, entry)));
+  b.evicted <= a.evicted && b.entries.every((entry) => entry.dot.stamp <= a.evicted || a.entries.some((mine) => sameEntry(mine, entry) && withPayload(mine, entry) === mine));
 
 function keepNewest(entries: readonly OperationEntry[], evicted: Stamp): Operations {
   const sorted = [...entries].sort((a, b) => compareDots(b.dot, a.dot));

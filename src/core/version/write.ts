@@ -9,13 +9,14 @@
 //  5. A write removes what its context covers. Without a context: under `lww` it replaces what the region holds (an
 //     ancestor, not a loss); under `siblings` it adds a sibling, and a DELETE removes what the region holds now.
 //  6. Under `lww` a write whose context does not cover the stored value replaces it and ledgers it.
-//  7. No record outgrows its limits, whatever it holds that nobody sees any more.
+//  7. Whose context covers a write knows its operation, or has evicted it: a context brings the operations of what it covers.
+//  8. No record outgrows its limits, whatever it holds that nobody sees any more.
 
 import { SIBLINGS_HARD_MAX, SIBLINGS_SOFT_MAX } from '../limits.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ActorId, Dot } from './dot.ts';
 import { lossOf, oneWrite, type Loss } from './lww.ts';
-import { findOperation, mayBeForgotten, withOperation, type Operation, type OperationEntry } from './operations.ts';
+import { findOperation, joinOperations, mayBeForgotten, withOperation, type Operation, type OperationEntry, type Operations } from './operations.ts';
 import { distinctValues, EMPTY_STATE, floorOf, headDot, isExpired, liveValues, withRemoved, type DottedValue, type State, type Value } from './record.ts';
 import { coversTwin } from './siblings.ts';
 import { acceptedTags, type HashFunction } from './tag.ts';
@@ -32,6 +33,8 @@ export interface Write {
   readonly value?: Value;
   /** From an authenticated token of this very item. */
   readonly context?: VersionVector;
+  /** Of what the context covers, from the same token. */
+  readonly seen?: Operations;
   readonly operation?: Operation;
   readonly ifMatch?: TagCondition;
   readonly ifNoneMatch?: TagCondition;
@@ -61,7 +64,7 @@ export type WriteRefusal = Extract<
 >;
 
 export function decideWrite(stored: State | undefined, write: Write, setting: WriteSetting): WriteDecision {
-  const state = stored ?? EMPTY_STATE;
+  const state = write.seen === undefined ? (stored ?? EMPTY_STATE) : withSeen(stored ?? EMPTY_STATE, write.seen); // 7
 
   const known = write.operation === undefined ? undefined : findOperation(state.operations, write.operation.id);
   if (known !== undefined) return isReused(known, write.operation) ? refuse('idempotency-key-reused') : { type: 'duplicate', entry: known }; // 1
@@ -73,6 +76,12 @@ export function decideWrite(stored: State | undefined, write: Write, setting: Wr
 
   const dot = issue(state, write, setting);
   return setting.conflict === 'lww' ? writeLww(state, write, setting, dot) : writeSibling(state, write, setting, dot);
+}
+
+function withSeen(state: State, seen: Operations): State {
+  const operations = joinOperations(state.operations, seen);
+  // mark if (operations !== state.operations): operation known from a context
+  return operations === state.operations ? state : { ...state, operations };
 }
 
 const refuse = (code: WriteRefusal): WriteDecision => ({ type: 'refused', code });
@@ -149,7 +158,7 @@ function writeSibling(state: State, write: Write, setting: WriteSetting, dot: Do
 }
 
 /**
- * Invariant 7. Expired values wait in the record for the sweep, and a client that adds one a second with a short life
+ * Invariant 8. Expired values wait in the record for the sweep, and a client that adds one a second with a short life
  * would fill it: above the hard cap the oldest of them go at once. Values that a reader sees are held by the soft cap.
  */
 function withoutSurplus(values: readonly DottedValue[], nowMs: number): readonly DottedValue[] {

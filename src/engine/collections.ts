@@ -182,7 +182,9 @@ export class Collections {
           decide: (current) => {
             if (current === undefined || current.state.values.length < 2) return { result: undefined };
             const [state, losses] = oneWrite(current.state);
-            if (state === current.state) return { result: undefined }; // twins
+            // Twins stay. Whoever took one of them by order alone holds that one: it is sent both, once.
+            if (state === current.state && current.kind === 'local') return { result: undefined };
+            // mark if (state === current.state): twins sent when their collection became lww
             return { result: undefined, commit: { state, kind: 'local' }, losses: lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash, kind: 'local' }) };
           },
         });

@@ -59,6 +59,26 @@ describe('siblings become lww', () => {
     await regions.expectEqual();
   });
 
+  it('a write was done twice, in a region that keeps both as siblings and in one that is lww by then -> both hold the same, without a comparison', async () => {
+    const regions = await archipelago({ regions: [AP, EU] });
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    regions.network.hold(EU, AP);
+    await eu.put('carts', 'a', 'once', { operation: operation('X') });
+    await regions.advance(10);
+    await ap.put('carts', 'a', 'once', { operation: operation('X') });
+    await regions.advance(10);
+    expect((await eu.state('carts', 'a'))?.values).toHaveLength(2);
+    const change = ap.region.collections.change('carts', { conflict: 'lww' });
+    await regions.advance(100);
+    expect([ap, eu].map((site) => site.region.catalog.conflictRule('carts'))).toEqual(['lww', 'lww']);
+    regions.network.heal();
+    for (const message of regions.network.held.splice(0)) await message.deliver();
+    await regions.drive(change);
+    await regions.converge();
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual(['once']);
+    await regions.expectEqual();
+  });
+
   it('every region is killed in the middle of it -> finished after the restart', async () => {
     const regions = await archipelago();
     await conflicts(regions, keys);

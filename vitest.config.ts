@@ -1,12 +1,21 @@
 import { defineConfig } from 'vitest/config';
+import { CONTROL_VARIABLE } from './src/testing/caught-by-test.ts';
+import { controlNamed } from './src/testing/controls.ts';
+import { sabotagePlugin } from './src/testing/sabotage.ts';
 
 /** Its mock of a module of Node's must be there before the code that it tests is loaded. */
 const APART = ['test/scenarios/disk-full.test.ts'];
 /** `npm run test:long`: more runs of the simulation. The 200 seeds of `npm test` are not among them. */
 const LONG = ['rare', 'reaping', 'regressions'].map((name) => `test/sim/${name}.test.ts`);
 
+/** A known bug, to see that a test catches it. */
+const control = process.env[CONTROL_VARIABLE];
+
 export default defineConfig({
+  plugins: control === undefined ? [] : [sabotagePlugin(controlNamed(control))],
   test: {
+    // What was loaded with a bug must not be found again without it, nor the other way round.
+    fsModuleCache: control === undefined,
     // Two cores: more workers only fight over them. Tests that start processes say so with a longer timeout of their own.
     pool: 'forks',
     maxWorkers: 2,

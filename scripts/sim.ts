@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { isCaughtByTest } from '../src/testing/caught-by-test.ts';
 import { CONTROL_SEEDS_MAX, controlNamed, CONTROLS, KNOWN_SEEDS_MAX, type Control } from '../src/testing/controls.ts';
 import { missingMarks } from '../src/testing/marks.ts';
 import { isFailure, sweep, Thread, type Outcome } from '../src/testing/pool.ts';
@@ -44,8 +45,8 @@ npm run sim -- --minutes N                 fresh ones for so long
              [--jobs N] [--json]
              [--rare LIST]                 with these options in any case (src/testing/rare.ts)
 npm run sim -- --control NAME | --controls  with a known bug put in: it must be caught
-             [--known]                     by the seed that is known to, or one of the ${KNOWN_SEEDS_MAX} from there
-             [--within N]                  by one of so many (default ${CONTROL_SEEDS_MAX}), from a fresh one or --from N
+             [--known]                     by the seed that is known to, or one of the ${KNOWN_SEEDS_MAX} from there; by its test, where it has one
+             [--within N]                  by one of so many (default ${CONTROL_SEEDS_MAX}), from a fresh one or --from N (then without its test)
 npm run sim -- --control NAME --seed N      one seed with it
 A seed that fails is made smaller for at most 60 s: [--shrink-seconds N] [--no-shrink]
 `;
@@ -199,11 +200,16 @@ async function caught(control: string, first: number, count: number): Promise<nu
 async function controls(chosen: readonly Control[], jobs: number): Promise<boolean> {
   const within = number('within', flags.within, flags.known === true ? KNOWN_SEEDS_MAX : CONTROL_SEEDS_MAX);
   const fresh = number('from', flags.from, Math.floor(Math.random() * 2 ** 40));
-  const found = new Map<string, number | null>();
-  const left = flags.known === true ? chosen.filter(({ seed }) => seed !== undefined) : [...chosen];
-  for (const { name } of chosen.filter((control) => !left.includes(control))) say(`no seed is known yet             ${name}\n`);
+  const found = new Map<string, number | string | null>();
+  const left = [...chosen];
   const work = async (): Promise<void> => {
     for (let control = left.shift(); control !== undefined; control = left.shift()) {
+      if (control.test !== undefined && (flags.known === true || flags.from === undefined)) {
+        const isCaught = await isCaughtByTest(control);
+        found.set(control.name, isCaught ? control.test.file : null);
+        say(`${(isCaught ? 'caught by its test' : 'NOT CAUGHT by its test').padEnd(32)} ${control.name}\n`);
+        continue;
+      }
       const first = flags.known === true ? (control.seed ?? fresh) : fresh;
       const seed = await caught(control.name, first, within);
       found.set(control.name, seed);
@@ -211,9 +217,9 @@ async function controls(chosen: readonly Control[], jobs: number): Promise<boole
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  const seeds = Object.fromEntries([...found.keys()].sort().map((name) => [name, found.get(name) ?? null]));
-  if (flags.json === true) process.stdout.write(`${JSON.stringify(seeds)}\n`);
-  return Object.values(seeds).every((seed) => seed !== null);
+  const catchers = Object.fromEntries([...found.keys()].sort().map((name) => [name, found.get(name) ?? null]));
+  if (flags.json === true) process.stdout.write(`${JSON.stringify(catchers)}\n`);
+  return Object.values(catchers).every((catcher) => catcher !== null);
 }
 
 async function main(): Promise<boolean> {

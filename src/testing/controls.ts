@@ -1,6 +1,7 @@
 // Known bugs, to see that the checkers catch them: a checker that never fails proves nothing. Each is an edit of the
 // product's source, put in while it is loaded (sabotage.ts).
 
+import { CONTROLS_BY_TEST } from './controls-by-test.ts';
 import { VERDICT_CONTROLS } from './verdicts.ts';
 
 export interface Edit {
@@ -18,6 +19,8 @@ export interface Control {
   readonly edits: readonly Edit[];
   /** A seed that is known to catch it, with the swarm as it was then; undefined while none is known. */
   readonly seed?: number;
+  /** Where hardly a seed meets it: a test that fails with it (caught-by-test.ts). */
+  readonly test?: { readonly file: string; readonly name: string };
 }
 
 /** A control that so many seeds in a row do not catch is not caught. */
@@ -26,17 +29,12 @@ export const CONTROL_SEEDS_MAX = 400;
 /** The known seed, or one of the next: a change of the swarm moves what a seed does, and need not move them all. */
 export const KNOWN_SEEDS_MAX = 20;
 
-export const CONTROLS: readonly Control[] = [
+const CONTROLS_BY_SEED: readonly Control[] = [
   {
     name: 'ledger-row-skipped-for-the-replaced',
     what: 'A write that is replaced by a concurrent one leaves no ledger row: it is gone, and nobody can tell.',
     edits: [{ file: 'core/version/lww.ts', find: "losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind }", replace: "losses: larger ? losses : [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind }" }],
     seed: 6,
-  },
-  {
-    name: 'ledger-row-skipped-for-the-late',
-    what: 'A write that arrives and loses leaves no ledger row.',
-    edits: [{ file: 'core/version/lww.ts', find: "losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind }", replace: "losses: larger ? [...losses, lossOf(loser, loserDot, winnerDot, 'lww')] : losses, kind }" }],
   },
   {
     name: 'ledger-row-not-sent',
@@ -49,11 +47,6 @@ export const CONTROLS: readonly Control[] = [
     what: 'What arrives last wins: replicas differ for ever.',
     edits: [{ file: 'core/version/lww.ts', find: 'const larger = compareDots(arrived, head) > 0;', replace: 'const larger = true;' }],
     seed: 1,
-  },
-  {
-    name: 'superseded-retry-taken',
-    what: 'A retry that comes late beats the write that had superseded its first execution.',
-    edits: [{ file: 'core/version/lww.ts', find: 'if (isSupersededRetry(mine, head, theirs, arrived)) {', replace: 'if (false as boolean) {' }],
   },
   {
     name: 'twins-told-apart',
@@ -72,11 +65,6 @@ export const CONTROLS: readonly Control[] = [
     what: 'A stamp that passes through a JavaScript number loses its last bits: one dot names two writes.',
     edits: [{ file: 'core/version/stamp.ts', find: 'asStamp(stamp + 1n);', replace: 'asStamp(BigInt(Number(stamp + 1n)));' }],
     seed: 2,
-  },
-  {
-    name: 'stamp-not-above-the-context',
-    what: 'A write gets a smaller stamp than what its author had read, and loses against it.',
-    edits: [{ file: 'core/version/write.ts', find: 'maxStamp(maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(floorOf(state), setting.reapedLine)' }],
   },
   {
     name: 'precondition-before-operation',
@@ -115,19 +103,6 @@ export const CONTROLS: readonly Control[] = [
     seed: 1,
   },
   {
-    name: 'relaxed-start-without-new-incarnation',
-    what: 'After a power cut the region goes on under its name, and claims to have seen what it forgot. (What had arrived at a peer it would be told.)',
-    edits: [{ file: 'testing/cluster.ts', find: 'note?.clean !== true;', replace: 'note?.clean === false && false;' }, { file: 'engine/incarnation.ts', find: 'theirs > this.#storedStamp)', replace: 'theirs < 0n)' }, { file: 'engine/incarnation.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
-  },
-  {
-    name: 'dot-reused-after-reaping',
-    what: 'Stamps count by item and not above the reaped line, so they begin again when the record is reaped: a new write bears the name of one that was deleted.',
-    edits: [
-      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR))' },
-      { file: 'core/version/write.ts', find: 'raiseAbove(setting.stamp, floor)', replace: 'raiseAbove(0n as Stamp, floor)' },
-    ],
-  },
-  {
     name: 'mark-after-apply',
     what: 'What was applied is entered in the digest in a second step: a crash between the two leaves a digest that proves what is not so.',
     edits: [
@@ -146,11 +121,6 @@ export const CONTROLS: readonly Control[] = [
       },
     ],
     seed: 84,
-  },
-  {
-    name: 'gap-not-noticed',
-    what: 'A region whose disk was rolled back goes on under its old name, and claims to have seen what it forgot.',
-    edits: [{ file: 'engine/incarnation.ts', find: 'theirs > this.#storedStamp)', replace: 'theirs < 0n)' }, { file: 'engine/incarnation.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
   },
   {
     name: 'cursor-moved-before-hint',
@@ -304,16 +274,6 @@ export const CONTROLS: readonly Control[] = [
     seed: 2,
   },
   {
-    name: 'retry-executed-again',
-    what: 'A retry of a write that stands is written once more: who watches the item sees a change that nobody made.',
-    edits: [{ file: 'core/version/write.ts', find: '  if (known !== undefined) return isReused', replace: '  if (known !== undefined && (isConditional(write) || !state.values.some(({ dot }) => dot.stamp === known.dot.stamp))) return isReused' }],
-  },
-  {
-    name: 'operations-never-forgotten',
-    what: 'A record remembers every operation that it ever took: a counter that is written every second grows without end.',
-    edits: [{ file: 'core/version/operations.ts', find: 'for (const entry of sorted.slice(OPERATIONS_MAX)) gone', replace: 'for (const entry of sorted.slice(sorted.length)) gone' }, { file: 'core/version/operations.ts', find: 'sorted.slice(0, OPERATIONS_MAX).filter', replace: 'sorted.filter' }],
-  },
-  {
     name: 'hints-without-limit',
     what: 'A peer that is away fills the disk with hints.',
     edits: [{ file: 'engine/lane.ts', find: 'const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));', replace: 'const room = items.length;' }],
@@ -342,16 +302,6 @@ export const CONTROLS: readonly Control[] = [
   },
   ...VERDICT_CONTROLS,
   {
-    name: 'late-states-not-asked-for',
-    what: 'An old message brings back what was deleted and reaped.',
-    edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6\n", replace: '' }],
-  },
-  {
-    name: 'late-states-ignored',
-    what: 'A write that is delivered for the first time after the line has passed it is dropped.',
-    edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6", replace: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'merged' };" }],
-  },
-  {
     name: 'line-raised-after-the-record-goes',
     what: 'Between the two nothing keeps an old message away.',
     edits: [
@@ -372,22 +322,9 @@ export const CONTROLS: readonly Control[] = [
     edits: [{ file: 'engine/reap.ts', find: 'return others.every((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false) ? others : undefined;', replace: 'return others.filter((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false);' }],
     seed: 17,
   },
-  {
-    name: 'reaped-whatever-came-since',
-    what: 'What was written between the question and the deletion goes with the tombstone.',
-    edits: [{ file: 'engine/reap.ts', find: 'current !== undefined && mayGo(current.state, tombstone, atMs)', replace: 'current !== undefined' }],
-  },
-  {
-    name: 'region-asked-instead-of-incarnation',
-    what: 'A region that was restored says that it does not hold its own value, and is believed: the copies that peers hold are removed.',
-    edits: [{ file: 'engine/late.ts', find: 'const isSame = issuer.actor === dot.actor;', replace: 'const isSame = issuer.actor !== undefined;' }],
-  },
-  {
-    name: 'restored-values-not-judged',
-    what: 'A region that was restored from an old copy sends what was deleted and reaped meanwhile.',
-    edits: [{ file: 'engine/reconcile.ts', find: 'hasty ? await this.#parts.restored.judge(mine) : mine', replace: 'mine' }],
-  },
 ];
+
+export const CONTROLS: readonly Control[] = [...CONTROLS_BY_SEED, ...CONTROLS_BY_TEST];
 
 /** @throws Error for an unknown name */
 export function controlNamed(name: string): Control {

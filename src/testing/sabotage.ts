@@ -2,7 +2,7 @@
 // itself holds no switch for it. A control whose text is no longer found has gone stale, and says so.
 
 import type { LoadHookSync } from 'node:module';
-import type { Control } from './controls.ts';
+import type { Control, Edit } from './controls.ts';
 
 /** How the error of a control begins whose text is no longer there. */
 export const STALE = 'Stale control';
@@ -13,19 +13,34 @@ export interface Sabotage {
   assertDone(): void;
 }
 
+const editsOf = ({ edits }: Control, url: string): Edit[] => edits.filter(({ file }) => url.endsWith(`/src/${file}`));
+
+function put(name: string, edits: readonly Edit[], source: string): string {
+  return edits.reduce((text, { file, find, replace }) => {
+    const parts = text.split(find);
+    if (parts.length !== 2) throw new Error(`${STALE} ${name}: ${JSON.stringify(find)} stands ${parts.length - 1} times in ${file}, not once.`);
+    return parts.join(replace);
+  }, source);
+}
+
+/** For Vitest, which loads by itself. */
+export const sabotagePlugin = (control: Control) => ({
+  name: 'sabotage',
+  enforce: 'pre' as const,
+  transform: (source: string, id: string): string | undefined => {
+    const edits = editsOf(control, id);
+    return edits.length === 0 ? undefined : put(control.name, edits, source);
+  },
+});
+
 export function sabotage(control: Control): Sabotage {
   const left = new Set(control.edits);
   const load: LoadHookSync = (url, context, nextLoad) => {
     const loaded = nextLoad(url, context);
-    const edits = control.edits.filter(({ file }) => url.endsWith(`/src/${file}`));
+    const edits = editsOf(control, url);
     if (edits.length === 0) return loaded;
-    let source = typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source);
-    for (const edit of edits) {
-      const parts = source.split(edit.find);
-      if (parts.length !== 2) throw new Error(`${STALE} ${control.name}: ${JSON.stringify(edit.find)} stands ${parts.length - 1} times in ${edit.file}, not once.`);
-      source = parts.join(edit.replace);
-      left.delete(edit);
-    }
+    const source = put(control.name, edits, typeof loaded.source === 'string' ? loaded.source : new TextDecoder().decode(loaded.source));
+    for (const edit of edits) left.delete(edit);
     return { ...loaded, source };
   };
   return {

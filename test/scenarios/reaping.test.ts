@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { partitionOf } from '../../src/core/keys/item-key.ts';
 import { PARTITIONS } from '../../src/core/limits.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
-import { LevelDisk } from './disks.ts';
+import { LevelDisk, MemoryDisk } from './disks.ts';
 
 const cleanUp: Archipelago[] = [];
 afterEach(async () => {
@@ -221,6 +221,53 @@ describe('reaping', () => {
       expect(await site.get('carts', 'a')).toEqual([]);
       expect(await site.get('carts', 'b')).toEqual(['lives']);
     }
+  });
+
+  it('an item is written again after its replica has agreed, before it is told -> the write stays, and the tombstone goes elsewhere only', async () => {
+    const regions = await start();
+    const eu = regions.at(EU);
+    await eu.put('carts', 'a', 'v');
+    await regions.converge();
+    regions.network.once(AP, EU, { method: 'reap', before: async () => void (await eu.put('carts', 'a', 'again')) });
+    await eu.delete('carts', 'a');
+    await regions.until('it is written again', async () => (await eu.get('carts', 'a')).includes('again'));
+    await regions.converge();
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual(['again']);
+    expect(eu.region.reaper.stats).toMatchObject({ reaped: 0, spared: 1 });
+  });
+
+  it('an item is written again before its replica is asked -> that replica does not agree, and nothing goes', async () => {
+    const regions = await start();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await eu.put('carts', 'a', 'v');
+    await regions.converge();
+    regions.network.once(AP, EU, { method: 'tombstone', before: async () => void (await eu.put('carts', 'a', 'again')) });
+    await eu.delete('carts', 'a');
+    await regions.until('it is written again', async () => (await eu.get('carts', 'a')).includes('again'));
+    await regions.converge();
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual(['again']);
+    expect(ap.region.reaper.stats).toMatchObject({ refused: 1, told: 0 });
+  });
+
+  it('the issuer of a late value was restored from before it -> it is not believed, who holds the value is, and the value stays', async () => {
+    const disk = new LevelDisk();
+    const regions = await start({ disk: (clock, id) => (id === EU ? disk : new MemoryDisk(clock)) });
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    await eu.stop();
+    disk.backUp('backup');
+    await eu.start();
+    await holdBackLate(regions);
+    await eu.crash();
+    disk.restore('backup');
+    regions.network.cut(AP, EU);
+    await eu.start();
+    expect(await eu.get('carts', 'a')).toEqual([]);
+    for (const message of regions.network.held.splice(0)) await regions.drive(message.deliver());
+    expect(await us.get('carts', 'a')).toEqual(['late']);
+    expect(late(us)).toMatchObject({ dropped: 0 });
+    regions.network.heal();
+    await regions.advance(70_000);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual(['late']);
   });
 
   it('a delete crosses a write that its author had not seen -> the write stays, and nothing of it is reaped', async () => {

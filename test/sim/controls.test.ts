@@ -1,7 +1,7 @@
-// Known bugs (src/testing/controls.ts): each can still be put in. That each is caught is shown by `.ci/run`, with the seed that
-// is known to catch it, and by `npm run sim -- --controls`, from fresh ones.
+// Known bugs (src/testing/controls.ts): each can still be put in, and has a catcher. That each is caught is shown by `.ci/run`, with
+// the seed or the test that is known to catch it, and by `npm run sim -- --controls`, from fresh seeds.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { CONTROLS } from '../../src/testing/controls.ts';
 
@@ -11,4 +11,9 @@ it('each edit of a known bug finds its text exactly once', () => {
   );
   expect(stale).toEqual([]);
   expect(new Set(CONTROLS.map(({ name }) => name)).size).toBe(CONTROLS.length);
+});
+
+it('each known bug has a catcher: a seed that is known to catch it, or a test', () => {
+  expect(CONTROLS.filter(({ seed, test }) => (seed === undefined) === (test === undefined)).map(({ name }) => name)).toEqual([]);
+  expect(CONTROLS.filter(({ test }) => test !== undefined && !existsSync(new URL(`../../${test.file}`, import.meta.url))).map(({ name }) => name)).toEqual([]);
 });

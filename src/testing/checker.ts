@@ -9,6 +9,7 @@
 //                       one winner, the largest; registers.ts; copies and digests agree; queues are empty; refused is not done
 
 import { EPOCH_MS } from '../adapters/sim/machine.ts';
+import { storedLosses } from '../adapters/sim/stored.ts';
 import type { World } from '../adapters/sim/world.ts';
 import { toHex, utf8, utf8Text } from '../core/bytes.ts';
 import { sha256 } from '../adapters/node/crypto.ts';
@@ -23,6 +24,7 @@ import type { StoredItem } from '../ports/table.ts';
 import { Account, isItem } from './account.ts';
 import { overInRecord, overInRegion } from './bounds.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
+import { copiesOf } from './copies.ts';
 import { describe, type ClientWrite, type History } from './history.ts';
 import { beyondLiveRpo, type LastWords } from './last-words.ts';
 import { lackingAt, rowsLackingAt } from './lacking.ts';
@@ -137,11 +139,11 @@ export class Checker {
     const [replaced] = this.#before.get(`${region.id} ${item}`)?.values ?? [];
     const write = this.#history.writer(utf8Text(state.values[0]?.value.bytes ?? new Uint8Array(0)) ?? '');
     const [seen] = write?.superseded ?? [];
-    if (replaced === undefined || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1) return;
+    if (replaced === undefined || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1 || state.values.length > 1) return;
     const past = this.#account.pastOf(item, seen);
     const text = utf8Text(replaced.value.bytes) ?? '';
     if (past === undefined || covers(past, replaced.dot) || text === seen || text === write.value || replaced.value.expiresMs !== undefined) return;
-    const rows = [...(region.running?.table.everyLoss() ?? [])];
+    const rows = storedLosses(region.machine.disk); // the process may be gone that left them
     if (!rows.some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) this.#violated('what was replaced unseen is in the ledger', `${region.id} ${item}: ${describe(write)} replaced ${text}`);
   }
 
@@ -215,10 +217,23 @@ export class Checker {
   lost(region: SimRegion, key?: StoredItem['key']): readonly string[] {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
+    if (key === undefined) this.#transitions.forgotten(region.id, this.#cluster.regions.filter((other) => other !== region));
     const lost = this.#account.lost(region, key);
     // mark if (lost.length > 0): writes lost with a disk
     this.#world.trace('checker', `lost with ${region.id}: ${lost.join(' ') || 'nothing'}`);
     return lost;
+  }
+
+  /** All was quiet: everybody else has what this disk held. */
+  lostWhenNothingWasOwed(region: SimRegion): void {
+    const lost = this.lost(region).filter((value) => this.#history.writer(value)?.kind === 'put'); // what a delete deleted nobody need know any more
+    if (lost.length > 0) this.#violated('a loss is in the live RPO', `${region.id} owed nothing, and ${lost.join(', ')} went with its disk`);
+  }
+
+  /** What a region was given back it holds as the others do. */
+  checkRepaired(): void {
+    this.#checkConvergence();
+    this.#checkReturned();
   }
 
   /** It is lost for good: what goes with it was in its live RPO. */
@@ -257,17 +272,7 @@ export class Checker {
   }
 
   #checkConvergence(): void {
-    const all = new Map<string, Map<string, string>>();
-    for (const { id, running } of this.#cluster.regions) {
-      for (const { key, record } of running?.table.everything() ?? []) {
-        const holders = running?.region.catalog.holdersOf(key) ?? [];
-        if (!holders.includes(id)) continue; // left behind when the topology changed
-        const name = nameOf(key);
-        const states = all.get(name) ?? new Map<string, string>();
-        all.set(name, states.set(id, this.#compared(record.state)));
-        for (const holder of holders) if (!states.has(holder)) states.set(holder, 'nothing');
-      }
-    }
+    const all = copiesOf(this.#cluster.regions, (state) => this.#compared(state));
     for (const [name, states] of all) {
       const different = new Set([...states.values()].filter((state) => !this.#isByValue || state !== ''));
       if (different.size > 1 && !(this.#isByValue && new Set([...states.values()].map((state) => (state === 'nothing' ? '' : state))).size === 1)) this.#violated('copies agree', `${name}: ${[...states].map(([id, state]) => `${id} ${state}`).join(' | ')}`);

@@ -24,7 +24,6 @@ export const everyMark = (): string[] =>
 
 /** Not in reach of the swarm as it is, or of one seed in hundreds, so that any change may lose it; and why. */
 export const OUT_OF_REACH: Readonly<Record<string, string>> = {
-  'older topology refused': 'the topology does not change in a seed yet',
   'pending collection takes no items': 'the collections are there before the clients are',
   'lease lost in mid-run': 'a run would have to last longer than its lease and be overtaken',
   'late value kept': 'a value would have to be first delivered after its partition was reaped: one of hundreds of seeds (scenarios do it)',

@@ -11,6 +11,7 @@ import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { Hand } from './hand.ts';
 import { History } from './history.ts';
+import { OldCopy } from './old-copy.ts';
 import type { RareOption, RareSetting } from './rare.ts';
 import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
 import { collectMarks } from './marks.ts';
@@ -55,6 +56,8 @@ const WRITES_MAX = 400;
 const RECONCILE_MS_MAX = 150_000;
 /** Hints that are refused now and then are sent by then, and nobody falls behind any more. */
 const HINTS_MS = 70_000;
+/** A merge that was decided before its region had the policy, and was on the disk after, is found by the next round of `settle`. */
+const SETTLED_MS = 11_000;
 const RPO_CHECK_EVERY_MS = 1_500;
 /** Many heartbeats, some of which are lost. */
 const VERDICT_MS_MAX = 20_000;
@@ -126,6 +129,7 @@ class Run {
   #isPolicyChanged = false;
   readonly #marks = collectMarks();
   readonly #hand: Hand | undefined;
+  readonly #oldCopy: OldCopy | undefined;
 
   constructor(world: World, script: Script, replay: Replay | undefined, rare: readonly RareOption[] = []) {
     this.#world = world;
@@ -144,6 +148,7 @@ class Run {
     this.#checker = new Checker(this.#cluster, this.#history, this.#conflict);
     this.#faults = new Faults(this.#cluster, swarm, this.#checker);
     if (this.#has('topology')) this.#hand = new Hand(this.#cluster, (region) => this.#faults.lose(region));
+    if (this.#has('old-copy') && this.#hand === undefined) this.#oldCopy = new OldCopy(this.#cluster, world.random.stream('old copy'));
     this.#workload = new Workload(this.#cluster, this.#history, swarm.workload, this.#collections);
     this.#workload.refused = (write, region) => this.#checker.refused(write, region);
   }
@@ -217,6 +222,7 @@ class Run {
     if (this.#has('policy-change')) this.#changePolicy();
     if (this.#has('next-format')) this.#upgradeSome();
     this.#hand?.start();
+    this.#oldCopy?.takeWithin(this.#swarm.activeMs);
     const watch = (): void => {
       this.#world.after(RPO_CHECK_EVERY_MS, () => {
         if (this.#world.nowMs >= endMs) return;
@@ -292,7 +298,8 @@ class Run {
     if (this.#hand !== undefined) await this.#reach('every region works on the last topology', 2 * QUIET_MS_MAX, () => this.#hand?.isDone === true);
     const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp) && this.#workload.isOver);
     if (!isUp) return;
-    for (const region of this.#cluster.regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
+    await this.#resumeAll();
+    if (this.#has('policy-change')) await this.#world.run(this.#world.nowMs + SETTLED_MS);
     if (this.#has('few-hints') || this.#hand !== undefined) {
       await this.#world.run(this.#world.nowMs + HINTS_MS);
       await this.#reconcileAll();
@@ -303,6 +310,22 @@ class Run {
       await this.#reconcileAll();
       await this.#settled();
     }
+    await this.#lastLook();
+    if (this.#checker.violations.length === 0 && this.#oldCopy?.putBack(this.#checker) === true) await this.#repaired(this.#oldCopy);
+  }
+
+  async #repaired(oldCopy: OldCopy): Promise<void> {
+    const isUp = await this.#reach('the region with the old copy is ready', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp));
+    if (!isUp) return;
+    await this.#resumeAll(); // its disk may know of a pause
+    await this.#reconcileAll();
+    this.#checker.checkRepaired();
+    oldCopy.speak();
+    await this.#settled();
+    await this.#lastLook();
+  }
+
+  async #lastLook(): Promise<void> {
     let isChecked = false;
     void this.#checker.finish().then(() => (isChecked = true), (error: unknown) => this.#world.fail(error));
     await this.#reach('the last look', 10_000, () => isChecked);
@@ -310,6 +333,10 @@ class Run {
 
   async #reconcileAll(): Promise<void> {
     for (const region of this.#cluster.regions) for (const peer of region.running?.region.links.keys() ?? []) await this.#reconcile(region, peer);
+  }
+
+  async #resumeAll(): Promise<void> {
+    for (const region of this.#cluster.regions) for (const id of region.running?.region.lanes.keys() ?? []) await this.#resume(region, id);
   }
 
   async #resume(region: SimRegion, peer: RegionId): Promise<void> {

@@ -5,12 +5,15 @@
 //   an actor executes an operation once
 //   a context says that its region has seen all that it wrote under this name (under `lww` it is one write's past)
 
-import { formatDot, sameDot, type ActorId, type Dot } from '../core/version/dot.ts';
+import { storedItems } from '../adapters/sim/stored.ts';
+import { formatDot, sameDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { operationOf, twinDots } from '../core/version/operations.ts';
 import type { State } from '../core/version/record.ts';
-import { STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import { maxStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
+import { nameOf } from './checker.ts';
+import type { SimRegion } from './cluster.ts';
 
 export interface Transition {
   readonly place: string;
@@ -66,6 +69,20 @@ export class Transitions {
   /** Operations are forgotten with their record. */
   reaped(item: string): void {
     this.#executions.delete(item);
+  }
+
+  /**
+   * A disk forgot. What of it no other region has heard of nobody can tell its region, which goes on under its name when the copy
+   * cannot be told from the disk: what was written under the forgotten dots is lost with them, and they are nobody's any more.
+   */
+  forgotten(region: RegionId, others: readonly SimRegion[]): void {
+    const heard = new Map<string, Stamp>();
+    for (const { machine } of others) {
+      for (const { key, record } of storedItems(machine.disk)) {
+        for (const [actor, stamp] of record.state.context) heard.set(`${nameOf(key)} ${actor}`, maxStamp(stamp, heard.get(`${nameOf(key)} ${actor}`) ?? STAMP_ZERO));
+      }
+    }
+    for (const [name, known] of this.#own) if (name.includes(` ${region}~`)) this.#own.set(name, known < (heard.get(name) ?? STAMP_ZERO) ? known : (heard.get(name) ?? STAMP_ZERO));
   }
 
   /** Of a write of this actor, in a collection of siblings. */

@@ -25,12 +25,14 @@ const MET: Readonly<Record<RareOption, string | undefined>> = {
   topology: 'topology shown: newer',
   'much-reaped': undefined,
   'region-lost': 'region lost for good',
+  'old-copy': 'an old copy repaired by comparisons',
 };
 
 /** Several in one run: each is for a place of its own, and what is counted is that it was met, not what came of it. */
 const TOGETHER: readonly (readonly RareOption[])[] = [
   ['long-pause', 'throttle', 'amnesia', 'poison', 'hoarded-contexts', 'topology'],
   ['slow-region', 'few-hints', 'short-visibility', 'policy-change', 'next-format', 'region-lost'],
+  ['old-copy'],
 ];
 const SEEDS_MAX = 6;
 

@@ -1,7 +1,14 @@
-// What lies on a disk, whether or not a process runs on it. For checkers.
+// What lies on a disk, whether or not a process runs on it, and under which names.
 
 import type { LossRow, StoredItem } from '../../ports/table.ts';
+import type { ActorId } from '../../core/version/dot.ts';
 import type { Disk } from './disk.ts';
+
+export const cells = {
+  record: (name: string): string => `r ${name}`,
+  loss: (id: string): string => `x ${id}`,
+  largest: (actor: ActorId): string => `m ${actor}`,
+} as const;
 
 /** The records on a disk that no process has open. */
 export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].flatMap(([name, value]) => (name.startsWith('r ') ? [value as StoredItem] : []));

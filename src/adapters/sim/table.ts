@@ -23,6 +23,7 @@ import { SimDocuments, type DocumentWatcher } from './documents.ts';
 import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
 import type { GroupOwner, SimStore } from './store.ts';
+import { cells } from './stored.ts';
 
 export interface TableFaults {
   readonly decisions: 'serial' | 'optimistic';
@@ -55,12 +56,6 @@ interface Pending {
   readonly item: SimItem | undefined;
   readonly settled: Promise<void>;
 }
-
-const cells = {
-  record: (name: string): string => `r ${name}`,
-  loss: (id: string): string => `x ${id}`,
-  largest: (actor: ActorId): string => `m ${actor}`,
-} as const;
 
 const lossCell = (row: LossRow): Cell => ({ name: cells.loss(row.id), value: row });
 
@@ -288,7 +283,8 @@ export class SimTable implements Table, GroupOwner {
     if (fresh.length === 0) return;
     this.#ledgering.set(name, settled);
     for (const row of fresh) this.#note(row);
-    settled.catch(() => fresh.filter((row) => !this.#isOnDisk(row)).forEach((row) => this.#forget(row)));
+    const over = (): void => void (this.#ledgering.get(name) === settled && this.#ledgering.delete(name));
+    settled.then(over, () => (over(), fresh.filter((row) => !this.#isOnDisk(row)).forEach((row) => this.#forget(row))));
   }
 
   #forget(row: LossRow): void {

@@ -93,11 +93,11 @@ export function withOperation(operations: Operations, operation: Operation | und
 
 const sameEntry = (a: OperationEntry, b: OperationEntry): boolean => a.id === b.id && sameDot(a.dot, b.dot);
 
-/** Known from a context token, an entry has no payload yet. */
+/** Known from a context token, an entry has no payload yet; only the newest keeps one. */
 const withPayload = (mine: OperationEntry, theirs: OperationEntry | undefined): OperationEntry => (mine.payload === undefined && theirs?.payload !== undefined ? theirs : mine);
 
 const includesAll = (a: Operations, b: Operations): boolean =>
-  b.evicted <= a.evicted && b.entries.every((entry) => entry.dot.stamp <= a.evicted || a.entries.some((mine) => sameEntry(mine, entry) && withPayload(mine, entry) === mine));
+  b.evicted <= a.evicted && b.entries.every((entry) => entry.dot.stamp <= a.evicted || a.entries.some((mine, at) => sameEntry(mine, entry) && (at > 0 || withPayload(mine, entry) === mine)));
 
 function keepNewest(entries: readonly OperationEntry[], evicted: Stamp): Operations {
   const sorted = [...entries].sort((a, b) => compareDots(b.dot, a.dot));

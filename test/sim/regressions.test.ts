@@ -18,6 +18,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 25, rare: ['topology'], showed: 'a run that began before a document was in force and ended after it cleared what a peer had come to lack since; the checker took what one of the holders had for missing at the others' },
   { seed: 115, rare: ['topology'], showed: 'the checker called a copy that its region holds no longer, of an item that was deleted and reaped since, missing at those who hold it' },
   { seed: 180, rare: ['topology'], showed: 'the same, with another fault before it' },
+  { seed: 462_578_331, showed: 'a region that knew a write only from the context of a client executed a retry of it, over what had been written over it' },
   { seed: 58, showed: 'an operation that was taken in the millisecond in which its id was made, and forgotten since, was taken again' },
   { seed: 190, showed: 'of two refused hints of an item the older one was kept and the newer one reported done: it came to the peer by reconciliation only' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },

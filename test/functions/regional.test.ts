@@ -71,8 +71,8 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
     it('says what a request cost when it is asked, as units of the table; else nothing', async () => {
       const { api } = await aws.region(EU);
       const event = fixture<LambdaFunctionURLEvent>('url-put');
-      const costOf = async (more: LambdaFunctionURLEvent['headers'], rawPath = '/v1/c/demo/cost'): Promise<unknown> => (await api({ ...event, rawPath, headers: { ...event.headers, ...more } })).headers?.['request-cost'];
-      await api({ ...event, rawPath: '/v1/c/demo/cost' }); // reads the policy, which is good for a while
+      const costOf = async (more: LambdaFunctionURLEvent['headers'], rawPath = '/v1/c/demo/items/cost'): Promise<unknown> => (await api({ ...event, rawPath, headers: { ...event.headers, ...more } })).headers?.['request-cost'];
+      await api({ ...event, rawPath: '/v1/c/demo/items/cost' }); // reads the policy, which is good for a while
       expect(await costOf({ 'request-cost': '?1', 'idempotency-key': 'another' })).toBe('read=1, write=1');
       expect(await costOf({ 'request-cost': '?1', 'idempotency-key': 'another' })).toBe('read=1, write=0'); // the same write again
       expect(await costOf({ 'request-cost': '?1' }, '/v1/c/demo')).toBe('read=0, write=0');

@@ -7,6 +7,7 @@ import { STREAM_FILTER } from '../src/adapters/aws/stream-entries.ts';
 import { type FunctionName } from '../src/adapters/aws/names.ts';
 import type { RegionId } from '../src/core/version/dot.ts';
 import { Alarms } from './constructs/alarms.ts';
+import { RegionDashboard } from './constructs/dashboard.ts';
 import { RegionFunction } from './constructs/region-function.ts';
 import { Rights } from './constructs/rights.ts';
 import { Scheduled } from './constructs/schedule.ts';
@@ -53,7 +54,8 @@ export class RegionStack extends Stack {
     this.#schedule(deployment, functions);
     // What was not done is done by the next run: retried ones would overlap.
     for (const each of [functions.heartbeat, functions.reconcile]) each.function.configureAsyncInvoke({ retryAttempts: 0 });
-    new Alarms(this, { deployment, region, storage, functions });
+    const { all } = new Alarms(this, { deployment, region, storage, functions });
+    new RegionDashboard(this, { name: deployment.name, region, storage, functions, alarms: all });
   }
 
   /** Who is called with what. */

@@ -37,13 +37,16 @@ export interface ReconcileResult {
   readonly error?: string;
 }
 
+/** A day, and as much later as a schedule may begin. */
+const PROOF_SECONDS_MAX = 26 * 3_600;
+
 const opened = new Once(() => {
   const { deployment, region } = settingsOf(process.env);
   return openRegion({ secret: readSecrets(ssmClient(region), [names.secret(deployment)]).then(([secret]) => secret) });
 });
 
 export async function handler({ what, peers }: ReconcileEvent): Promise<ReconcileResult> {
-  const { region, mirror, log, invoke } = await opened.get();
+  const { region, mirror, log, invoke, metrics, clock } = await opened.get();
   return invoke(async () => {
     await mirror.everything();
     const policiesFinished: string[] = [];
@@ -53,11 +56,27 @@ export async function handler({ what, peers }: ReconcileEvent): Promise<Reconcil
       if (!policy.active && (await region.collections.finish(name))) policiesFinished.push(name);
       if (policy.conflict === 'lww') itemsSettled += await region.collections.collapse(collection);
     }
-    const compared = what === 'deep' ? await compare({ region }, peers ?? [...region.links.keys()].filter((peer) => region.id < peer)) : { pairs: [] };
+    const compared = what === 'deep' ? await compare({ region }, peers ?? comparedBy(region)) : { pairs: [] };
+    await region.reconciler.start(); // certificates that other processes have added to
+    proved({ region, metrics, clock });
     const result: ReconcileResult = { what, policiesFinished, itemsSettled, ...compared };
     log.write(result.error === undefined ? 'info' : 'warn', 'reconcile', { ...result });
     return result;
   });
+}
+
+/** Of a pair, the first by id. */
+const comparedBy = (region: RegionOnLambda['region']): RegionId[] => [...region.links.keys()].filter((peer) => region.id < peer);
+
+/** How old the proofs are, of the pairs that this region compares. */
+function proved({ region, metrics, clock }: Pick<RegionOnLambda, 'region' | 'metrics' | 'clock'>): void {
+  const ages = comparedBy(region).map((peer) => {
+    const newest = region.reconciler.lastCertificate(peer);
+    const ageSeconds = newest === undefined ? Number.POSITIVE_INFINITY : Math.max(0, Math.round((clock.wallMs() - newest.atMs) / 1_000));
+    if (newest !== undefined) metrics.peer(peer, { CertificateAge: ageSeconds });
+    return ageSeconds;
+  });
+  metrics.region({ PairsUnproved: ages.filter((age) => age > PROOF_SECONDS_MAX).length });
 }
 
 /** One pair after the other: each holds a whole copy's sums. What a pair cannot do, the next day's run does. */

@@ -48,18 +48,24 @@ export class Outbox {
   async send(peer: RegionId, records: readonly SentRecord[]): Promise<readonly SentRecord[]> {
     const { link, inbox, breaker } = this.#way(peer);
     const nowMs = this.#opened.clock.monotonicMs();
-    if (records.length === 0 || !breaker.allows(nowMs)) return records;
+    if (records.length === 0) return records;
+    if (!breaker.allows(nowMs)) return this.#refused(peer, records);
     const messages = packed(records);
     try {
       const { refused } = await inbox.send(messages.map((message) => ({ body: seal(link.envelope(), encodeRecords(message)) })));
       if (refused.length < messages.length) breaker.succeed(nowMs);
       else breaker.fail(nowMs);
-      return refused.flatMap((at) => messages[at] ?? []);
+      return refused.length === 0 ? [] : this.#refused(peer, refused.flatMap((at) => messages[at] ?? []));
     } catch (error) {
       breaker.fail(nowMs);
       this.#opened.log.write('warn', 'inbox.unreachable', { peer, error: String(error) });
-      return records;
+      return this.#refused(peer, records);
     }
+  }
+
+  #refused(peer: RegionId, records: readonly SentRecord[]): readonly SentRecord[] {
+    this.#opened.metrics.peer(peer, { InboxRefused: 1 });
+    return records;
   }
 
   /** @throws Error when a hint is not durable: then nobody else knows that the peer lacks the record */

@@ -23,6 +23,7 @@ import type { Queue } from '../../src/ports/queue.ts';
 import type { Table } from '../../src/ports/table.ts';
 import { dynamoClient, lambdaClient, sqsClient } from './clients.ts';
 import { Meter } from './meter.ts';
+import { Metrics } from './metrics.ts';
 import { Mirror } from './mirror.ts';
 import { firstTopology, peersOf, settingsOf, type Settings } from './settings.ts';
 
@@ -33,6 +34,7 @@ export interface RegionOnLambda {
   readonly clock: LambdaClock;
   readonly log: Log;
   readonly meter: Meter;
+  readonly metrics: Metrics;
   /** Does the table still have the id that this environment's actor is made of? */
   readonly isSameTable: () => Promise<boolean>;
   /** Runs one invocation: time is anchored before it, and nothing of it goes on behind the answer. */
@@ -102,7 +104,7 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     }
   };
   const isSameTable = async (): Promise<boolean> => (await incarnationOf(dynamo, tableName)) === incarnation;
-  return { settings, region, mirror, clock, log, meter, isSameTable, invoke };
+  return { settings, region, mirror, clock, log, meter, metrics: new Metrics(settings), isSameTable, invoke };
 }
 
 /** The last document that the region's table was given, or the one that the deployment begins with. */

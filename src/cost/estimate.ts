@@ -55,8 +55,9 @@ const run = (invocations: number, ms: number, memoryGb: number): number => dolla
 const sumOf = (lines: readonly Line[]): number => lines.reduce((sum, { dollars }) => sum + dollars, 0);
 export const total = sumOf;
 
-/** Alarms of one region's stack; the templates are held to it. */
-export const alarmsOf = (regions: number): number => 20 + regions;
+/** What the alarms of one region's stack watch, and the metrics that its functions write; the templates are held to both. */
+export const alarmMetricsOf = (regions: number): number => 24 + 5 * (regions - 1);
+export const ownMetricsOf = (regions: number): number => 3 + 3 * (regions - 1);
 
 export function estimate(workload: Workload): Estimate {
   const item = itemOf(workload);
@@ -131,6 +132,7 @@ function idleOf(regions: number): Line[] {
   return [
     line('queues that are asked: inbox and hints', priced(month(ASSUMED.pollsPerQueueAndMinute) * (1 + peers), 'queueRequest')),
     line('heartbeat, and the peers that answer', priced(month(1), 'schedule') + run(month(1), ASSUMED.heartbeatMs, QUEUE_GB) + run(month(peers), ASSUMED.apiMs, API_GB)),
-    line('alarms', priced(alarmsOf(regions), 'alarm')),
+    line('alarms', priced(alarmMetricsOf(regions), 'alarm')),
+    line('metrics of our own, and the dashboard', priced(ownMetricsOf(regions), 'metric') + priced(1, 'dashboard')),
   ];
 }

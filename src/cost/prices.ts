@@ -35,7 +35,9 @@ export const PRICES = {
   edgeRequest: recalled(1, MILLION, 'HTTPS request to CloudFront', 'aws.amazon.com/cloudfront/pricing'),
   transfer: recalled(0.02, 1, 'GB to another region', 'aws.amazon.com/ec2/pricing/on-demand, data transfer'),
   schedule: recalled(1, MILLION, 'invocation by EventBridge Scheduler', 'aws.amazon.com/eventbridge/pricing'),
-  alarm: recalled(0.1, 1, 'alarm and month', CLOUDWATCH),
+  alarm: recalled(0.1, 1, 'metric that an alarm watches, and month', CLOUDWATCH),
+  metric: recalled(0.3, 1, 'metric of our own, and month', CLOUDWATCH),
+  dashboard: recalled(3, 1, 'dashboard and month', CLOUDWATCH),
 } as const satisfies Readonly<Record<string, Price>>;
 
 export type PriceName = keyof typeof PRICES;

@@ -1,15 +1,18 @@
 // The templates of a deployment, held to what the design says of them.
 
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EDGE_REGION } from '../../cdk/deployment.ts';
 import { FUNCTIONS } from '../../src/adapters/aws/names.ts';
 import { TTL_ATTRIBUTE } from '../../src/adapters/aws/layout.ts';
-import { alarmsOf } from '../../src/cost/estimate.ts';
+import { METRICS, NAMESPACE, PEER_METRICS } from '../../functions/commons/metrics.ts';
+import { alarmMetricsOf, ownMetricsOf } from '../../src/cost/estimate.ts';
 import { KNOWN_REGIONS } from '../../src/config/places.ts';
 import { REGIONS_MAX } from '../../src/config/options.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import { cleanUp, file, grantsOf, ofType, synthesise, textOf, type Resource, type Synthesised, type Template } from './synth.ts';
 
+const operating = readFileSync(new URL('../../docs/operating/aws.md', import.meta.url), 'utf8');
 const COUNTS = ['1', '2', '3', '5'];
 const synthesised = new Map<string, Synthesised>();
 beforeAll(() => {
@@ -156,10 +159,56 @@ describe.each(COUNTS)('%s regions', (count) => {
   it('alarms for what an operator must know, each with its meaning', () =>
     each((template, region, peers) => {
       const alarms = ofType(template, 'AWS::CloudWatch::Alarm');
-      expect(alarms.length, 'as docs/cost.md reckons').toBe(alarmsOf(Number(count)));
       const names = alarms.map(({ Properties }) => String(Properties['AlarmName']).replace(`archipel-${region}-`, ''));
-      expect(names).toEqual(expect.arrayContaining(['dead-letters', 'inbox-age', 'stream-age', 'api-5xx', 'heartbeat-missing', 'table-write-throttles', ...peers.map((peer) => `hints-age-${peer}`)]));
-      expect(alarms.filter(({ Properties }) => Properties['AlarmDescription'] === undefined || Properties['Metrics'] !== undefined)).toEqual([]);
+      const ofEach = ['hints-age', 'live-rpo', 'breaker', 'peer-down'].flatMap((what) => peers.map((peer) => `${what}-${peer}`));
+      const ofFunctions = FUNCTIONS.flatMap((what) => [`errors-${what}`, `throttles-${what}`]);
+      const alone = ['dead-letters', 'inbox-age', 'stream-age', 'clock', 'table-replaced', 'certificate-age', 'api-5xx', 'heartbeat-missing', 'table-read-throttles', 'table-write-throttles'];
+      expect(names.sort()).toEqual([...alone, ...ofEach, ...ofFunctions].sort());
+    }));
+
+  it('each alarm leads to a heading that says what to do, and no heading is about an alarm that is not there', () =>
+    each((template, _, peers) => {
+      const led = ofType(template, 'AWS::CloudWatch::Alarm').map(({ Properties }) => /\. What to do: docs\/operating\/aws\.md#([a-z0-9-]+)$/.exec(String(Properties['AlarmDescription']))?.[1]);
+      const headings = [...operating.matchAll(/^### (.*)$/gm)].map(([, heading]) => heading);
+      const ofPeers = ['hints-age', 'live-rpo', 'breaker', 'peer-down'];
+      expect(sorted([...new Set(led)])).toEqual(sorted(headings.filter((heading) => peers.length > 0 || !ofPeers.includes(String(heading)))));
+    }));
+
+  it('watches its own metrics where the functions write them, and the live RPO as the larger of two ages', () =>
+    each((template, region, peers) => {
+      const alarms = ofType(template, 'AWS::CloudWatch::Alarm').map(({ Properties }) => Properties);
+      const own = alarms.filter(({ Namespace }) => Namespace === NAMESPACE) as { MetricName: keyof typeof METRICS; Dimensions: { Name: string; Value: string }[] }[];
+      for (const { MetricName, Dimensions } of own) {
+        const { Peer, ...rest } = Object.fromEntries(Dimensions.map(({ Name, Value }) => [Name, Value]));
+        expect(rest).toEqual({ Deployment: 'archipel', Region: region });
+        expect(peers.includes(Peer as RegionId)).toBe((PEER_METRICS as readonly string[]).includes(MetricName));
+      }
+      expect(new Set(own.map(({ MetricName }) => MetricName))).toEqual(new Set(Object.keys(METRICS).filter((name) => name !== 'CertificateAge' && (peers.length > 0 || !(PEER_METRICS as readonly string[]).includes(name)))));
+      const rpo = alarms.filter(({ AlarmName }) => String(AlarmName).includes('-live-rpo-'));
+      for (const { Metrics } of rpo) {
+        const stats = (Metrics as { Expression?: string; MetricStat?: { Metric: { MetricName: string } } }[]).flatMap(({ MetricStat }) => MetricStat?.Metric.MetricName ?? []);
+        expect(stats.sort()).toEqual(['ApproximateAgeOfOldestMessage', 'IteratorAge']);
+      }
+      expect(rpo).toHaveLength(peers.length);
+    }));
+
+  it('costs what docs/cost.md reckons: metrics that alarms watch, and metrics of our own', () =>
+    each((template, _, peers) => {
+      const watched = ofType(template, 'AWS::CloudWatch::Alarm').map(({ Properties }) => (Properties['Metrics'] as { MetricStat?: unknown }[] | undefined)?.filter(({ MetricStat }) => MetricStat !== undefined).length ?? 1);
+      expect(watched.reduce((a, b) => a + b, 0)).toBe(alarmMetricsOf(Number(count)));
+      expect(Object.keys(METRICS).length - PEER_METRICS.length + PEER_METRICS.length * peers.length).toBe(ownMetricsOf(Number(count)));
+      expect(ofType(template, 'AWS::CloudWatch::Dashboard')).toHaveLength(1);
+    }));
+
+  it('shows a region on one page: every alarm, every peer, no figure twice in a row of another region', () =>
+    each((template, region, peers) => {
+      const [dashboard] = ofType(template, 'AWS::CloudWatch::Dashboard');
+      expect(dashboard?.Properties['DashboardName']).toBe(`archipel-${region}`);
+      const body = JSON.stringify(dashboard?.Properties['DashboardBody']);
+      for (const wanted of ['IteratorAge', 'ApproximateAgeOfOldestMessage', 'ApproximateNumberOfMessagesVisible', 'Url5xxCount', 'Throttles', 'ConsumedWriteCapacityUnits', 'ClockUnsafe', 'PairsUnproved']) expect(body).toContain(wanted);
+      for (const peer of peers) for (const wanted of [`live RPO towards ${peer}`, `archipel-hints-${region}-${peer}`]) expect(textOf(dashboard?.Properties['DashboardBody'], template)).toContain(wanted);
+      const alarms = Object.entries(template.Resources).filter(([, { Type }]) => Type === 'AWS::CloudWatch::Alarm');
+      expect(alarms.filter(([id]) => !body.includes(id))).toEqual([]);
     }));
 
   it('stands one edge before them: proxy mode, nothing cached, all methods', () => {

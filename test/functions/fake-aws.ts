@@ -234,6 +234,21 @@ export class FakeAws {
   }
 }
 
+/** The metrics that are written meanwhile: `PeerDown us-east-1 1`. */
+export async function metricsOf(work: () => Promise<unknown>): Promise<string[]> {
+  const lines: string[] = [];
+  const write = vi.spyOn(process.stdout, 'write').mockImplementation((line) => lines.push(String(line)) > 0);
+  try {
+    await work();
+  } finally {
+    write.mockRestore();
+  }
+  return lines.filter((line) => line.startsWith('{"_aws"')).flatMap((line) => {
+    const { _aws, Peer, ...values } = JSON.parse(line) as { _aws: { CloudWatchMetrics: { Metrics: { Name: string }[] }[] }; Peer?: string; [name: string]: unknown };
+    return (_aws.CloudWatchMetrics[0]?.Metrics ?? []).map(({ Name }) => [Name, ...(Peer === undefined ? [] : [Peer]), values[Name]].join(' '));
+  });
+}
+
 const parameters = (wanted: readonly string[]): unknown => {
   const all: Readonly<Record<string, string>> = { [names.secret(DEPLOYMENT)]: '00112233445566778899aabbccddeeff', [names.adminKey(DEPLOYMENT)]: ADMIN_KEY };
   return { Parameters: wanted.map((Name) => ({ Name, Type: 'SecureString', Value: all[Name] })), InvalidParameters: [] };

@@ -6,7 +6,7 @@ import type { LambdaFunctionURLEvent } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
 import { AP, EU, key, texts, US } from '../contract/make.ts';
-import { FakeAws } from './fake-aws.ts';
+import { FakeAws, metricsOf } from './fake-aws.ts';
 
 const KEYS = 30;
 const LACKING = ['item-3', 'item-11', 'item-27'];
@@ -53,5 +53,14 @@ describe.skipIf(!hasDynoxide)('reconcile', () => {
 
   it('the two are equal -> nothing is moved', async () => {
     expect(await deep(EU, US)).toMatchObject({ pairs: [{ differing: 0, pushed: 0, pulled: 0, certificate: { deep: true } }] });
+  });
+
+  it('the age of the proof is told every hour by the first of the pair; after more than a day it is none', async () => {
+    const tidied = async (region: typeof EU): Promise<string[]> => metricsOf(async () => (await aws.region(region)).reconcile({ what: 'tidy' }));
+    expect(await tidied(EU)).toEqual([expect.stringMatching(/^CertificateAge us-east-1 [0-9]{1,3}$/), 'PairsUnproved 0']);
+    aws.pass(27 * 3_600_000);
+    expect(await tidied(EU)).toEqual([expect.stringMatching(/^CertificateAge us-east-1 97[0-9]{3}$/), 'PairsUnproved 1']);
+    expect(await tidied(AP)).toEqual(['PairsUnproved 2']); // it has never compared
+    expect(await tidied(US)).toEqual(['PairsUnproved 0']); // others compare with it
   });
 });

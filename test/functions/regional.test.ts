@@ -22,7 +22,7 @@ import { FRESH_MS } from '../../functions/commons/mirror.ts';
 import type { ReconcileEvent } from '../../functions/reconcile.ts';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
 import { A, AP, B, bytes, dot, EU, key, lossRow, texts, US } from '../contract/make.ts';
-import { DEPLOYMENT, FakeAws } from './fake-aws.ts';
+import { DEPLOYMENT, FakeAws, metricsOf } from './fake-aws.ts';
 
 const fixture = <T>(name: string): T => JSON.parse(readFileSync(new URL(`fixtures/${name}.json`, import.meta.url), 'utf8')) as T;
 
@@ -148,7 +148,7 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
     it('hints what an inbox does not take, and does not delay the other peer', async () => {
       const { fanOut } = await aws.region(EU);
       await aws.loseQueue(US, names.inbox(DEPLOYMENT, US));
-      await fanOut(fixture<DynamoDBStreamEvent>('stream-batch'));
+      expect(await metricsOf(() => fanOut(fixture<DynamoDBStreamEvent>('stream-batch')))).toEqual([`InboxRefused ${US} 1`]);
       expect((await hints(US)).sort()).toEqual(['alice', 'bob', 'dave']);
       expect(await inbox(AP)).toHaveLength(2);
       await aws.findQueue(US, names.inbox(DEPLOYMENT, US));
@@ -299,6 +299,7 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
       const { heartbeat } = await aws.region(EU);
       aws.down.add(AP);
       expect(await heartbeat()).toMatchObject({ region: EU, clock: 'safe', sameTable: true, peers: { [AP]: 'down', [US]: 'up' } });
+      expect(await metricsOf(heartbeat)).toEqual(['ClockUnsafe 0', 'TableReplaced 0', `PeerDown ${AP} 1`, `PeerDown ${US} 0`]);
       aws.down.delete(AP);
     });
   });

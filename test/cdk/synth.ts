@@ -3,7 +3,9 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App } from 'aws-cdk-lib';
+import { App, Validations } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { vi } from 'vitest';
 import { BUNDLES } from '../../cdk/bundle.ts';
 import { deploymentOf, type Deployment } from '../../cdk/deployment.ts';
 import { EdgeStack } from '../../cdk/edge-stack.ts';
@@ -46,15 +48,44 @@ export function file(content: object): string {
 
 export const cleanUp = (): void => rmSync(folder, { recursive: true });
 
-export function synthesise(regionsWanted: string, more: Readonly<Record<string, unknown>> = {}): Synthesised {
-  const outdir = mkdtempSync(join(folder, 'out-'));
-  const app = new App({ analyticsReporting: false, treeMetadata: false, outdir, context: { ...context, regions: regionsWanted, ...more } });
+const appWith = (outdir: string, regions: string, more: Readonly<Record<string, unknown>>): App => new App({ analyticsReporting: false, treeMetadata: false, outdir, context: { ...context, regions, ...more } });
+
+function stacksOf(app: App): { readonly deployment: Deployment; readonly regions: readonly RegionStack[]; readonly edge: EdgeStack } {
   const deployment = deploymentOf(app.node);
   const regions = deployment.regions.map((region) => new RegionStack(app, { deployment, region, code }));
-  const edge = new EdgeStack(app, { deployment, regions, code });
+  return { deployment, regions, edge: new EdgeStack(app, { deployment, regions, code }) };
+}
+
+export function synthesise(regionsWanted: string, more: Readonly<Record<string, unknown>> = {}): Synthesised {
+  const outdir = mkdtempSync(join(folder, 'out-'));
+  const app = appWith(outdir, regionsWanted, more);
+  const { deployment, regions, edge } = stacksOf(app);
   const assembly = app.synth();
   const template = (name: string): Template => assembly.getStackByName(name).template as Template;
   return { deployment, regions: new Map(regions.map(({ regionId, stackName }) => [regionId, template(stackName)])), edge: template(edge.stackName) };
+}
+
+export interface Finding {
+  readonly finding: string;
+  readonly where: string;
+}
+
+/** What cdk-nag says of the stacks. */
+export function findings(regionsWanted: string, more: Readonly<Record<string, unknown>> = {}): Finding[] {
+  const outdir = mkdtempSync(join(folder, 'nag-'));
+  const app = appWith(outdir, regionsWanted, more);
+  Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
+  stacksOf(app);
+  const mute = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+  try {
+    app.synth();
+  } catch (error) {
+    if (!(error instanceof Error) || error.name !== 'ValidationFailed') throw error;
+  } finally {
+    mute.mockRestore();
+  }
+  const { pluginReports } = JSON.parse(readFileSync(join(outdir, 'validation-report.json'), 'utf8')) as { pluginReports: { violations: { ruleName: string; violatingConstructs: { constructPath: string }[] }[] }[] };
+  return pluginReports.flatMap(({ violations }) => violations.flatMap(({ ruleName, violatingConstructs }) => violatingConstructs.map(({ constructPath }) => ({ finding: ruleName, where: constructPath.replace(/\/Resource$/, '') }))));
 }
 
 export const ofType = ({ Resources }: Template, type: string): Resource[] => Object.values(Resources).filter(({ Type }) => Type === type);
@@ -91,4 +122,19 @@ export function grantsOf(template: Template): Grant[] {
       ),
     );
   });
+}
+
+export interface Statement {
+  readonly effect: 'Allow' | 'Deny';
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+}
+
+/** Every statement of every policy of a template: of roles, of queues, of topics. Those about who may assume a role name no resource. */
+export function statementsOf(template: Template): Statement[] {
+  const documents = (value: unknown): { Statement: { Effect: 'Allow' | 'Deny'; Action: string | string[]; Resource?: unknown }[] }[] =>
+    typeof value !== 'object' || value === null ? [] : [...('Statement' in value ? [value as never] : []), ...Object.values(value).flatMap(documents)];
+  return documents(template.Resources).flatMap(({ Statement }) =>
+    Statement.map(({ Effect, Action, Resource = [] }) => ({ effect: Effect, actions: [Action].flat(), resources: [Resource].flat().map((resource) => textOf(resource, template)) })),
+  );
 }

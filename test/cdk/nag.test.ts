@@ -1,11 +1,9 @@
 // What cdk-nag finds is acknowledged, with a reason, and what is acknowledged is found; and no right has a wildcard that is
 // not among it.
 
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ACKNOWLEDGED } from '../../cdk/acknowledged.ts';
-import { cleanUp, findings, statementsOf, synthesise } from './synth.ts';
-
-afterAll(cleanUp);
+import { findings, statementsOf, synthesise } from './synth.ts';
 
 /** Regions alike stand for each other. */
 const line = ({ finding, where }: { readonly finding: string; readonly where: string }, regions: readonly string[]): string => `${finding} in ${regions.reduce((path, region) => path.replace(`archipel-${region}/`, 'archipel-*/'), where)}`;

@@ -1,7 +1,7 @@
 // The templates of a deployment, held to what the design says of them.
 
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { EDGE_REGION } from '../../cdk/deployment.ts';
 import { FUNCTIONS } from '../../src/adapters/aws/names.ts';
 import { TTL_ATTRIBUTE } from '../../src/adapters/aws/layout.ts';
@@ -10,7 +10,7 @@ import { alarmMetricsOf, ownMetricsOf } from '../../src/cost/estimate.ts';
 import { KNOWN_REGIONS } from '../../src/config/places.ts';
 import { REGIONS_MAX } from '../../src/config/options.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
-import { cleanUp, file, grantsOf, ofType, synthesise, textOf, type Resource, type Synthesised, type Template } from './synth.ts';
+import { file, grantsOf, ofType, synthesise, textOf, type Resource, type Synthesised, type Template } from './synth.ts';
 
 const operating = readFileSync(new URL('../../docs/operating/aws.md', import.meta.url), 'utf8');
 const COUNTS = ['1', '2', '3', '5'];
@@ -18,8 +18,6 @@ const synthesised = new Map<string, Synthesised>();
 beforeAll(() => {
   for (const count of COUNTS) synthesised.set(count, synthesise(count));
 }, 60_000);
-afterAll(cleanUp);
-
 const of = (count: string): Synthesised => synthesised.get(count) as Synthesised;
 const named = (template: Template, type: string, property: string, name: string): Resource => {
   const found = ofType(template, type).find(({ Properties }) => Properties[property] === name);

@@ -31,8 +31,9 @@ export interface Synthesised {
 
 const { context } = JSON.parse(readFileSync(new URL('../../cdk.json', import.meta.url), 'utf8')) as { readonly context: Record<string, unknown> };
 
-/** Stubs and assemblies of one test file. */
+/** Stubs and assemblies of all test files that this process runs. */
 const folder = mkdtempSync(join(tmpdir(), 'archipel-cdk-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const code = join(folder, 'code');
 for (const name of BUNDLES) {
   mkdirSync(join(code, name), { recursive: true });
@@ -45,8 +46,6 @@ export function file(content: object): string {
   writeFileSync(path, JSON.stringify(content));
   return path;
 }
-
-export const cleanUp = (): void => rmSync(folder, { recursive: true });
 
 const appWith = (outdir: string, regions: string, more: Readonly<Record<string, unknown>>): App => new App({ analyticsReporting: false, treeMetadata: false, outdir, context: { ...context, regions, ...more } });
 

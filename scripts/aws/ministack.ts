@@ -3,19 +3,16 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { root, until } from '../lib/cluster.ts';
-import { run, type Environment } from '../lib/run.ts';
+import { until } from '../lib/cluster.ts';
+import type { Environment } from '../lib/run.ts';
+import { install, programOf, type Venv } from './venv.ts';
 
 export const ACCOUNT = '111122223333';
 
-const REQUIREMENTS = fileURLToPath(new URL('requirements.txt', import.meta.url));
-const VENV = join(root, '.venv-aws');
-const PYTHON = join(VENV, 'bin/python');
-/** Holds the requirements that are installed, so that a change of them installs again. */
-const INSTALLED = join(VENV, 'requirements.txt');
+const VENV: Venv = { folder: '.venv-aws', requirements: 'requirements.txt', what: 'The local AWS' };
+const PYTHON = programOf(VENV, 'python');
 
 /** Ends when the pipe to its parent does, however the parent ended. */
 const PROGRAM = `
@@ -26,21 +23,7 @@ main()
 `;
 
 /** @throws Error with one sentence where there is no Python */
-export async function installMiniStack(): Promise<void> {
-  const wanted = readFileSync(REQUIREMENTS, 'utf8');
-  if (existsSync(INSTALLED) && readFileSync(INSTALLED, 'utf8') === wanted) return;
-  await makeVenv();
-  await run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', REQUIREMENTS]);
-  writeFileSync(INSTALLED, wanted);
-}
-
-async function makeVenv(): Promise<void> {
-  try {
-    await run('python3', ['-m', 'venv', '--clear', VENV]);
-  } catch (error) {
-    throw new Error('The local AWS needs Python 3.10 or newer with its venv module: install python3 (and python3-venv where it is a package of its own), then try again.', { cause: error });
-  }
-}
+export const installMiniStack = (): Promise<void> => install(VENV);
 
 /** What makes the SDKs and the CDK speak with the emulator, and with nothing else. */
 export const environmentFor = (url: string): Environment => ({

@@ -25,11 +25,13 @@ export const withDeployment = (command: Command): Command =>
     .option('--regions <list>', 'how many regions, or which')
     .option('--ephemeral', 'for trials: tables go with their stacks, unprotected');
 
+/** What the CDK is told of how to make templates, whatever they are of. */
+export const contextOf = (): Readonly<Record<string, unknown>> => (JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')) as { context: Record<string, unknown> }).context;
+
 /** Answers the names of the stacks, in the folder `out`. @throws Error with what the CDK said */
 export async function synth({ config, name, regions, ephemeral }: DeploymentFlags, out: string): Promise<readonly string[]> {
-  const { context } = JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')) as { context: object };
   const said = { config: config === undefined ? undefined : resolve(config), deployment: name, regions, ephemeral };
-  await run(process.execPath, ['cdk/app.ts'], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...context, ...said }) });
+  await run(process.execPath, ['cdk/app.ts'], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...contextOf(), ...said }) });
   const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as { artifacts: Readonly<Record<string, { readonly type: string }>> };
   return Object.entries(manifest.artifacts).flatMap(([id, { type }]) => (type === 'aws:cloudformation:stack' ? [id] : []));
 }

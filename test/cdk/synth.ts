@@ -7,9 +7,9 @@ import { App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { vi } from 'vitest';
 import { BUNDLES } from '../../cdk/bundle.ts';
-import { deploymentOf, type Deployment } from '../../cdk/deployment.ts';
-import { EdgeStack } from '../../cdk/edge-stack.ts';
-import { RegionStack } from '../../cdk/region-stack.ts';
+import type { Deployment } from '../../cdk/deployment.ts';
+import { addStacks } from '../../cdk/stacks.ts';
+import { contextOf } from '../../scripts/lib/synth.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 
 export interface Resource {
@@ -29,7 +29,7 @@ export interface Synthesised {
   readonly edge: Template;
 }
 
-const { context } = JSON.parse(readFileSync(new URL('../../cdk.json', import.meta.url), 'utf8')) as { readonly context: Record<string, unknown> };
+const context = contextOf();
 
 /** Stubs and assemblies of all test files that this process runs. */
 const folder = mkdtempSync(join(tmpdir(), 'archipel-cdk-'));
@@ -49,16 +49,10 @@ export function file(content: object): string {
 
 const appWith = (outdir: string, regions: string, more: Readonly<Record<string, unknown>>): App => new App({ analyticsReporting: false, treeMetadata: false, outdir, context: { ...context, regions, ...more } });
 
-function stacksOf(app: App): { readonly deployment: Deployment; readonly regions: readonly RegionStack[]; readonly edge: EdgeStack } {
-  const deployment = deploymentOf(app.node);
-  const regions = deployment.regions.map((region) => new RegionStack(app, { deployment, region, code }));
-  return { deployment, regions, edge: new EdgeStack(app, { deployment, regions, code }) };
-}
-
 export function synthesise(regionsWanted: string, more: Readonly<Record<string, unknown>> = {}): Synthesised {
   const outdir = mkdtempSync(join(folder, 'out-'));
   const app = appWith(outdir, regionsWanted, more);
-  const { deployment, regions, edge } = stacksOf(app);
+  const { deployment, regions, edge } = addStacks(app, code);
   const assembly = app.synth();
   const template = (name: string): Template => assembly.getStackByName(name).template as Template;
   return { deployment, regions: new Map(regions.map(({ regionId, stackName }) => [regionId, template(stackName)])), edge: template(edge.stackName) };
@@ -74,7 +68,7 @@ export function findings(regionsWanted: string, more: Readonly<Record<string, un
   const outdir = mkdtempSync(join(folder, 'nag-'));
   const app = appWith(outdir, regionsWanted, more);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  stacksOf(app);
+  addStacks(app, code);
   const mute = vi.spyOn(console, 'error').mockImplementation(() => undefined);
   try {
     app.synth();

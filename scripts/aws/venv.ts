@@ -1,0 +1,34 @@
+// Programs from PyPI, pinned to the last of their parts, in a virtual environment of their own that git ignores.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root } from '../lib/cluster.ts';
+import { run } from '../lib/run.ts';
+
+export interface Venv {
+  /** Of the repository. */
+  readonly folder: string;
+  /** Beside this file. */
+  readonly requirements: string;
+  /** Of the sentence for whoever has no Python. */
+  readonly what: string;
+}
+
+export const programOf = ({ folder }: Venv, name: string): string => join(root, folder, 'bin', name);
+
+/** @throws Error with one sentence where there is no Python */
+export async function install(venv: Venv): Promise<void> {
+  const requirements = fileURLToPath(new URL(venv.requirements, import.meta.url));
+  const wanted = readFileSync(requirements, 'utf8');
+  // What is installed lies beside it, so that a change installs again.
+  const installed = join(root, venv.folder, 'requirements.txt');
+  if (existsSync(installed) && readFileSync(installed, 'utf8') === wanted) return;
+  try {
+    await run('python3', ['-m', 'venv', '--clear', join(root, venv.folder)]);
+  } catch (error) {
+    throw new Error(`${venv.what} needs Python 3.10 or newer with its venv module: install python3 (and python3-venv where it is a package of its own), then try again.`, { cause: error });
+  }
+  await run(programOf(venv, 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', requirements]);
+  writeFileSync(installed, wanted);
+}

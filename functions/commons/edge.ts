@@ -10,6 +10,7 @@ import { REGIONS_FIELD } from '../../src/adapters/aws/names.ts';
 import { ArchipelError, isArchipelError } from '../../src/core/errors.ts';
 import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
 import { createEdgeApp, type EdgeApp, type RegionClient } from '../../src/http/edge-app.ts';
+import { pathOf, SENT_PATH_FIELD } from './sent-path.ts';
 import { firstTopology } from './settings.ts';
 
 const clock = new LambdaClock();
@@ -56,7 +57,7 @@ function refuseHostsOwn({ status, headers }: { readonly status: number; readonly
 const regionClient = (client: HttpClient): RegionClient => ({
   send: async ({ method, target, headers, body, timeoutMs }) => {
     try {
-      const answer = await client.send({ method, target, headers: Object.fromEntries(headers), timeoutMs, ...(body === undefined ? {} : { body }) });
+      const answer = await client.send({ method, target, headers: { ...Object.fromEntries(headers), [SENT_PATH_FIELD]: pathOf(target) }, timeoutMs, ...(body === undefined ? {} : { body }) });
       refuseHostsOwn(answer);
       const fields = answer.rawHeaders.flatMap((name, at): [string, string][] => (at % 2 === 0 ? [[name, answer.rawHeaders[at + 1] ?? '']] : []));
       return { status: answer.status, headers: fields, body: answer.body };

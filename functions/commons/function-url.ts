@@ -3,16 +3,18 @@
 
 import type { APIGatewayProxyStructuredResultV2, LambdaFunctionURLEvent } from 'aws-lambda';
 import { ArchipelError } from '../../src/core/errors.ts';
+import { assertPathAsSent } from './sent-path.ts';
 
 export interface Arrived {
   readonly request: Request;
   readonly rawTarget: string;
 }
 
-/** @throws ArchipelError `bad-request` for what can be no request, or is not the one that was sent */
+/** @throws ArchipelError `bad-request`, `key-invalid` for what can be no request, or is not the one that was sent */
 export function requestOf({ rawPath, rawQueryString, headers: fields, requestContext, body, isBase64Encoded }: LambdaFunctionURLEvent): Arrived {
   const { method } = requestContext.http;
   const headers = headersOf(Object.entries(fields));
+  assertPathAsSent(rawPath, headers);
   const bytes = body === undefined || body === '' ? undefined : Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
   assertWhole(bytes?.length ?? 0, headers.get('content-length'));
   return { request: newRequest(method, headers, bytes), rawTarget: rawQueryString === '' ? rawPath : `${rawPath}?${rawQueryString}` };

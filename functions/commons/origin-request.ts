@@ -6,6 +6,7 @@
 import type { CloudFrontHeaders, CloudFrontRequest, CloudFrontResultResponse } from 'aws-lambda';
 import { ArchipelError } from '../../src/core/errors.ts';
 import { headersOf, newRequest, type Arrived } from './function-url.ts';
+import { assertPathAsSent } from './sent-path.ts';
 
 /** Of a generated answer, fields and body together, in CloudFront's own arithmetic 1,048,576; some of it for the fields. */
 export const ANSWER_BYTES_MAX = 1_000_000;
@@ -28,10 +29,11 @@ const FORBIDDEN = new Set([
 ]);
 const FORBIDDEN_BEGINNING = /^(?:x-accel-|x-amz-cf-|x-amzn-|x-edge-)/;
 
-/** @throws ArchipelError `too-large` for a body that CloudFront has cut */
+/** @throws ArchipelError `too-large` for a body that CloudFront has cut, `key-invalid` for a path that it has changed */
 export function requestOf({ method, uri, querystring, headers: fields, body }: CloudFrontRequest): Arrived {
   if (body?.inputTruncated === true) throw new ArchipelError('too-large', 'Bodies of more than 1 MB do not pass through here; send it to a region itself.');
   const headers = headersOf(Object.entries(fields).flatMap(([name, values]) => values.map(({ value }) => [name, value] as const)));
+  assertPathAsSent(uri, headers);
   const bytes = body === undefined || body.data === '' ? undefined : Buffer.from(body.data, body.encoding === 'base64' ? 'base64' : 'utf8');
   return { request: newRequest(method, headers, bytes), rawTarget: querystring === '' ? uri : `${uri}?${querystring}` };
 }

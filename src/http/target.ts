@@ -34,7 +34,7 @@ export function percentDecode(text: string): Uint8Array {
     }
     const high = hexValue(text.charCodeAt(i + 1));
     const low = hexValue(text.charCodeAt(i + 2));
-    if (high < 0 || low < 0) throw invalid(`Bad escape in the key: ${JSON.stringify(text.slice(i, i + 3))}.`);
+    if (high < 0 || low < 0) throw invalid(`Bad escape in the key: ${JSON.stringify(text.slice(i, i + 3))}. ${HINT}`);
     bytes[length++] = high * 16 + low;
     i += 2;
   }
@@ -43,7 +43,7 @@ export function percentDecode(text: string): Uint8Array {
 
 /** Besides what no URL may hold: a hash sign, after which proxies cut, and a backslash, of which they make a slash. */
 function asciiOf(code: number): number {
-  if (code <= 32 || code >= 127 || code === 35 || code === 92) throw invalid('Hash signs, backslashes and characters that are not printable ASCII must be percent-encoded.');
+  if (code <= 32 || code >= 127 || code === 35 || code === 92) throw invalid(`Hash signs, backslashes and characters that are not printable ASCII must be percent-encoded. ${HINT}`);
   return code;
 }
 
@@ -60,7 +60,7 @@ export function percentDecodeText(text: string): string {
   try {
     return strict.decode(percentDecode(text));
   } catch (error) {
-    throw error instanceof ArchipelError ? error : invalid(`Not UTF-8: ${JSON.stringify(text.slice(0, 40))}.`);
+    throw error instanceof ArchipelError ? error : invalid(`Not UTF-8: ${JSON.stringify(text.slice(0, 40))}. ${HINT}`);
   }
 }
 

@@ -71,6 +71,13 @@ describe('edge', () => {
     expect(result).toMatchObject({ status: '201', headers: { 'write-outcome': [{ key: 'write-outcome', value: 'stored' }] } });
   });
 
+  it('says to the region which path it sent, whoever said another before', async () => {
+    await invoke([await region('eu-central-1')], { uri: '/v1/c/demo/items/a%2Fb', querystring: 'lat=1', headers: { ...fixture().Records[0]?.cf.request.headers, 'path-as-sent': [{ key: 'Path-As-Sent', value: '/v1/c/demo/items/a%2Fb' }] } });
+    expect(requests()[0]?.headers['path-as-sent']).toBe('/v1/c/demo/items/a%2Fb');
+    const changed = await invoke([await region('eu-central-1')], { uri: '/v1/c/demo/items/a/b', headers: { 'path-as-sent': [{ key: 'Path-As-Sent', value: '/v1/c/demo/items/a%2Fb' }] } });
+    expect([changed.status, requests()]).toEqual(['400', [expect.anything()]]);
+  });
+
   it('answers with the next region when the nearest fails, the same write under the same id', async () => {
     const result = await invoke([await region('us-east-1'), await region('eu-central-1', 503)]);
     expect(result.status).toBe('201');

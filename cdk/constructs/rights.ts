@@ -35,7 +35,7 @@ export class Rights {
       case 'fan-out':
         return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#stream(), this.#toInboxes(), this.#toHints(), this.#toDead()];
       case 'apply':
-        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#fromInbox(), this.#toDead()];
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#fromInbox(), this.#toDead(), this.#askPeers()];
       case 'forward':
         return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#fromHints(), this.#toInboxes(), this.#toDead()];
       case 'reconcile':

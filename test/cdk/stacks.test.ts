@@ -51,7 +51,7 @@ describe.each(COUNTS)('%s regions', (count) => {
     each((template, region, peers) => {
       const abroad = grantsOf(template).filter(({ resource }) => peers.some((peer) => resource.split(':')[3] === peer));
       const inboxes = peers.flatMap((peer) => ['fan-out', 'forward'].map((what) => ({ role: `archipel-${what}-${region}`, action: 'sqs:SendMessage', resource: `arn:aws:sqs:${peer}:ACCOUNT:archipel-inbox-${peer}` })));
-      const asked = peers.flatMap((peer) => ['api', 'peer', 'reconcile', 'heartbeat'].map((what) => ({ role: `archipel-${what}-${region}`, action: 'lambda:InvokeFunction', resource: `arn:aws:lambda:${peer}:ACCOUNT:function:archipel-peer-${peer}` })));
+      const asked = peers.flatMap((peer) => ['api', 'peer', 'apply', 'reconcile', 'heartbeat'].map((what) => ({ role: `archipel-${what}-${region}`, action: 'lambda:InvokeFunction', resource: `arn:aws:lambda:${peer}:ACCOUNT:function:archipel-peer-${peer}` })));
       expect(sorted(abroad)).toEqual(sorted([...inboxes, ...asked]));
     }));
 

@@ -34,6 +34,8 @@ export class Forwarder {
   readonly #parts: LaneParts;
   readonly #lane: ForwarderLane;
   readonly #records: HintedRecords;
+  /** The next time at which the lane is to be woken. */
+  #wakesMs = Number.POSITIVE_INFINITY;
 
   constructor(parts: LaneParts, lane: ForwarderLane) {
     this.#parts = parts;
@@ -99,7 +101,7 @@ export class Forwarder {
   async #giveBack(message: readonly { readonly delivery: Delivery }[]): Promise<void> {
     // mark: peer gone while hints were forwarded
     for (const { delivery } of message) await this.#parts.hints.retryLater(delivery.receipt, 0);
-    this.#parts.clock.after(RETRY_FIRST_MS, () => this.#lane.wake());
+    this.#wakeIn(RETRY_FIRST_MS);
   }
 
   /** A record that the peer will not take now (drift, a later format, a full disk) waits longer each time. */
@@ -108,7 +110,18 @@ export class Forwarder {
     this.#lane.stats.refused++;
     const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
     await this.#parts.hints.retryLater(delivery.receipt, delayMs);
-    this.#parts.clock.after(delayMs, () => this.#lane.wake());
+    this.#wakeIn(delayMs);
+  }
+
+  /** One at a time: each run that fails asks for several, and each of these would begin a run. The region's heartbeat wakes the lane too. */
+  #wakeIn(delayMs: number): void {
+    const atMs = this.#parts.clock.monotonicMs() + delayMs;
+    if (this.#wakesMs <= atMs) return;
+    this.#wakesMs = atMs;
+    this.#parts.clock.after(delayMs, () => {
+      if (this.#wakesMs === atMs) this.#wakesMs = Number.POSITIVE_INFINITY;
+      this.#lane.wake();
+    });
   }
 }
 

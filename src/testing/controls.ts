@@ -2,7 +2,7 @@
 // product's source, put in while it is loaded (sabotage.ts).
 
 import { CONTROLS_BY_TEST } from './controls-by-test.ts';
-import { VERDICT_CONTROLS } from './verdicts.ts';
+import { VERDICT_CONTROLS } from './controls-of-verdicts.ts';
 
 export interface Edit {
   /** Below src. */

@@ -58,7 +58,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'sibling-cap-silent',
     what: 'Siblings above the hard cap vanish without a ledger row.',
     edits: [{ file: 'core/version/siblings.ts', find: "return { state: { ...state, values: kept }, losses, kind: 'local' };", replace: "return { state: { ...state, values: kept }, losses: losses.slice(0, 0), kind: 'local' };" }],
-    seed: 72,
+    seed: 133,
   },
   {
     name: 'stamps-as-numbers',
@@ -314,13 +314,13 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'tombstone-reaped-by-age',
     what: 'A tombstone is old, so it goes: a replica that never saw it brings the deleted value back.',
     edits: [{ file: 'engine/reap.ts', find: 'reaped += await this.#propose(part);', replace: 'reaped += await this.#reap({ atMs: this.#parts.time.nowMs(), proposals: part });' }],
-    seed: 22,
+    seed: 45,
   },
   {
     name: 'reaped-with-a-replica-unasked',
     what: 'Only the replicas that are up are asked: the one that is away has the deleted value still.',
     edits: [{ file: 'engine/reap.ts', find: 'return others.every((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false) ? others : undefined;', replace: 'return others.filter((id) => links.get(id)?.isUp() === true && lanes.get(id)?.isPaused === false);' }],
-    seed: 17,
+    seed: 16,
   },
 ];
 

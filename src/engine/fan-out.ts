@@ -127,14 +127,15 @@ export class FanOut {
 
   #offer(name: string, entry: LogEntry, batch: Batch): void {
     const { key, image, position, committedMs } = entry;
-    if (image === undefined) {
-      for (const lane of this.#lanesFor(key)) lane.settle({ name, position }); // reaped: every replica has had it, nothing to send
-      return;
-    }
-    for (const lane of this.#lanesFor(key)) {
-      batch.pending++;
-      lane.owe(name, position); // it may hold the item only since the topology changed
-      lane.offer({ key, name, state: image, position, committedMs, done: batch.done });
+    const holders = image === undefined ? [] : this.#lanesFor(key); // reaped: every replica has had it, nothing to send
+    for (const lane of this.#parts.lanes.values()) {
+      // Who held the item when it was written, and no longer does, is owed nothing; and it may be another's only since then.
+      if (image === undefined || !holders.includes(lane)) lane.settle({ name, position });
+      else {
+        batch.pending++;
+        lane.owe(name, position);
+        lane.offer({ key, name, state: image, position, committedMs, done: batch.done });
+      }
     }
   }
 

@@ -126,7 +126,7 @@ export interface StoredDocument {
 export interface Digests {
   /** Values that expire at or before this time no longer count. */
   readonly lineMs: number;
-  /** Moves the line to `toMs`, never back, and takes out what has expired by then. Answers the line. */
+  /** Moves the line to `toMs`, never back, and takes out what has expired by then. Answers the line that all is swept to. */
   sweep(toMs: number): Promise<number>;
   root(group: GroupId, partitions: Iterable<PartitionId>): Sum;
   partition(group: GroupId, partition: PartitionId): Sum;

@@ -157,6 +157,13 @@ export class Account {
     return this.#history.writes.filter(({ kind, outcome, value }) => kind === 'put' && (outcome === 'acknowledged' || shown.has(value)) && !this.#history.excused.has(value));
   }
 
+  /** What was promised and is with nobody else, nor in anybody's past. Rows say which dots they are of: a put that is superseded at once stands nowhere. */
+  unaccountedWithout(region: SimRegion): ClientWrite[] {
+    for (const { value, dot } of region.running?.table.everyLoss() ?? []) if (value !== undefined) this.noteValue(utf8Text(value.bytes) ?? '', dot, value.expiresMs);
+    const others = this.#cluster.regions.filter((other) => other !== region);
+    return this.promised().filter((write) => !this.isAccounted(write, this.view(others, write)));
+  }
+
   /** `placed`: what was left behind when the topology changed does not count. */
   view(regions: readonly SimRegion[], write: ClientWrite, { placed = false }: { readonly placed?: boolean } = {}): View {
     const tables = regions.flatMap(({ running }) => running?.table ?? []);

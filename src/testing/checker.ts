@@ -224,10 +224,9 @@ export class Checker {
     return lost;
   }
 
-  /** All was quiet: everybody else has what this disk held. */
-  lostWhenNothingWasOwed(region: SimRegion): void {
-    const lost = this.lost(region).filter((value) => this.#history.writer(value)?.kind === 'put'); // what a delete deleted nobody need know any more
-    if (lost.length > 0) this.#violated('a loss is in the live RPO', `${region.id} owed nothing, and ${lost.join(', ')} went with its disk`);
+  /** All is quiet: the others account for every write without this disk, which holds its rows still. */
+  checkOwesNothing(region: SimRegion): void {
+    for (const write of this.#account.unaccountedWithout(region)) this.#violated('a loss is in the live RPO', `${region.id} owed nothing, and ${describe(write)} went with its disk`);
   }
 
   /** What a region was given back it holds as the others do. */

@@ -28,12 +28,13 @@ export class OldCopy {
   putBack(checker: Checker): boolean {
     if (this.#kept === undefined || checker.damaged.size > 0) return false;
     const { region, copy } = this.#kept;
+    checker.checkOwesNothing(region);
     this.#silence();
     region.kill();
     const sameMarker = this.#random.chance(0.5);
     this.#cluster.world.trace(region.id, `its disk is replaced by what it was, ${sameMarker ? 'below the files' : 'with another marker'}; nobody sends anything`);
     region.machine.disk.restore(copy, { sameMarker });
-    checker.lostWhenNothingWasOwed(region);
+    checker.lost(region);
     region.start();
     return true;
   }

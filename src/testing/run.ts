@@ -183,9 +183,9 @@ class Run {
     return this.#swarm.rare.settings.includes(setting);
   }
 
-  async #reach(what: string, withinMs: number, isDone: () => boolean): Promise<boolean> {
+  async #reach(what: string, withinMs: number, isDone: () => boolean, detail = (): string => ''): Promise<boolean> {
     const done = await this.#world.run(this.#world.nowMs + withinMs, isDone);
-    if (!done) this.#checker.violations.push({ rule: 'progress', what: `${what} not within ${withinMs} ms` });
+    if (!done) this.#checker.violations.push({ rule: 'progress', what: `${what} not within ${withinMs} ms${detail()}` });
     return done;
   }
 
@@ -363,23 +363,28 @@ class Run {
   async #settled(): Promise<void> {
     let calm = 0;
     let isOver = false;
+    let owed: readonly string[] = [];
     const look = (): void => {
-      void this.#owed().then((items) => {
-        calm = items === 0 ? calm + 1 : 0;
+      void this.#owed().then((found) => {
+        owed = found;
+        calm = owed.length === 0 ? calm + 1 : 0;
         if (calm >= 3) isOver = true;
         else this.#world.after(1_000, look);
       });
     };
     look();
-    await this.#reach('nothing is owed any more', QUIET_MS_MAX, () => isOver);
+    await this.#reach('nothing is owed any more', QUIET_MS_MAX, () => isOver, () => `: ${owed.join(', ')}`);
   }
 
-  async #owed(): Promise<number> {
-    let items = 0;
-    for (const { running } of this.#cluster.regions) {
-      if (running === undefined) return 1;
-      for (const lane of running.region.lanes.values()) items += (await lane.unreplicated()).items;
+  async #owed(): Promise<readonly string[]> {
+    const owed: string[] = [];
+    for (const { id, running } of this.#cluster.regions) {
+      if (running === undefined) return [`${id} is down`];
+      for (const [peer, lane] of running.region.lanes) {
+        const { items } = await lane.unreplicated();
+        if (items > 0) owed.push(`${id} owes ${peer} ${items} (${lane.behind} of them behind)`);
+      }
     }
-    return items;
+    return owed;
   }
 }

@@ -571,6 +571,19 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect(texts((await table.get(key('a')))?.state)).toEqual(['x']);
       });
 
+      check('digest: a sweep takes out what was being written when it moved the line, and answers no line that a later sweep is still at', async () => {
+        const empty = rootOf();
+        const digests = table.digests as NonNullable<Table['digests']>;
+        const writing = store(table, key('a'), written(dot(A, 1), 'x', [], 5_000));
+        const sweeping = digests.sweep(5_000);
+        const later = digests.sweep(6_000);
+        expect(await sweeping).toBe(5_000);
+        expect(rootOf()).toBe(empty);
+        expect(await later).toBe(6_000);
+        await writing;
+        expect(rootOf()).toBe(empty);
+      });
+
       check('digest: equal to one computed from the records, after any history', async () => {
         await fc.assert(
           fc.asyncProperty(fc.array(fc.tuple(fc.nat(4), fc.nat(3), fc.constantFrom('put', 'delete', 'siblings', 'expiring')), { maxLength: 25 }), async (steps) => {

@@ -176,6 +176,26 @@ describe('a region joins', () => {
     await regions.expectEqual();
   });
 
+  it('a write waited in the log while somebody stopped to hold it -> nothing is owed to that region for ever', async () => {
+    const regions = await start({ regions: [AP, EU, US, SA], later: [SA] });
+    await regions.collection('two', { replicas: 2 });
+    await join(regions);
+    await regions.advance(1_000);
+    const ap = regions.at(AP);
+    const { changes } = ap.memory.table;
+    const read = changes.read.bind(changes);
+    let open: () => void = () => undefined;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    changes.read = async (position, limit) => opened.then(() => read(position, limit));
+    for (let i = 0; i < 40; i++) if (ap.region.catalog.holdersOf(ap.key('two', `k${i}`))?.includes(AP) === true) await ap.put('two', `k${i}`, 'v');
+    const before = (await ap.rpo(EU)).items;
+    await offer(regions, AP, regions.topology({ [SA]: 'active' }, { epoch: 3 }));
+    open();
+    await regions.converge();
+    expect(before).toBeGreaterThan(0);
+    for (const peer of [EU, US, SA]) expect((await lane(ap, peer).unreplicated()).items - lane(ap, peer).behind).toBe(0);
+  });
+
   it('is not asked before it is listed, and refused by who does not list it yet', async () => {
     const regions = await threeOfFour();
     const document = regions.topology({ [SA]: 'joining' }, { epoch: 2 });

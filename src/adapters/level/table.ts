@@ -327,14 +327,16 @@ export class LevelTable implements Table, GroupOwner {
   /** Moves the line first, so that commits from now on judge by it, then takes out what was counted before. */
   async #sweep(toMs: number): Promise<number> {
     await this.#store.ready();
-    this.#lineMs = Math.max(this.#lineMs, toMs);
+    const lineMs = (this.#lineMs = Math.max(this.#lineMs, toMs));
+    // What was judged by the line from before and is under way still has no row to be found by.
+    await Promise.allSettled([...this.#pending.values()].map(({ settled }) => settled));
     const due: Promise<void>[] = [];
-    for await (const row of this.#store.database.keys({ gte: rows.all('e'), lt: rows.expiry(this.#lineMs + 1, new Uint8Array(0)) })) {
+    for await (const row of this.#store.database.keys({ gte: rows.all('e'), lt: rows.expiry(lineMs + 1, new Uint8Array(0)) })) {
       const key = decodeKey(row.subarray(1 + 6));
       if (key !== undefined) due.push(this.#expire(key, row));
     }
     await Promise.all(due);
-    return this.#lineMs;
+    return lineMs; // not a later one, of a sweep that is still at it
   }
 
   async #expire(key: ItemKey, row: Uint8Array): Promise<void> {

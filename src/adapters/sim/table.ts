@@ -375,12 +375,12 @@ export class SimTable implements Table, GroupOwner {
   }
 
   async #sweep(toMs: number): Promise<number> {
-    this.#lineMs = Math.max(this.#lineMs, toMs);
+    const lineMs = (this.#lineMs = Math.max(this.#lineMs, toMs));
     const due: Promise<void>[] = [];
-    for (const name of [...this.#items.keys()]) {
+    for (const name of new Set([...this.#items.keys(), ...this.#pending.keys()])) {
       const item = this.#newest(name);
-      if (item === undefined || !item.record.state.values.some(({ value }) => value.expiresMs !== undefined && value.expiresMs <= this.#lineMs)) continue;
-      const element = elementOf(item.key.encoded, item.record.state, this.#lineMs, this.#keyedHash);
+      if (item === undefined || !item.record.state.values.some(({ value }) => value.expiresMs !== undefined && value.expiresMs <= lineMs)) continue;
+      const element = elementOf(item.key.encoded, item.record.state, lineMs, this.#keyedHash);
       const pending = this.#pending.get(name);
       if (sameSum(element, item.record.element)) {
         if (pending !== undefined) due.push(pending.settled); // another sweep is at it
@@ -390,6 +390,6 @@ export class SimTable implements Table, GroupOwner {
       due.push(this.#write({ name, item: { key: item.key, record: { ...item.record, element } }, kind: 'swept', before: item.record.element, lost: [] }, true));
     }
     await Promise.all(due);
-    return this.#lineMs;
+    return lineMs;
   }
 }

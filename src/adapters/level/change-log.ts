@@ -33,6 +33,13 @@ const TAIL_DROP_ENTRIES = 256;
 const CHECKPOINT = 'checkpoint';
 const READER = 'log-reader';
 
+/** Of one group: what its batch says of the reader, and its row, where it has one. */
+interface SealedGroup {
+  readonly trimmed: number;
+  /** `larger`: of stamps, those that it brings. */
+  readonly row?: { readonly position: number; readonly larger: ReadonlyMap<ActorId, Stamp> };
+}
+
 type Listener = (entries: readonly LogEntry[]) => void;
 
 export class LevelChangeLog implements ChangeLog {
@@ -56,8 +63,8 @@ export class LevelChangeLog implements ChangeLog {
   #trimmedDurable = 0;
   #isNoting = false;
   #deletedTo = 0;
-  /** Largest stamps of the group being sealed, so that its row names only what is new. */
-  readonly #sealing = new Map<number, ReadonlyMap<ActorId, Stamp>>();
+  /** On their way to the disk, oldest first. */
+  #underway: SealedGroup[] = [];
 
   constructor(store: LevelStore, { digests, losses, largest }: { readonly digests: LevelDigests; readonly losses: LevelLosses; readonly largest: Map<ActorId, Stamp> }) {
     this.#store = store;
@@ -116,16 +123,20 @@ export class LevelChangeLog implements ChangeLog {
 
   seal(changes: readonly GroupChange[]): readonly Operation[] {
     const operations: Operation[] = [];
-    if (this.#trimmed !== this.#trimmedSealed) {
-      this.#trimmedSealed = this.#trimmed;
-      operations.push({ type: 'put', key: rows.note(READER), value: positionBytes(this.#trimmed) });
+    const trimmed = this.#trimmed;
+    if (trimmed !== this.#trimmedSealed) {
+      this.#trimmedSealed = trimmed;
+      operations.push({ type: 'put', key: rows.note(READER), value: positionBytes(trimmed) });
     }
     const commits = commitsOf(changes);
     const larger = this.#largerStamps(changes);
     const rowsSent = sentRows(changes);
-    if (commits.length === 0 && larger.size === 0 && rowsSent.length === 0) return operations;
+    if (commits.length === 0 && larger.size === 0 && rowsSent.length === 0) {
+      this.#underway.push({ trimmed });
+      return operations;
+    }
     const position = ++this.#sealed;
-    this.#sealing.set(position, larger);
+    this.#underway.push({ trimmed, row: { position, larger } });
     const largest = [...larger].map(([actor, stamp]): Dot => ({ actor, stamp }));
     operations.push({ type: 'put', key: rows.log(position), value: encodeLogRow([...commits.map(({ change }) => change), ...rowsSent.map(lostChange)], largest) });
     return operations;
@@ -144,14 +155,14 @@ export class LevelChangeLog implements ChangeLog {
   }
 
   durable(changes: readonly GroupChange[], committedMs: number): void {
-    this.#trimmedDurable = this.#trimmedSealed;
-    const position = this.#durable + 1;
-    const larger = this.#sealing.get(position);
-    if (larger === undefined) return;
-    invariant(position === this.#sealed, 'groups become durable one after the other');
+    const sealed = this.#underway.shift();
+    invariant(sealed !== undefined, 'what becomes durable was sealed');
+    this.#trimmedDurable = sealed.trimmed;
+    if (sealed.row === undefined) return;
+    const { position, larger } = sealed.row;
+    invariant(position === this.#durable + 1, 'groups become durable one after the other');
     this.#durable = position;
-    for (const [actor, stamp] of larger) this.#largest.set(actor, stamp);
-    this.#sealing.delete(position);
+    for (const [actor, stamp] of larger) if (stamp > (this.#largest.get(actor) ?? STAMP_ZERO)) this.#largest.set(actor, stamp);
     this.#sinceCheckpoint += changes.length;
     const entries = commitsOf(changes).flatMap(({ key, name, change, image }): LogEntry[] => (change.kind === 'swept' ? [] : [{ position, key, name, kind: change.kind, image, committedMs }]));
     for (const row of sentRows(changes)) entries.push({ ...lossEntry(row, position), committedMs });
@@ -165,7 +176,7 @@ export class LevelChangeLog implements ChangeLog {
   }
 
   failed(): void {
-    this.#sealing.clear();
+    this.#underway = [];
     this.#sealed = this.#durable;
     this.#trimmedSealed = this.#trimmedDurable;
   }

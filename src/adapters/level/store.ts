@@ -66,6 +66,22 @@ interface Group {
   frees: boolean;
 }
 
+/** Why a group is not durable. */
+interface Failure {
+  readonly error: unknown;
+}
+
+/** Nothing was tried. */
+const NO_SPACE: Failure = { error: undefined };
+
+/** A group on its way to the disk. */
+interface Begun {
+  readonly group: Group;
+  /** What is done, first of all, when it is durable. */
+  readonly prepared: readonly (() => void)[];
+  readonly outcome: Promise<Failure | undefined> | Failure;
+}
+
 export interface StoreOptions {
   readonly folder: string;
   readonly durability: Durability;
@@ -162,32 +178,46 @@ export class LevelStore {
     return group.settled;
   }
 
+  /** The next group goes to the disk before anybody in this one is told: its sync hides what the answers cost. */
   async #flush(): Promise<void> {
-    while (this.#filling !== undefined && !this.#broken) {
-      const group = this.#filling;
-      this.#filling = undefined;
-      // A disk that somebody else filled since is told before anything is tried.
-      if (!group.frees && !this.#checkSpace(SPACE_CHECK_GROUP_MS)) {
-        this.#refuse(group);
-        continue;
-      }
-      let prepared: readonly (() => void)[];
-      try {
-        const sealed = this.#owner?.seal(group.changes) ?? [];
-        const written = this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' });
-        prepared = group.meanwhile.flatMap((prepare) => this.#guarded(prepare) ?? []);
-        await written;
-      } catch (error) {
-        this.#fail(group, error);
+    for (let begun = this.#begin(); begun !== undefined; ) {
+      const { group, prepared, outcome } = begun;
+      const failure = await outcome;
+      if (failure !== undefined && failure !== NO_SPACE) {
+        this.#fail(group, failure.error);
         break;
       }
-      this.#bytesSinceCheck += group.bytes;
-      this.stats.groups++;
-      for (const answer of prepared) this.#guarded(answer);
-      this.#guarded(() => this.#owner?.durable(group.changes));
-      group.resolve();
+      if (failure === NO_SPACE) this.#refuse(group);
+      const next = this.#begin();
+      if (failure === undefined) this.#durable(group, prepared);
+      begun = next;
     }
     this.#flushing = undefined;
+  }
+
+  /** Takes the filling group to the disk. What goes wrong is told by its outcome, when the group before it is done with. */
+  #begin(): Begun | undefined {
+    const group = this.#filling;
+    if (group === undefined || this.#broken) return undefined;
+    this.#filling = undefined;
+    // A disk that somebody else filled since is told before anything is tried.
+    if (!group.frees && !this.#checkSpace(SPACE_CHECK_GROUP_MS)) return { group, prepared: [], outcome: NO_SPACE };
+    try {
+      const sealed = this.#owner?.seal(group.changes) ?? [];
+      const written = this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' });
+      const outcome = written.then(() => undefined, (error: unknown) => ({ error }));
+      return { group, prepared: group.meanwhile.flatMap((prepare) => this.#guarded(prepare) ?? []), outcome };
+    } catch (error) {
+      return { group, prepared: [], outcome: { error } };
+    }
+  }
+
+  #durable(group: Group, prepared: readonly (() => void)[]): void {
+    this.#bytesSinceCheck += group.bytes;
+    this.stats.groups++;
+    for (const answer of prepared) this.#guarded(answer);
+    this.#guarded(() => this.#owner?.durable(group.changes));
+    group.resolve();
   }
 
   /** The group is durable, whatever others make of that: an error there must not keep the writers, and all later ones, waiting. */

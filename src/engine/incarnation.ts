@@ -22,7 +22,7 @@ const LISTEN_MS = 1_500;
 const LISTEN_STEP_MS = 100;
 
 export interface IdentityParts {
-  readonly parts: Pick<RegionParts, 'id' | 'incarnation' | 'table' | 'drawIncarnation'>;
+  readonly parts: Pick<RegionParts, 'id' | 'incarnation' | 'isDrawn' | 'table' | 'drawIncarnation'>;
   readonly catalog: Catalog;
   readonly log: Log;
   links(): ReadonlyMap<RegionId, PeerLink>;
@@ -92,10 +92,14 @@ export class Identity {
     this.#parts.log.write('warn', 'region.returns', { before, now: this.#actor, meaning: 'something may have been deleted and reaped while this region did not take part' });
   }
 
-  /** A peer that was not asked may hold stamps of ours that this store has forgotten, and the peers would drop a write above such a gap. */
+  /**
+   * A peer that was not asked may hold stamps of ours that this store has forgotten, and the peers would drop a write above such a
+   * gap. That it knows of none is no proof: it may be a copy from before the first.
+   */
   async startAnew(): Promise<void> {
+    const { isDrawn = false, table } = this.#parts.parts;
     const silent = this.silent().map(({ id }) => id);
-    if (silent.length === 0 || this.#storedStamp === STAMP_ZERO || this.#actor !== this.#first || this.#parts.isStopped()) return;
+    if (silent.length === 0 || isDrawn || table.largestStamps === undefined || this.#actor !== this.#first || this.#parts.isStopped()) return;
     await this.goOnAnew();
     // mark: not everybody asked, so somebody new
     this.#parts.recovery().begin(silent);

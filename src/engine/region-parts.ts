@@ -20,6 +20,8 @@ export interface RegionParts {
    * given back yet what they hold.
    */
   readonly isNew: boolean;
+  /** The incarnation was drawn at this start: no peer can know a stamp of it that the store has forgotten. */
+  readonly isDrawn?: boolean;
   /** A new incarnation, when a peer shows that this one has forgotten stamps. Until `recovered` a start is new. */
   drawIncarnation(): Promise<string>;
   /** The peers have given back what they hold. */

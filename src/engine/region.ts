@@ -218,7 +218,7 @@ export class Region {
     await this.#identity.introduce(this.parts.clock);
     this.time.finishStart();
     if (this.parts.isNew) this.#identity.mayLack();
-    else await this.#identity.startAnew();
+    await this.#identity.startAnew();
     if (this.#isStopped()) return;
     if (this.#rebuild.isPending) return this.#rejoin();
     if (this.#recovery.isPending) await this.#recover();

@@ -80,6 +80,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
     id,
     incarnation: identity.incarnation,
     isNew: identity.isNew,
+    isDrawn: identity.origin !== 'same',
     drawIncarnation: async () => (await drawIncarnation(options.data, table, nodeRandom)).incarnation,
     recovered: () => noteRecovered(table),
     topology: options.topology,

@@ -37,8 +37,9 @@ export type Guard =
   /** Nothing is stored under the key. */
   | { readonly type: 'absent' }
   /**
-   * Nothing is stored; or the stored write's dot lies in this context, the record does not know the operation, and every
-   * operation that it does know is among those of the commit (else storing the commit whole would forget some).
+   * Nothing is stored; or the stored write's dot lies in this context and is not the commit's own (two that were settled
+   * under one dot have contexts to be joined), the record does not know the operation, and every operation that it does
+   * know is among those of the commit (else storing the commit whole would forget some).
    */
   | { readonly type: 'covered'; readonly context: VersionVector; readonly operation?: OperationHash };
 

@@ -161,7 +161,7 @@ export class SimRegion {
         world.trace(this.id, `${level} ${event} ${JSON.stringify(fields ?? {})}`);
       },
     };
-    const { incarnation, isNew } = await this.#identify(table, random);
+    const { incarnation, isNew, isDrawn } = await this.#identify(table, random);
     world.trace(this.id, `starts as ${incarnation}${isNew ? ', new' : ''}`);
     const peer = (id: RegionId): Peer => ({
       id,
@@ -174,6 +174,7 @@ export class SimRegion {
       id: this.id,
       incarnation,
       isNew,
+      isDrawn,
       drawIncarnation: () => this.#draw(table, random),
       recovered: () => this.#amend(table, { isNew: false }),
       topology,
@@ -206,16 +207,17 @@ export class SimRegion {
     world.trace(this.id, 'is ready');
   }
 
-  async #identify(table: Table, random: { bytes(length: number): Uint8Array }): Promise<{ readonly incarnation: string; readonly isNew: boolean }> {
+  async #identify(table: Table, random: { bytes(length: number): Uint8Array }): Promise<{ readonly incarnation: string; readonly isNew: boolean; readonly isDrawn: boolean }> {
     const stored = await table.document('identity');
     const note = stored === undefined ? undefined : (JSON.parse(utf8Text(stored.bytes) ?? '') as IdentityNote);
     const { marker } = this.machine.disk;
     const isOther = note?.marker !== marker;
     const isUnclean = this.#cluster.setting.store.relaxed && note?.clean !== true;
-    const isNew = isOther || isUnclean || note.isNew;
-    const incarnation = note === undefined || isOther || isUnclean ? this.#newIncarnation(random) : note.incarnation;
+    const isDrawn = note === undefined || isOther || isUnclean;
+    const isNew = isDrawn || note.isNew;
+    const incarnation = isDrawn ? this.#newIncarnation(random) : note.incarnation;
     await this.#save(table, { incarnation, marker, clean: false, isNew });
-    return { incarnation, isNew };
+    return { incarnation, isNew, isDrawn };
   }
 
   #newIncarnation(random: { bytes(length: number): Uint8Array }): string {

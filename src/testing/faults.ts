@@ -44,6 +44,11 @@ export class Faults {
     this.#random = cluster.world.random.stream('faults');
   }
 
+  /** How many took effect. */
+  get struck(): number {
+    return [...this.counts.values()].reduce((sum, count) => sum + count, 0);
+  }
+
   /** Is a region ever started again in this run? */
   get #restarts(): boolean {
     return this.#swarm.faults.some((kind) => kind === 'kill' || kind === 'stop' || kind === 'power-cut' || kind === 'old-disk' || kind === 'wiped-disk');
@@ -56,15 +61,17 @@ export class Faults {
   start(): void {
     const next = (): void => {
       this.#world.after(this.#random.around(this.#swarm.faultEveryMs), () => {
-        if (this.#isOver) return;
-        this.#strike(this.#random.pick([...this.#swarm.faults, ...this.#swarm.rare.faults]));
-        next();
+        this.strike();
+        if (!this.#isOver) next();
       });
     };
     next();
   }
 
-  #strike(kind: FaultKind | RareFault): void {
+  /** Also between two of them, where clients get much done in little time. */
+  strike(): void {
+    if (this.#isOver) return;
+    const kind = this.#random.pick([...this.#swarm.faults, ...this.#swarm.rare.faults]);
     const region = this.#random.pick(this.#cluster.regions);
     this.note({ kind, region: region.id, random: this.#random.state });
     this.#strikeAt(kind, region);

@@ -71,7 +71,8 @@ function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, recor
   if (mine === undefined || mine.actor !== actor) return false;
   // A tombstone from when the collection kept siblings has no dot of its own: its delete is in the history.
   if (held === undefined) return their === undefined || !covers(their.context, mine) || !state.values.every(({ value }) => isWrittenOver(utf8Text(value.bytes) ?? ''));
-  return compareDots(held, mine) < 0;
+  // What the peer has deleted while the collection kept siblings lies in its past.
+  return compareDots(held, mine) < 0 && !covers(their?.context ?? EMPTY_VECTOR, mine);
 }
 
 const liveDots = (state: State | undefined, nowMs: number): string =>

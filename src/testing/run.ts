@@ -6,12 +6,14 @@ import { Machine } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
 import { utf8 } from '../core/bytes.ts';
 import type { RegionId } from '../core/version/dot.ts';
+import { changePolicy } from './administrator.ts';
 import { Checker, type Violation } from './checker.ts';
 import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { Hand } from './hand.ts';
 import { History } from './history.ts';
 import { OldCopy } from './old-copy.ts';
+import { formatDebt, owedIn, type Debt } from './owed.ts';
 import type { RareOption, RareSetting } from './rare.ts';
 import { activeMsOf, excerptOf, calmerSwarm, newScript, type Excerpt, type Script } from './script.ts';
 import { collectMarks } from './marks.ts';
@@ -52,12 +54,18 @@ const START_MS_MAX = 60_000;
 const QUIET_MS_MAX = 150_000;
 /** Then the quiet begins early: a run is to be short, and to be one of many. */
 const WRITES_MAX = 400;
+/** Until then it begins late, but not after so many times as long: a run is to be worth its start and its end. */
+const OPERATIONS_MIN = 300;
+const FAULTS_MIN = 5;
+const LONGER = 2;
+const LAG_OF_A_CLIENT = 20;
 /** A lost question holds the lease of its pair until the connection is given up, and runs of a pair wait for each other. */
 const RECONCILE_MS_MAX = 150_000;
 /** Hints that are refused now and then are sent by then, and nobody falls behind any more. */
 const HINTS_MS = 70_000;
 /** A merge that was decided before its region had the policy, and was on the disk after, is found by the next round of `settle`. */
 const SETTLED_MS = 11_000;
+const CALM_LOOKS = 3;
 const RPO_CHECK_EVERY_MS = 1_500;
 /** Many heartbeats, some of which are lost. */
 const VERDICT_MS_MAX = 20_000;
@@ -169,7 +177,7 @@ class Run {
       swarm: this.#swarm,
       violations: this.#checker.violations,
       traceHash: traceHash(),
-      operations: this.#history.writes.length + this.#history.reads.length,
+      operations: this.#operations,
       requests: this.#history.requests,
       faults: Object.fromEntries(this.#faults.counts),
       counts: Object.fromEntries(world.counts),
@@ -223,19 +231,33 @@ class Run {
     if (this.#has('next-format')) this.#upgradeSome();
     this.#hand?.start();
     this.#oldCopy?.takeWithin(this.#swarm.activeMs);
+    let isOver = false;
     const watch = (): void => {
       this.#world.after(RPO_CHECK_EVERY_MS, () => {
-        if (this.#world.nowMs >= endMs) return;
+        if (isOver) return;
+        const elapsed = (this.#world.nowMs - startMs) / this.#swarm.activeMs;
+        // Those who wait for answers get little done.
+        if (this.#replay === undefined) for (let lag = OPERATIONS_MIN * elapsed - this.#operations; lag > 0; lag -= LAG_OF_A_CLIENT) this.#workload.join();
         void this.#checker.checkLiveRpo();
         for (const what of hastyVerdicts(this.#cluster)) this.#checker.violations.push({ rule: 'verdict', what });
         watch();
       });
     };
     watch();
-    await this.#world.run(endMs, () => this.#history.writes.length >= WRITES_MAX);
+    await this.#world.run(endMs, () => this.#history.writes.length >= WRITES_MAX && this.#isFull);
+    if (this.#replay === undefined) await this.#world.run(startMs + LONGER * this.#swarm.activeMs, () => this.#isFull);
+    isOver = true;
     this.#script.activeMs = this.#world.nowMs - startMs;
     this.#workload.stop();
     this.#faults.healAll();
+  }
+
+  get #isFull(): boolean {
+    return this.#operations >= OPERATIONS_MIN && this.#faults.struck >= FAULTS_MIN;
+  }
+
+  get #operations(): number {
+    return this.#history.writes.length + this.#history.reads.length;
   }
 
   #startAll(startMs: number): void {
@@ -244,30 +266,21 @@ class Run {
       this.#faults.replay(this.#replay.steps.faults);
       return;
     }
-    this.#workload.note = (step) => this.#script.operations.push({ atMs: this.#world.nowMs - startMs, ...step });
+    let struck = 0;
+    this.#workload.note = (step) => {
+      this.#script.operations.push({ atMs: this.#world.nowMs - startMs, ...step });
+      const due = Math.floor((FAULTS_MIN + 1) * this.#script.operations.length / OPERATIONS_MIN);
+      if (this.#faults.struck < due && due > struck) this.#faults.strike();
+      struck = due;
+    };
     this.#faults.note = (step) => this.#script.faults.push({ atMs: this.#world.nowMs - startMs, ...step });
     this.#workload.start();
     this.#faults.start();
   }
 
-  /** Somewhere in the run `sib` becomes `lww`. */
   #changePolicy(): void {
-    const process = new Machine('administrator', this.#world).boot();
-    const { regions } = this.#cluster;
-    const random = this.#world.random.stream('administrator');
-    const change = async (): Promise<void> => {
-      await process.wait(random.unit() * this.#swarm.activeMs);
-      this.#cluster.wasChanged.add('sib');
-      this.#conflict.set('sib', 'lww');
-      for (let isDone = false; !isDone; ) {
-        isDone = await this.#cluster
-          .ask(process, random.pick(regions).id, { method: 'PATCH', target: '/v1/c/sib', headers: { 'content-type': 'application/merge-patch+json' }, body: utf8('{"conflict":"lww"}') }, 5_000)
-          .then(({ status }) => status === 200, () => false);
-        await process.wait(500);
-      }
-      this.#world.count('siblings became lww');
-    };
-    change().then(() => (this.#isPolicyChanged = true), (error: unknown) => this.#world.fail(error));
+    const changed = changePolicy(this.#cluster, this.#swarm.activeMs, () => this.#conflict.set('sib', 'lww'));
+    changed.then(() => (this.#isPolicyChanged = true), (error: unknown) => this.#world.fail(error));
   }
 
   /** Regions are upgraded one after the other, at times; those that are left, when everything heals. */
@@ -301,7 +314,9 @@ class Run {
     await this.#resumeAll();
     if (this.#has('policy-change')) await this.#world.run(this.#world.nowMs + SETTLED_MS);
     if (this.#has('few-hints') || this.#hand !== undefined) {
-      await this.#world.run(this.#world.nowMs + HINTS_MS);
+      // A clock that was ahead when somebody fell behind has to come to that time before a comparison proves anything.
+      const calm = this.#whenCalm(({ items, behind }) => items !== behind);
+      await this.#world.run(this.#world.nowMs + HINTS_MS, () => calm.isOver() && !this.#checker.clocksWereWrong);
       await this.#reconcileAll();
     }
     await this.#settled();
@@ -359,32 +374,24 @@ class Run {
     await this.#reach(`${region.id} reconciles with ${peer}`, RECONCILE_MS_MAX, () => done);
   }
 
-  /** Nothing is owed, nothing is under way: looked at every second, twice in a row. */
+  /** Nothing is owed, nothing is under way. */
   async #settled(): Promise<void> {
+    const calm = this.#whenCalm((debt) => debt.items !== 0);
+    await this.#reach('nothing is owed any more', QUIET_MS_MAX, calm.isOver, () => `: ${calm.left().map(formatDebt).join(', ')}`);
+  }
+
+  /** Looked at every second, until it was so three times in a row. */
+  #whenCalm(isOwed: (debt: Debt) => boolean): { readonly isOver: () => boolean; readonly left: () => readonly Debt[] } {
     let calm = 0;
-    let isOver = false;
-    let owed: readonly string[] = [];
+    let left: readonly Debt[] = [];
     const look = (): void => {
-      void this.#owed().then((found) => {
-        owed = found;
-        calm = owed.length === 0 ? calm + 1 : 0;
-        if (calm >= 3) isOver = true;
-        else this.#world.after(1_000, look);
+      void owedIn(this.#cluster.regions).then((found) => {
+        left = found.filter(isOwed);
+        calm = left.length === 0 ? calm + 1 : 0;
+        if (calm < CALM_LOOKS) this.#world.after(1_000, look);
       });
     };
     look();
-    await this.#reach('nothing is owed any more', QUIET_MS_MAX, () => isOver, () => `: ${owed.join(', ')}`);
-  }
-
-  async #owed(): Promise<readonly string[]> {
-    const owed: string[] = [];
-    for (const { id, running } of this.#cluster.regions) {
-      if (running === undefined) return [`${id} is down`];
-      for (const [peer, lane] of running.region.lanes) {
-        const { items } = await lane.unreplicated();
-        if (items > 0) owed.push(`${id} owes ${peer} ${items} (${lane.behind} of them behind)`);
-      }
-    }
-    return owed;
+    return { isOver: () => calm >= CALM_LOOKS, left: () => left };
   }
 }

@@ -70,7 +70,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
   const chosen = FAULT_KINDS.filter((kind) => (kind === 'power-cut' ? relaxed : random.chance(0.4)));
   const swarm: Omit<Swarm, 'graceMs' | 'skewMs'> = {
     regions,
-    activeMs: random.between(10_000, 40_000),
+    activeMs: random.between(10_000, 30_000),
     network: {
       delayMs: random.pick([0.5, 2, 20, 80]),
       slowDelays: some(0.4, () => random.unit() * 0.1),

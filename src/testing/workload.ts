@@ -40,12 +40,15 @@ interface Item {
   readonly pk: string;
 }
 
+const CLIENTS_MAX = 30;
+
 export class Workload {
   readonly #cluster: SimCluster;
   readonly #history: History;
   readonly #options: WorkloadOptions;
   readonly #collections: readonly WorkloadCollection[];
   #isStopping = false;
+  #clients = 0;
   #running = 0;
   #values = 0;
 
@@ -60,7 +63,12 @@ export class Workload {
   note: (step: Omit<OperationStep, 'atMs'>) => void = () => undefined;
 
   start(): void {
-    for (let at = 1; at <= this.#options.clients; at++) this.#run(at, (client) => client.run());
+    while (this.#clients < this.#options.clients) this.join();
+  }
+
+  /** One more client; at most CLIENTS_MAX. */
+  join(): void {
+    if (this.#clients < CLIENTS_MAX) this.#run(++this.#clients, (client) => client.run());
   }
 
   /** These operations and no others. */

@@ -166,6 +166,13 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect(await attempt({ guard: { type: 'covered', context: vector(dot(A, 5)), operation: operation('X') }, commit, result: 'attempted' })).toBe('decided');
       });
 
+      check('an attempt does not hold against a record of its own dot: its context may be another', async () => {
+        await store(table, key('a'), { ...commit.state, context: vector(dot(A, 7), dot(B, 9)) });
+        for (const context of [vector(dot(A, 5), dot(B, 9)), vector(dot(B, 12))]) {
+          expect(await attempt({ guard: { type: 'covered', context }, commit: { ...commit, state: { ...commit.state, context } }, result: 'attempted' })).toBe('decided');
+        }
+      });
+
       check('where the guard holds the outcome is the same whether the attempt is used or not', async () => {
         for (const [item, before] of [[key('a'), undefined], [key('b'), written(dot(A, 5), 'old')], [key('c'), deleted(dot(A, 5))]] as const) {
           if (before !== undefined) await store(table, item, before);

@@ -118,6 +118,7 @@ export class Site {
       id: this.id,
       incarnation: disk.incarnation,
       isNew: disk.isNew,
+      isDrawn: disk.isDrawn,
       drawIncarnation: () => disk.drawIncarnation(),
       recovered: () => disk.recovered(),
       topology: this.topology,

@@ -30,6 +30,7 @@ export interface OpenDisk {
   readonly changes: ChangeLog;
   readonly incarnation: string;
   readonly isNew: boolean;
+  readonly isDrawn: boolean;
   hints(peer: RegionId): Queue;
   letters(peer: RegionId): DeadLetters;
   drawIncarnation(): Promise<string>;
@@ -108,6 +109,8 @@ export class MemoryDisk implements Disk {
   readonly #letters = new Map<RegionId, MemoryDeadLetters>();
   readonly #clock: Clock;
   #drawn = 1;
+  /** It was opened before, and not wiped since. */
+  #isKnown = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -127,11 +130,14 @@ export class MemoryDisk implements Disk {
 
   async open(): Promise<OpenDisk> {
     const { table, isNew } = this;
+    const isDrawn = !this.#isKnown;
+    this.#isKnown = true;
     return {
       table,
       changes: table.changes,
       incarnation: this.incarnation,
       isNew,
+      isDrawn,
       hints: (peer) => this.hints(peer),
       letters: (peer) => this.letters(peer),
       drawIncarnation: async () => {
@@ -153,6 +159,7 @@ export class MemoryDisk implements Disk {
     this.#letters.clear();
     this.incarnation = `k${++this.#drawn}`;
     this.isNew = true;
+    this.#isKnown = false;
   }
 
   remove(): void {}
@@ -186,6 +193,7 @@ export class LevelDisk implements Disk {
       changes: table.changes,
       incarnation: identity.incarnation,
       isNew: identity.isNew,
+      isDrawn: identity.origin !== 'same',
       hints: (peer) => hints.get(peer) as LevelQueue,
       letters: (peer) => letters.get(peer) as LevelDeadLetters,
       drawIncarnation: async () => (await drawIncarnation(this.folder, table, random)).incarnation,

@@ -268,6 +268,30 @@ describe('an older copy', () => {
   });
 });
 
+describe('a copy from before the first write of its region', () => {
+  it('rolled back, no peer in reach -> it goes on as somebody new, and covers nothing that it has forgotten', async () => {
+    const regions = await begin(euOnLevel);
+    const eu = regions.at(EU);
+    const disk = eu.disk as LevelDisk;
+    await eu.stop();
+    disk.backUp('backup');
+    await eu.start();
+    const first = dotOf(await eu.put('carts', 'k', 'first'));
+    await regions.converge();
+    await eu.crash();
+    disk.rollBack('backup');
+    for (const peer of [AP, US]) regions.network.cut(EU, peer);
+    await eu.start();
+    const second = dotOf(await eu.put('carts', 'k', 'second'));
+    expect(second.split('@')[0]).not.toBe(first.split('@')[0]);
+    regions.network.heal();
+    await regions.converge();
+    await regions.advance(5_000);
+    expect((await regions.at(US).get('carts', 'k')).toSorted()).toEqual(['first', 'second']);
+    await regions.expectEqual();
+  });
+});
+
 describe('an ordinary restart', () => {
   it('killed with writes on their way -> the same incarnation, nothing taken back', async () => {
     const regions = await begin(euOnLevel);

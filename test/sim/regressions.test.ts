@@ -21,6 +21,10 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 462_578_331, showed: 'a region that knew a write only from the context of a client executed a retry of it, over what had been written over it' },
   { seed: 58, showed: 'an operation that was taken in the millisecond in which its id was made, and forgotten since, was taken again' },
   { seed: 190, showed: 'of two refused hints of an item the older one was kept and the newer one reported done: it came to the peer by reconciliation only' },
+  { seed: 462_578_405, showed: 'a write was counted as owed to a region that stopped to hold it before the log was read: the live RPO never came back to 0' },
+  { seed: 462_578_595, showed: 'a sweep answered the line of another sweep that was still at it' },
+  { seed: 616_136_740_092, showed: 'two states that were settled under one dot when their collection became lww replaced each other for ever: the guard of a blind attempt let the same dot pass' },
+  { seed: 191, showed: 'a copy from before the first write of its region was taken for a store that cannot have forgotten any, and a write above the forgotten ones dropped a sibling' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },
 ];
 

@@ -65,12 +65,14 @@ export function guardCondition(guard: Guard, next: State): Condition | undefined
   return or([NOTHING_IS_STORED, and([itLiesInMyPast(guard.context, next), iKnowItsOperations(next, guard.operation), itForgotNothingNewer(next)])]);
 }
 
-/** By the dot of what is stored. The write itself, delivered again, does not count: nothing would change. */
+/** By the dot of what is stored. The write itself, delivered again, does not count: its context may be another. */
 function itLiesInMyPast(context: VersionVector, next: State): Condition {
   const own = wholeWriteDot(next);
   const clauses = [...context].map(([actor, stamp], at): Condition => {
-    const isOwn = own?.actor === actor && own.stamp === stamp;
-    return { expression: `(r = :actor${at} AND h ${isOwn ? '<' : '<='} :past${at})`, values: { [`:actor${at}`]: text(actor), [`:past${at}`]: binary(stampBytes(stamp)) } };
+    const values = { [`:actor${at}`]: text(actor), [`:past${at}`]: binary(stampBytes(stamp)) };
+    if (own?.actor !== actor) return { expression: `(r = :actor${at} AND h <= :past${at})`, values };
+    if (own.stamp === stamp) return { expression: `(r = :actor${at} AND h < :past${at})`, values };
+    return { expression: `(r = :actor${at} AND h <= :past${at} AND h <> :own)`, values: { ...values, ':own': binary(stampBytes(own.stamp)) } };
   });
   return or(clauses);
 }

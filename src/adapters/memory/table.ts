@@ -5,7 +5,7 @@ import { compareBytes, equalBytes, toHex } from '../../core/bytes.ts';
 import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../../core/keys/item-key.ts';
 import { addSums, BRANCHES, elementOf, isZeroSum, leafOf, LEAVES_PER_BRANCH, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { encodeState } from '../../core/version/codec.ts';
-import { formatDot, type ActorId } from '../../core/version/dot.ts';
+import { formatDot, sameDot, type ActorId } from '../../core/version/dot.ts';
 import { headDot, type Record, type State } from '../../core/version/record.ts';
 import { encodeLossRow, lossName } from '../../core/version/loss-row.ts';
 import { isCandidate } from '../../core/version/reap.ts';
@@ -179,7 +179,9 @@ export function holds(guard: Guard, current: Record | undefined, next: State): b
   if (current.state.removed !== undefined) return false;
   const isKnown = guard.operation !== undefined && findOperation(current.state.operations, guard.operation) !== undefined;
   const forgets = joinOperations(next.operations, current.state.operations) !== next.operations;
-  return head !== undefined && current.state.values.length <= 1 && covers(guard.context, head) && !isKnown && !forgets;
+  const own = headDot(next);
+  const isOwn = head !== undefined && own !== undefined && sameDot(head, own);
+  return head !== undefined && current.state.values.length <= 1 && covers(guard.context, head) && !isOwn && !isKnown && !forgets;
 }
 
 export function page(items: readonly StoredItem[], limit: number, bytesMax: number): Page<StoredItem> {

@@ -11,7 +11,7 @@ import { contextOf } from '../lib/synth.ts';
 import { addStacks } from '../../cdk/stacks.ts';
 import { parseRegions } from '../../src/config/options.ts';
 import { run } from '../lib/run.ts';
-import { install, programOf, type Venv } from './venv.ts';
+import { install, programOf, skipIfUnavailable, Unavailable, type Venv } from './venv.ts';
 
 const CFN_LINT: Venv = { folder: '.venv-lint', requirements: 'requirements-lint.txt', what: 'Checking the templates with cfn-lint' };
 const COUNTS = ['1', '2', '3', '5'];
@@ -48,7 +48,12 @@ if (import.meta.main) {
     const templates = await lintTemplates(counts);
     console.log(`cfn-lint: ${templates} templates, of ${counts.join(', ')} regions, nothing found, ${((performance.now() - startedMs) / 1_000).toFixed(1)} s`);
   } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
+    if (error instanceof Unavailable) skipIfUnavailable(error);
+    else fail(error);
   }
+}
+
+function fail(error: unknown): void {
+  console.error(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
 }

@@ -19,7 +19,7 @@ import { synth } from '../lib/synth.ts';
 import { Controls } from './controls.ts';
 import { deployedDistribution, startDoor, startFront } from './front.ts';
 import { ACCOUNT, environmentFor, installMiniStack, MiniStack } from './ministack.ts';
-import { readTemplate, resolveWeakReferences, writeTemplate } from './templates.ts';
+import { changeTemplate, readTemplate, resolveWeakReferences, withPlainAlarms, writeTemplate } from './templates.ts';
 
 export const DEPLOYMENT = 'archipel';
 const EDGE_STACK = `${DEPLOYMENT}-edge`;
@@ -106,6 +106,7 @@ export class LocalAws extends Deployed {
     this.#controls.end();
     this.#controls = new Controls(DEPLOYMENT, this.emulator.url, this.#regions);
     await timed(say, 'templates and bundles are made', () => synth({ regions }, this.out));
+    for (const id of this.#regions) changeTemplate(this.out, `${DEPLOYMENT}-${id}`, withPlainAlarms);
     const places = [...new Set([...this.#regions, EDGE_REGION])].map((id) => `aws://${ACCOUNT}/${id}`);
     await timed(say, 'cdk bootstrap', () => this.#cdk('bootstrap', ...places));
     // By name, in each region, before the first request: no template holds them.

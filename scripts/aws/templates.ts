@@ -32,6 +32,25 @@ export function writeTemplate(out: string, stack: string, template: unknown): vo
   for (const file of [assets, join(out, 'manifest.json')]) writeFileSync(file, readFileSync(file, 'utf8').replaceAll(old, now));
 }
 
+/**
+ * The emulator refuses an alarm of several metrics (the live RPO is the larger of two ages): it gets one of the first of them
+ * under the same name, so that whatever refers to the alarm finds it. What it really watches, the tests of the templates say.
+ */
+export function withPlainAlarms({ Resources }: Template): void {
+  for (const { Type, Properties } of Object.values(Resources)) {
+    const { Metrics, ...rest } = Properties as { readonly Metrics?: readonly MetricQuery[] };
+    if (Type !== 'AWS::CloudWatch::Alarm' || Metrics === undefined) continue;
+    const stat = Metrics.find(({ MetricStat }) => MetricStat !== undefined)?.MetricStat;
+    if (stat === undefined) throw new Error('An alarm of no metric.');
+    for (const name of Object.keys(Properties)) delete Properties[name];
+    Object.assign(Properties, rest, stat.Metric, { Statistic: stat.Stat, Period: stat.Period });
+  }
+}
+
+interface MetricQuery {
+  readonly MetricStat?: { readonly Metric: Record<string, unknown>; readonly Stat: string; readonly Period: number };
+}
+
 // The emulator knows `Fn::GetStackOutput` but looks for the stack in the asking stack's own region. So what the edge stack
 // asks of the region stacks is written into its template.
 

@@ -83,5 +83,6 @@ export class RegionStack extends Stack {
     new Scheduled(this, 'Heartbeat', { name: scheduled('heartbeat'), target: heartbeat, every: 'rate(1 minute)', input: {} });
     new Scheduled(this, 'Tidy', { name: scheduled('tidy'), target: reconcile, every: 'rate(1 hour)', withinMinutes: 10, input: { what: 'tidy' } });
     new Scheduled(this, 'DeepCheck', { name: scheduled('deep'), target: reconcile, every: 'rate(1 day)', withinMinutes: 60, input: { what: 'deep' } });
+    new Scheduled(this, 'Reap', { name: scheduled('reap'), target: reconcile, every: 'rate(1 day)', withinMinutes: 60, input: { what: 'reap' } });
   }
 }

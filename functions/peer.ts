@@ -15,7 +15,7 @@ export async function handler(event: PeerEvent): Promise<PeerAnswer> {
   return invoke(async () => {
     const question = fromBase64(event.question);
     if (question === undefined || !PEER_METHODS.includes(event.method)) throw new ArchipelError('bad-request', 'Not a question between regions.');
-    if (event.method === 'merge' || event.method === 'fetch') await mirror.collectionsOf(keysOf(question));
+    await mirror.collectionsOf(keysOf(event.method, question));
     return { answer: toBase64(await region.door.answer(event.method, question)) };
   });
 }

@@ -1,21 +1,29 @@
 // `reconcile`: by schedule. Every hour it finishes what was left half done with collections: policies whose creator went
 // away in the middle, items that hold several values in a collection that has become `lww`. Every day it also compares this
 // region's copy with that of each peer after it (of a pair, the first by id), by scans of both that trust no summary;
-// moves what differs; and leaves a certificate. Digests that are kept with the writes, and cost less, come later.
+// moves what differs; and leaves a certificate. Digests that are kept with the writes, and cost less, come later. Every day
+// it also reaps what was deleted, or has expired, for long enough: that takes a look at the whole copy, too.
 
 import type { Certificate } from '../src/engine/certificate.ts';
+import type { GroupId } from '../src/core/keys/item-key.ts';
 import type { RegionId } from '../src/core/version/dot.ts';
+import { runBody } from '../src/http/runs.ts';
 import { names } from '../src/adapters/aws/names.ts';
 import { readSecrets } from '../src/adapters/aws/parameters.ts';
 import { ssmClient } from './commons/clients.ts';
 import { Once } from './commons/once.ts';
 import { openRegion, type RegionOnLambda } from './commons/region.ts';
+import { noteRun } from './commons/runs.ts';
 import { settingsOf } from './commons/settings.ts';
 
 export interface ReconcileEvent {
-  readonly what: 'tidy' | 'deep';
+  readonly what: 'tidy' | 'deep' | 'reap';
   /** Of a deep check that somebody asks for: with these, whichever is the first of the pair. */
   readonly peers?: readonly RegionId[];
+  /** Of these groups alone; that proves nothing of the others. */
+  readonly groups?: readonly GroupId[];
+  /** Under which its result is noted. */
+  readonly run?: string;
 }
 
 export interface ReconcilePair {
@@ -33,20 +41,26 @@ export interface ReconcileResult {
   readonly policiesFinished: readonly string[];
   readonly itemsSettled: number;
   readonly pairs: readonly ReconcilePair[];
+  /** Tombstones that are gone here and in all other regions that hold them. */
+  readonly reaped?: number;
   /** Of the last pair that could not be compared. */
   readonly error?: string;
 }
 
 /** A day, and as much later as a schedule may begin. */
 const PROOF_SECONDS_MAX = 26 * 3_600;
+/** A round that begins then has six minutes left. */
+const REAP_MS_MAX = 9 * 60_000;
 
 const opened = new Once(() => {
   const { deployment, region } = settingsOf(process.env);
   return openRegion({ secret: readSecrets(ssmClient(region), [names.secret(deployment)]).then(([secret]) => secret) });
 });
 
-export async function handler({ what, peers }: ReconcileEvent): Promise<ReconcileResult> {
-  const { region, mirror, log, invoke, metrics, clock } = await opened.get();
+export async function handler(event: ReconcileEvent): Promise<ReconcileResult> {
+  const { what } = event;
+  const opening = await opened.get();
+  const { region, mirror, log, invoke } = opening;
   return invoke(async () => {
     await mirror.everything();
     const policiesFinished: string[] = [];
@@ -56,10 +70,11 @@ export async function handler({ what, peers }: ReconcileEvent): Promise<Reconcil
       if (!policy.active && (await region.collections.finish(name))) policiesFinished.push(name);
       if (policy.conflict === 'lww') itemsSettled += await region.collections.collapse(collection);
     }
-    const compared = what === 'deep' ? await compare({ region }, peers ?? comparedBy(region)) : { pairs: [] };
+    const compared = what === 'deep' ? await compare(opening, event) : { pairs: [] };
+    const reaped = what === 'reap' ? { reaped: await reap(opening) } : {};
     await region.reconciler.start(); // certificates that other processes have added to
-    proved({ region, metrics, clock });
-    const result: ReconcileResult = { what, policiesFinished, itemsSettled, ...compared };
+    proved(opening);
+    const result: ReconcileResult = { what, policiesFinished, itemsSettled, ...compared, ...reaped };
     log.write(result.error === undefined ? 'info' : 'warn', 'reconcile', { ...result });
     return result;
   });
@@ -80,10 +95,24 @@ function proved({ region, metrics, clock }: Pick<RegionOnLambda, 'region' | 'met
 }
 
 /** One pair after the other: each holds a whole copy's sums. What a pair cannot do, the next day's run does. */
-async function compare({ region }: Pick<RegionOnLambda, 'region'>, peers: readonly RegionId[]): Promise<Pick<ReconcileResult, 'pairs' | 'error'>> {
+async function compare({ region, clock }: Pick<RegionOnLambda, 'region' | 'clock'>, { groups, run: id, peers = id === undefined ? comparedBy(region) : [...region.links.keys()] }: ReconcileEvent): Promise<Pick<ReconcileResult, 'pairs' | 'error'>> {
+  const startedMs = clock.wallMs();
   await region.reconciler.start(); // certificates that other processes have added to
-  const run = region.reconciler.run({ peers, deep: true });
+  const run = region.reconciler.run({ peers, deep: true, ...(groups === undefined ? {} : { groups }) });
   await run.finished;
+  if (id !== undefined) await noteRun(region.parts.table, { ...runBody(run), id }, startedMs);
   const pairs = run.pairs.map(({ peer, compared, differing, pushed, pulled, corrupt, certificate }): ReconcilePair => ({ peer, compared, differing, pushed, pulled, corrupt: corrupt.length, ...(certificate === undefined ? {} : { certificate }) }));
   return { pairs, ...(run.error === undefined ? {} : { error: run.error }) };
+}
+
+/** As much as there is time for; the next day's run goes on. */
+async function reap({ region, clock }: Pick<RegionOnLambda, 'region' | 'clock'>): Promise<number> {
+  const endMs = clock.monotonicMs() + REAP_MS_MAX;
+  let reaped = 0;
+  for (let more = true; more && clock.monotonicMs() < endMs; ) {
+    const round = await region.reaper.round();
+    reaped += round.reaped;
+    more = round.more;
+  }
+  return reaped;
 }

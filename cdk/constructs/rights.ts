@@ -30,6 +30,7 @@ export class Rights {
   of(what: FunctionName): readonly Right[] {
     switch (what) {
       case 'api':
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers(), this.#askReconcile(), this.#counts()];
       case 'peer':
         return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers()];
       case 'fan-out':
@@ -60,6 +61,16 @@ export class Rights {
 
   #askPeers(): Right {
     return { actions: ['lambda:InvokeFunction'], resources: this.#peers.map((peer) => arns.function(this.#place, 'peer', peer)) };
+  }
+
+  /** A reconciliation that somebody asks for by HTTP is begun here and carried out there. */
+  #askReconcile(): Right {
+    return { actions: ['lambda:InvokeFunction'], resources: [arns.function(this.#place, 'reconcile', this.#region)] };
+  }
+
+  /** How much waits for each peer, and how much could not be handled. */
+  #counts(): Right {
+    return { actions: ['sqs:GetQueueAttributes'], resources: [...this.#storage.hints.values(), this.#storage.dead].map(({ queueArn }) => queueArn) };
   }
 
   #toInboxes(): Right {

@@ -3,18 +3,18 @@
 
 import { readSecrets } from '../../src/adapters/aws/parameters.ts';
 import { names } from '../../src/adapters/aws/names.ts';
-import { deriveKey, hmacSha256, sha256 } from '../../src/adapters/node/crypto.ts';
+import { deriveKey, hmacSha256, nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
 import { ContextTokens } from '../../src/auth/context-tokens.ts';
 import { KeyRing } from '../../src/auth/keys.ts';
 import { utf8 } from '../../src/core/bytes.ts';
-import { ArchipelError } from '../../src/core/errors.ts';
 import type { HttpEnvironment } from '../../src/http/call.ts';
 import { answerForwarded } from '../../src/http/forward.ts';
 import { problemResponse, toArchipelError } from '../../src/http/problem.ts';
 import { createRegionApp } from '../../src/http/region-app.ts';
-import { ssmClient } from './clients.ts';
+import { lambdaClient, ssmClient } from './clients.ts';
 import { COST_FIELD } from './meter.ts';
 import { openRegion, type RegionOnLambda } from './region.ts';
+import { lambdaRuns } from './runs.ts';
 import { settingsOf } from './settings.ts';
 
 export interface AppOnLambda extends RegionOnLambda {
@@ -22,8 +22,8 @@ export interface AppOnLambda extends RegionOnLambda {
   readonly problem: (error: unknown) => Response;
 }
 
-/** They would begin something that nothing here carries on. (What else AWS lacks refuses by itself.) */
-const NOT_BUILT = /^\/v1\/(?:reconcile|replication\/[^/?]*\/(?:pause|resume))(?:[/?]|$)/;
+/** What another process of the region has paused since is not resumed by the way. */
+const PAUSES = /^\/v1\/replication\/[^/?]*\/(?:pause|resume)(?:[/?]|$)/;
 
 const CERTIFICATES = /^\/v1\/certificates(?:[/?]|$)/;
 
@@ -33,9 +33,10 @@ export async function openApp(): Promise<AppOnLambda> {
   const ring = secrets.then(([, adminKey]) => new KeyRing(sha256, adminKey));
   const opened = await openRegion({ ring, secret: secrets.then(([shared]) => shared) });
   const [[secret], keys] = await Promise.all([secrets, ring]);
-  const { region, mirror, log, meter } = opened;
+  const { settings, region, mirror, clock, log, meter } = opened;
+  const runs = lambdaRuns({ table: region.parts.table, clock, random: nodeRandom, client: lambdaClient(id), settings });
   const tokens = new ContextTokens([hmacSha256(deriveKey(utf8(secret), 'context'))]);
-  const { app } = createRegionApp({ region, keys, tokens, noAuth: false, defaultReplicas: replicas, log });
+  const { app } = createRegionApp({ region, keys, tokens, noAuth: false, defaultReplicas: replicas, log, runs });
   const problem = (error: unknown): Response => problemResponse(toArchipelError(error), { instance: process.env['_X_AMZN_TRACE_ID'] ?? '', region: id });
 
   const fetch = async (request: Request, environment: HttpEnvironment & { readonly rawTarget: string }): Promise<Response> => {
@@ -44,10 +45,7 @@ export async function openApp(): Promise<AppOnLambda> {
       await mirror.request(environment.rawTarget, authorization);
       // Made by `reconcile`, in processes of its own.
       if (CERTIFICATES.test(environment.rawTarget)) await region.reconciler.start();
-      if (NOT_BUILT.test(environment.rawTarget)) {
-        keys.identify(authorization ?? undefined, region.time.nowMs());
-        throw new ArchipelError('not-built', 'This is not built on AWS yet.');
-      }
+      if (PAUSES.test(environment.rawTarget)) await region.loadPauses();
       return await app.fetch(request, environment);
     } catch (error) {
       if (toArchipelError(error).code === 'internal') log.write('error', 'http.failed', { error: String(error) });

@@ -6,11 +6,13 @@
 //
 // SQS bills by 64 KiB of text and takes base64 from us: 45,000 bytes become 60,000 characters.
 
-import { concatBytes } from '../../src/core/bytes.ts';
+import { ByteReader, concatBytes } from '../../src/core/bytes.ts';
 import { decodeKey, type ItemKey } from '../../src/core/keys/item-key.ts';
 import { MESSAGE_BYTES_PACKED } from '../../src/core/limits.ts';
 import { FORMAT_VERSION, MalformedError, NewerFormatError } from '../../src/core/version/codec.ts';
 import { lossIdIn, lossNameBytes } from '../../src/core/version/loss-row.ts';
+import type { PeerMethod } from '../../src/ports/peer.ts';
+import { chunks } from '../../src/engine/descent.ts';
 import { decodeRecords, encodeRecords, sentBytes, unseal, type SentRecord } from '../../src/engine/envelope.ts';
 
 export const PACKED_BYTES_MAX = (MESSAGE_BYTES_PACKED / 4) * 3;
@@ -34,6 +36,12 @@ export function packed(records: readonly SentRecord[]): SentRecord[][] {
 const NO_STATE = new Uint8Array(0);
 
 export const hintOf = (key: Uint8Array): SentRecord => ({ key, state: NO_STATE });
+
+/** So that the number of messages says how many keys wait at most. */
+export const HINTS_PER_MESSAGE_MAX = 100;
+
+/** In messages as `packed`, and of so many hints. */
+export const packedHints = (hints: readonly SentRecord[]): SentRecord[][] => [...chunks(hints, HINTS_PER_MESSAGE_MAX)].flatMap(packed);
 
 export const encodeHints = (hints: readonly SentRecord[]): Uint8Array => concatBytes(Uint8Array.of(FORMAT_VERSION), encodeRecords(hints));
 
@@ -67,14 +75,27 @@ function recordsIn(body: Uint8Array): SentRecord[] {
   }
 }
 
-/** The keys that a question names; none where it cannot be read, which its answer will say. */
-export function keysOf(sealed: Uint8Array): readonly ItemKey[] {
+/** Questions that bring states to be merged; before those of `tombstone` stands a time. */
+const MERGING: readonly PeerMethod[] = ['merge', 'fetch', 'tombstone'];
+
+/** The keys whose policies a question depends on; none where it cannot be read, which its answer will say. */
+export function keysOf(method: PeerMethod, sealed: Uint8Array): readonly ItemKey[] {
+  if (!MERGING.includes(method)) return [];
   try {
-    return recordsOf(sealed).keys;
+    const body = opened(sealed);
+    return decodable(recordsIn(method === 'tombstone' ? withoutTime(body) : body));
   } catch {
     return [];
   }
 }
+
+function withoutTime(body: Uint8Array): Uint8Array {
+  const reader = new ByteReader(body);
+  reader.varint();
+  return reader.bytes(reader.left);
+}
+
+const decodable = (records: readonly SentRecord[]): ItemKey[] => records.flatMap(({ key }) => decodeKey(key) ?? []);
 
 export interface SealedRecords {
   readonly records: readonly SentRecord[];
@@ -85,7 +106,7 @@ export interface SealedRecords {
 /** What a sealed message speaks of, before it is answered. @throws NewerFormatError, MalformedError */
 export function recordsOf(sealed: Uint8Array): SealedRecords {
   const records = recordsIn(opened(sealed));
-  return { records, keys: records.flatMap(({ key }) => decodeKey(key) ?? []) };
+  return { records, keys: decodable(records) };
 }
 
 function opened(sealed: Uint8Array): Uint8Array {

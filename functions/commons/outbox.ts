@@ -10,7 +10,7 @@ import { encodeRecords, seal, type SentRecord } from '../../src/engine/envelope.
 import type { PeerLink } from '../../src/engine/peer-link.ts';
 import type { Queue } from '../../src/ports/queue.ts';
 import { sqsClient } from './clients.ts';
-import { encodeHints, packed } from './messages.ts';
+import { encodeHints, packed, packedHints } from './messages.ts';
 import type { RegionOnLambda } from './region.ts';
 
 interface Way {
@@ -44,11 +44,11 @@ export class Outbox {
     return way;
   }
 
-  /** Sends the records to the peer's inbox. Answers those that it has not taken, or may not have. */
+  /** Sends the records to the peer's inbox. Answers those that it has not taken, or may not have: all, while replication with it is paused. */
   async send(peer: RegionId, records: readonly SentRecord[]): Promise<readonly SentRecord[]> {
     const { link, inbox, breaker } = this.#way(peer);
     const nowMs = this.#opened.clock.monotonicMs();
-    if (records.length === 0) return records;
+    if (records.length === 0 || this.#opened.region.lanes.get(peer)?.isPaused === true) return records;
     if (!breaker.allows(nowMs)) return this.#refused(peer, records);
     const messages = packed(records);
     try {
@@ -71,7 +71,7 @@ export class Outbox {
   /** @throws Error when a hint is not durable: then nobody else knows that the peer lacks the record */
   async hint(peer: RegionId, hints: readonly SentRecord[]): Promise<void> {
     if (hints.length === 0) return;
-    const { refused } = await this.#way(peer).hints.send(packed(hints).map((message) => ({ body: encodeHints(message) })));
+    const { refused } = await this.#way(peer).hints.send(packedHints(hints).map((message) => ({ body: encodeHints(message) })));
     if (refused.length > 0) throw new Error(`The queue of hints for ${peer} did not take ${refused.length} messages.`);
   }
 }

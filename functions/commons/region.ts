@@ -8,6 +8,7 @@ import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
 import { LambdaPeer } from '../../src/adapters/aws/lambda-peer.ts';
 import { arns, names, queueUrl } from '../../src/adapters/aws/names.ts';
 import { SqsDeadLetters } from '../../src/adapters/aws/sqs-dead-letters.ts';
+import { SqsQueue } from '../../src/adapters/aws/sqs-queue.ts';
 import { deriveKey, hmacSha256, nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
 import { JsonLog } from '../../src/adapters/node/log.ts';
 import type { KeyRing } from '../../src/auth/keys.ts';
@@ -19,9 +20,10 @@ import type { PeerLink } from '../../src/engine/peer-link.ts';
 import { Region } from '../../src/engine/region.ts';
 import type { ChangeLog } from '../../src/ports/change-log.ts';
 import type { Log } from '../../src/ports/log.ts';
-import type { Queue } from '../../src/ports/queue.ts';
+import type { Cancel, Clock } from '../../src/ports/clock.ts';
 import type { Table } from '../../src/ports/table.ts';
 import { dynamoClient, lambdaClient, sqsClient } from './clients.ts';
+import { HintDepth } from './hint-depth.ts';
 import { Meter } from './meter.ts';
 import { Metrics } from './metrics.ts';
 import { Mirror } from './mirror.ts';
@@ -43,10 +45,12 @@ export interface RegionOnLambda {
 
 const TOPOLOGY = 'topology';
 const HELLO_MS = 1_000;
-/** Reaped lines are read again after this long; an invocation lasts less than the rest of LINE_SETTLES_MS. */
-const LINES_FRESH_MS = 10_000;
-/** Then no environment holds an older line. */
+/** Reaped lines, and what is paused, are read again after this long: before an invocation, and while it goes on. */
+export const LINES_FRESH_MS = 10_000;
+/** Then no environment holds an older line, be its table slow for a while. */
 const LINE_SETTLES_MS = 30_000;
+/** A wait of LINE_SETTLES_MS for each round is paid for, so a round is large: 6 MB of tombstones. */
+const REAP_TOMBSTONES_MAX = 20_000;
 
 export interface Opening {
   /** For the functions that answer clients. */
@@ -66,7 +70,8 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
   const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, onConsumed: meter.add, onCommit: (key, { state }) => mirror.learn(key, state) });
   const [incarnation, topology, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), ring, secret]);
   const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { client: lambdaClient(peer), functionArn: arns.function(settings, 'peer', peer) }));
-  const letters = new SqsDeadLetters({ client: sqsClient(id), queueUrl: queueUrl(settings, id, names.dead(deployment, id)) });
+  const sqs = sqsClient(id);
+  const letters = new SqsDeadLetters({ client: sqs, queueUrl: queueUrl(settings, id, names.dead(deployment, id)) });
   const region = new Region({
     id,
     incarnation,
@@ -76,7 +81,7 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     table,
     changes: THE_STREAM,
     peers,
-    hints: () => NO_HINTS_HERE,
+    hints: (peer) => new HintDepth(new SqsQueue({ client: sqs, queueUrl: queueUrl(settings, id, names.hints(deployment, id, peer)) })),
     deadLetters: () => letters,
     clock,
     random: nodeRandom,
@@ -85,26 +90,57 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     digestHash: shared === undefined ? noDigests : hmacSha256(deriveKey(utf8(shared), 'digest')),
     reconcileEveryMs: undefined,
     lineSettlesMs: LINE_SETTLES_MS,
+    reapTombstonesMax: REAP_TOMBSTONES_MAX,
   });
   const mirror = new Mirror({ catalog: region.catalog, keys, table, clock });
   region.open();
-  await region.lines.load();
-  let linesMs = clock.monotonicMs();
+  const common = new Common(region, clock);
+  await common.read();
   const invoke = async <T>(work: () => Promise<T>): Promise<T> => {
     clock.thaw();
+    const stop = await common.keepFresh();
     try {
-      if (clock.monotonicMs() - linesMs >= LINES_FRESH_MS) {
-        await region.lines.load();
-        linesMs = clock.monotonicMs();
-      }
       if (region.time.status() === 'unsafe') await Promise.all([...region.links.values()].map((link) => hello(region, link)));
       return await work();
     } finally {
+      stop();
       for (const peer of peers) peer.abandon();
     }
   };
   const isSameTable = async (): Promise<boolean> => (await incarnationOf(dynamo, tableName)) === incarnation;
   return { settings, region, mirror, clock, log, meter, metrics: new Metrics(settings), isSameTable, invoke };
+}
+
+/** What environments of the region tell each other through its table: reaped lines, and what is paused. */
+class Common {
+  readonly #region: Region;
+  readonly #clock: Clock;
+  #readMs = Number.NEGATIVE_INFINITY;
+
+  constructor(region: Region, clock: Clock) {
+    this.#region = region;
+    this.#clock = clock;
+  }
+
+  async read(): Promise<void> {
+    const startedMs = this.#clock.monotonicMs();
+    await Promise.all([this.#region.lines.load(), this.#region.loadPauses()]);
+    this.#readMs = startedMs;
+  }
+
+  /** Until it is stopped: one invocation may last longer than what it knows is good for. */
+  async keepFresh(): Promise<Cancel> {
+    if (this.#clock.monotonicMs() - this.#readMs >= LINES_FRESH_MS) await this.read();
+    let cancel: Cancel = () => undefined;
+    const next = (): void => {
+      cancel = this.#clock.after(LINES_FRESH_MS, () => {
+        this.read().catch(() => undefined); // a table that does not answer takes no commit either; the next try is in ten seconds
+        next();
+      });
+    };
+    next();
+    return () => cancel();
+  }
 }
 
 /** The last document that the region's table was given, or the one that the deployment begins with. */
@@ -133,18 +169,6 @@ const THE_STREAM: ChangeLog = {
   subscribe: () => () => undefined,
   trim: () => undefined,
   trimmed: () => 0,
-};
-
-const notBuilt = (what: string): ArchipelError => new ArchipelError('not-built', `${what} on AWS is not built yet.`);
-
-/** Lanes do not run here; what they would be asked for (how much waits for a peer) must not be answered with nothing. */
-const NO_HINTS_HERE: Queue = {
-  supports: { deduplicates: false, exactDepth: false, messageBytesMax: 0 },
-  send: () => Promise.reject(notBuilt('Replication as one figure')),
-  receive: () => Promise.reject(notBuilt('Replication as one figure')),
-  acknowledge: () => Promise.reject(notBuilt('Replication as one figure')),
-  retryLater: () => Promise.reject(notBuilt('Replication as one figure')),
-  depth: () => Promise.reject(notBuilt('Replication as one figure')),
 };
 
 const noDigests: HashFunction = () => {

@@ -120,6 +120,7 @@ function apartOf(workload: Workload): Line[] {
     { what: 'a million conflicts, with their rows in the ledger of every region', dollars: conflicts },
     { what: 'a million more deliveries of what is known', dollars: dollarsFor(MILLION * units.apply.write, 'writeUnit') },
     { what: 'reconciliation, for each pair and GB: both copies read once', dollars: pairScan },
+    { what: 'reaping, for each region and GB: its copy read once', dollars: pairScan / 2 },
     { what: 'a GB stored for a month in all its regions, with recovery', dollars: replicas * (dollarsFor(1, 'stored') + dollarsFor(1, 'recovery')) },
   ];
 }

@@ -154,6 +154,14 @@ export class PeerDoor {
         this.#assertReaping(envelope);
         await this.#parts.reaper.told(body);
         return new Uint8Array(0);
+      case 'raise':
+        this.#assertReaping(envelope);
+        await this.#parts.reaper.raise(body);
+        return new Uint8Array(0);
+      case 'forget':
+        this.#assertReaping(envelope);
+        await this.#parts.reaper.forget(body);
+        return new Uint8Array(0);
       case 'lines':
         return encodeLines(this.#parts.lines.all());
     }

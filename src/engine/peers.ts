@@ -69,8 +69,13 @@ export class Peers {
 
   /** What the last run left behind, before anything is counted. */
   async load(): Promise<void> {
-    for (const peer of (await readDocument<RegionId[]>(this.#parts.table, PAUSES)) ?? []) this.lanes.get(peer)?.setPaused(true);
+    await this.loadPauses();
     await Promise.all([...this.lanes.values()].map((lane) => lane.load()));
+  }
+
+  async loadPauses(): Promise<void> {
+    const paused = (await readDocument<RegionId[]>(this.#parts.table, PAUSES)) ?? [];
+    for (const [id, lane] of this.lanes) if (lane.isPaused !== paused.includes(id)) lane.setPaused(paused.includes(id));
   }
 
   /** False when nobody says how it is reached. */

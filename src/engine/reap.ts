@@ -17,11 +17,12 @@ import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
+import { chunks } from './descent.ts';
 import { decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
 import type { PeerLink } from './peer-link.ts';
 import { ReapSchedule } from './reap-schedule.ts';
-import type { Line, ReapedLines } from './reaped-lines.ts';
+import { decodeLines, encodeLines, type Line, type ReapedLines } from './reaped-lines.ts';
 import type { Timekeeper } from './timekeeper.ts';
 
 const PAGE = { limit: 256, bytesMax: 1 << 20 } as const;
@@ -39,8 +40,9 @@ export interface ReapParts {
   readonly links: ReadonlyMap<RegionId, PeerLink>;
   readonly lanes: ReadonlyMap<RegionId, Lane>;
   readonly graceMs: number;
-  /** Between raising a line and deleting below it, where other processes may hold an older one. */
+  /** Between raising a line and deleting below it, where other processes may hold an older one. Then one round takes up to `tombstonesMax`. */
   readonly lineSettlesMs: number;
+  readonly tombstonesMax?: number | undefined;
 }
 
 interface Place {
@@ -58,6 +60,11 @@ interface Proposal {
 interface Question {
   readonly atMs: number;
   readonly proposals: readonly Proposal[];
+}
+
+interface Agreement {
+  readonly question: Question;
+  readonly replicas: readonly RegionId[];
 }
 
 export interface Round {
@@ -96,9 +103,41 @@ export class Reaper {
     const none: Round = { proposed: 0, reaped: 0, more: false };
     if (this.#parts.time.status() !== 'safe') return none; // ages are judged by the clock
     const found = await this.#find();
+    const questions = [...byPeers(found, (key) => this.#replicas(key)).values()].flatMap((proposals) => [...parts(proposals)]);
+    const reaped = this.#parts.lineSettlesMs > 0 ? await this.#reapTogether(questions) : await this.#reapEach(questions);
+    return { proposed: found.length, reaped, more: reaped > 0 && found.length >= this.#most };
+  }
+
+  get #most(): number {
+    return this.#parts.tombstonesMax ?? REAP_TOMBSTONES_MAX;
+  }
+
+  async #reapEach(questions: readonly (readonly Proposal[])[]): Promise<number> {
     let reaped = 0;
-    for (const [, proposals] of byPeers(found, (key) => this.#replicas(key))) for (const part of parts(proposals)) reaped += await this.#propose(part);
-    return { proposed: found.length, reaped, more: reaped > 0 && found.length >= REAP_TOMBSTONES_MAX };
+    for (const part of questions) reaped += await this.#propose(part);
+    return reaped;
+  }
+
+  /** All is asked, all lines are raised, and one wait serves them all: a wait is paid for, where a process is. */
+  async #reapTogether(questions: readonly (readonly Proposal[])[]): Promise<number> {
+    const { lines, links, clock, lineSettlesMs } = this.#parts;
+    const agreements: Agreement[] = [];
+    for (const some of chunks(questions, ASKED_AT_ONCE)) agreements.push(...(await Promise.all(some.map((part) => this.#agreed(part, LONG_MS)))).filter((each) => each !== undefined));
+    if (agreements.length === 0) return 0;
+    const raised = linesOf(agreements.flatMap(({ question }) => question.proposals));
+    await lines.raise(raised); // before anything goes
+    const body = encodeLines(raised);
+    const raisedBy = new Set<RegionId>();
+    await Promise.all([...new Set(agreements.flatMap(({ replicas }) => replicas))].map((id) => (links.get(id) as PeerLink).ask('raise', body, LONG_MS).then(() => raisedBy.add(id), (error: unknown) => this.#notTold(id, error))));
+    await pause(clock, lineSettlesMs);
+    let reaped = 0;
+    for (const { question, replicas } of agreements) {
+      const told = encodeQuestion(question);
+      const [gone] = await Promise.all([this.#delete(question), ...replicas.filter((id) => raisedBy.has(id)).map((id) => this.#tell(links.get(id) as PeerLink, 'forget', told, LONG_MS))]);
+      this.stats.told += question.proposals.length;
+      reaped += gone;
+    }
+    return reaped;
   }
 
   /** The others that hold it: also one that joins or drains, never one that is fenced or lost. Undefined while not all can be asked. */
@@ -124,7 +163,7 @@ export class Reaper {
       const place = (start + step) % places;
       const [group, partition] = [groups[Math.floor(place / PARTITIONS)] as GroupId, place % PARTITIONS];
       after = await this.#look({ group, partition, after }, found);
-      if (found.length < REAP_TOMBSTONES_MAX) continue;
+      if (found.length < this.#most) continue;
       const next = after === undefined ? (place + 1) % places : place;
       this.#at = { group: groups[Math.floor(next / PARTITIONS)] as GroupId, partition: next % PARTITIONS, after };
       return found;
@@ -149,7 +188,7 @@ export class Reaper {
         if (fromMs <= nowMs) found.push({ key, tombstone: tombstoneOf(record.state) });
       }
       after = page.cursor;
-      if (after !== undefined && found.length < REAP_TOMBSTONES_MAX) continue;
+      if (after !== undefined && found.length < this.#most) continue;
       if (after === undefined) this.#schedule.looked(group, partition, startedMs, firstMs - nowMs);
       return after;
     }
@@ -164,36 +203,48 @@ export class Reaper {
 
   /** Invariants 2 and 3. Answers how many went here. */
   async #propose(proposals: readonly Proposal[]): Promise<number> {
+    const agreement = await this.#agreed(proposals);
+    if (agreement === undefined) return 0;
+    const { question, replicas } = agreement;
+    const told = encodeQuestion(question);
+    const [gone] = await Promise.all([this.#reap(question), ...replicas.map((id) => this.#tell(this.#parts.links.get(id) as PeerLink, 'reap', told, TELL_MS))]);
+    this.stats.told += question.proposals.length;
+    return gone;
+  }
+
+  /** Those of the proposals that every replica has agreed to, under one epoch. Undefined when there is none. */
+  async #agreed(proposals: readonly Proposal[], timeoutMs?: number): Promise<Agreement | undefined> {
     const { catalog, links, time, log } = this.#parts;
     const [first] = proposals;
     const replicas = first === undefined ? undefined : this.#replicas(first.key);
-    if (replicas === undefined) return 0;
+    if (replicas === undefined) return undefined;
     this.stats.proposed += proposals.length;
     const { version } = catalog;
     const atMs = time.nowMs();
     const asked = encodeQuestion({ atMs, proposals });
     try {
-      const answers = await Promise.all(replicas.map(async (id) => decodeAnswers(await (links.get(id) as PeerLink).ask('tombstone', asked), proposals.length)));
+      const answers = await Promise.all(replicas.map(async (id) => decodeAnswers(await (links.get(id) as PeerLink).ask('tombstone', asked, timeoutMs), proposals.length)));
       const agreed = proposals.filter((_, at) => answers.every((answer) => answer[at] === true)); // by all of them
       // mark if (agreed.length < proposals.length): reap question met a new write
       this.stats.refused += proposals.length - agreed.length;
-      if (agreed.length === 0 || catalog.version.identity !== version.identity || catalog.version.epoch !== version.epoch || catalog.version.term !== version.term) return 0;
-      const told = encodeQuestion({ atMs, proposals: agreed });
-      const [gone] = await Promise.all([this.#reap({ atMs, proposals: agreed }), ...replicas.map((id) => this.#tell(links.get(id) as PeerLink, told))]);
-      this.stats.told += agreed.length;
-      return gone;
+      if (agreed.length === 0 || catalog.version.identity !== version.identity || catalog.version.epoch !== version.epoch || catalog.version.term !== version.term) return undefined;
+      return { question: { atMs, proposals: agreed }, replicas };
     } catch (error) {
       if (!isArchipelError(error)) throw error;
       // mark: reap question not answered by all
       this.stats.unreachable++;
       log.write('debug', 'reap.not-agreed', { error: error.message });
-      return 0;
+      return undefined;
     }
   }
 
   /** Who is not told keeps its tombstone, and proposes it itself some day. */
-  async #tell(link: PeerLink, body: Uint8Array): Promise<void> {
-    await link.ask('reap', body, TELL_MS + this.#parts.lineSettlesMs).catch((error: unknown) => this.#parts.log.write('debug', 'reap.not-told', { peer: link.id, error: String(error) }));
+  async #tell(link: PeerLink, method: 'reap' | 'forget', body: Uint8Array, timeoutMs: number): Promise<void> {
+    await link.ask(method, body, timeoutMs).catch((error: unknown) => this.#notTold(link.id, error));
+  }
+
+  #notTold(peer: RegionId, error: unknown): void {
+    this.#parts.log.write('debug', 'reap.not-told', { peer, error: String(error) });
   }
 
   // The answering side ------------------------------------------------------------------------------------------------------
@@ -214,16 +265,34 @@ export class Reaper {
     await this.#reap(decodeQuestion(body));
   }
 
+  /** All replicas have agreed, and what they agreed to is deleted when no process holds an older line: the asker waits for that. */
+  async raise(body: Uint8Array): Promise<void> {
+    await this.#parts.lines.raise(decodeLines(body));
+  }
+
+  /** The lines were raised (`raise`), and the asker has waited. */
+  async forget(body: Uint8Array): Promise<void> {
+    const question = decodeQuestion(body);
+    const { lines } = this.#parts;
+    await lines.load(); // raised by another process, perhaps
+    if (question.proposals.some(({ key, tombstone }) => lines.of(key) < lineOf(tombstone))) throw new ArchipelError('bad-request', 'The lines have not been raised here.');
+    await this.#delete(question);
+  }
+
   /** Invariants 3 and 4. */
-  async #reap({ atMs, proposals }: Question): Promise<number> {
+  async #reap(question: Question): Promise<number> {
     const { lines, clock, lineSettlesMs } = this.#parts;
-    await lines.raise(linesOf(proposals)); // before anything goes
+    await lines.raise(linesOf(question.proposals)); // before anything goes
     if (lineSettlesMs > 0) await pause(clock, lineSettlesMs);
-    const gone = await Promise.all(proposals.map((proposal) => this.#delete(proposal, atMs)));
+    return this.#delete(question);
+  }
+
+  async #delete({ atMs, proposals }: Question): Promise<number> {
+    const gone = await Promise.all(proposals.map((proposal) => this.#deleteOne(proposal, atMs)));
     return gone.filter(Boolean).length;
   }
 
-  async #delete({ key, tombstone }: Proposal, atMs: number): Promise<boolean> {
+  async #deleteOne({ key, tombstone }: Proposal, atMs: number): Promise<boolean> {
     const isGone = await this.#parts.table.update<boolean>(key, {
       decide: (current) => (current !== undefined && mayGo(current.state, tombstone, atMs) ? { result: true, remove: true } : { result: false }),
     });
@@ -234,6 +303,9 @@ export class Reaper {
 }
 
 const TELL_MS = 5_000;
+/** Where each of some hundred tombstones in a question is a call or two to a table. */
+const LONG_MS = 20_000;
+const ASKED_AT_ONCE = 8;
 /** Seven days are so many hours: with a shorter grace, for tests, the horizon of what has expired shortens with it. */
 const HORIZON_GRACES = 7 * 24;
 

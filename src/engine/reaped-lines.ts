@@ -31,7 +31,11 @@ export class ReapedLines {
   /** At start; and again where other processes raise lines too. */
   async load(): Promise<void> {
     const stored = await this.#table.document(DOCUMENT);
-    if (stored !== undefined) for (const line of decodeLines(stored.bytes)) this.#learn(line);
+    for (const line of stored === undefined ? [] : decodeLines(stored.bytes)) {
+      if (!this.#isHigher(line)) continue;
+      this.#learn(line);
+      this.#turned(line);
+    }
   }
 
   of({ group, encoded }: Pick<ItemKey, 'group' | 'encoded'>): Stamp {
@@ -67,7 +71,11 @@ export class ReapedLines {
       if (!(await this.#table.putDocument(DOCUMENT, encodeLines([...raised.values()]), stored?.revision))) continue;
       for (const line of lines) this.#learn(line);
     }
-    for (const { group, partition } of lines) this.#turns.set(nameOf(group, partition), (this.#turns.get(nameOf(group, partition)) ?? 0) + 1);
+    for (const line of lines) this.#turned(line);
+  }
+
+  #turned({ group, partition }: Line): void {
+    this.#turns.set(nameOf(group, partition), (this.#turns.get(nameOf(group, partition)) ?? 0) + 1);
   }
 
   #isHigher({ group, partition, stamp }: Line): boolean {

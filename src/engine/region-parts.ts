@@ -49,6 +49,8 @@ export interface RegionParts {
   readonly horizonMs?: number;
   /** How long another process of this region may go on with an older reaped line (Lambda); 0 when there is none. */
   readonly lineSettlesMs?: number;
+  /** Tombstones that one round of reaping takes; REAP_TOMBSTONES_MAX by default. */
+  readonly reapTombstonesMax?: number;
   /** How many observers make a region down for whoever routes; OBSERVERS_AGREE by default. */
   readonly observersAgree?: number | undefined;
 }

@@ -103,7 +103,7 @@ export class Region {
     this.collections = new Collections({ ...shared, applier: this.applier });
     this.restored = new Restored(shared);
     this.reconciler = new Reconciler({ ...shared, restored: this.restored, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
-    this.reaper = new Reaper({ ...shared, changes: parts.changes, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0 });
+    this.reaper = new Reaper({ ...shared, changes: parts.changes, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0, tombstonesMax: parts.reapTombstonesMax });
     this.#recovery = new Recovery({
       reconciler: this.reconciler,
       restored: this.restored,
@@ -368,6 +368,11 @@ export class Region {
   }
 
   // Replication ---------------------------------------------------------------------------------------------------------------
+
+  /** Again, where other processes of this region pause and resume. */
+  async loadPauses(): Promise<void> {
+    await this.#peers.loadPauses();
+  }
 
   /** Holds back both directions with this peer, on this side, until resumed; also over a restart. */
   async setPaused(peer: RegionId, paused: boolean): Promise<void> {

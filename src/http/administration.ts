@@ -1,7 +1,6 @@
 // Routes about the store itself: collections, replication, reconciliation, topology, keys.
 
 import { utf8, utf8Text } from '../core/bytes.ts';
-import { decodeKey, isSystemCollection } from '../core/keys/item-key.ts';
 import { PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, PARTITIONS } from '../core/limits.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { placementText } from '../core/placement/placement.ts';
@@ -11,14 +10,13 @@ import { isRegionId, type RegionId } from '../core/version/dot.ts';
 import type { Collection } from '../engine/catalog.ts';
 import { KEYS } from '../engine/catalog.ts';
 import { jsonValue, type PolicySpec } from '../engine/collections.ts';
-import type { Certificate, PairReport } from '../engine/reconcile.ts';
-import type { Run } from '../engine/reconciler.ts';
 import { mayUseCollection, newKey, type KeyRecord } from '../auth/keys.ts';
 import type { z } from '@hono/zod-openapi';
 import type { Call } from './call.ts';
 import type { Listing } from './cursors.ts';
 import type { keyRequest, policyPatch, policySpec, reconcileRequest } from './schemas.ts';
 import { isoOf, keyObject } from './representation.ts';
+import { certificateBody } from './runs.ts';
 import type { Service } from './service.ts';
 import { percentDecodeText } from './target.ts';
 
@@ -169,21 +167,21 @@ export class Administration {
 
   // Reconciliation ------------------------------------------------------------------------------------------------------------
 
-  reconcile(body: z.output<typeof reconcileRequest>): Answer {
+  async reconcile(body: z.output<typeof reconcileRequest>): Promise<Answer> {
     const { region } = this.#service;
     const foreign = body.peers?.find((peer) => !region.links.has(peer));
     if (foreign !== undefined) throw fault('/peers', `${foreign} is not a peer of this region`);
     const collection = body.collection === undefined ? undefined : region.catalog.find(body.collection);
     if (body.collection !== undefined && collection === undefined) throw new ArchipelError('collection-not-found', `There is no collection ${body.collection}.`);
-    const run = region.reconciler.run({ ...(body.peers === undefined ? {} : { peers: body.peers }), ...(collection === undefined ? {} : { groups: [collection.group] }), deep: body.deep === true });
-    return { status: 202, body: { id: run.id, state: run.state }, headers: { location: `/v1/reconcile/${run.id}` } };
+    const { id, state } = await this.#service.runs.begin({ ...(body.peers === undefined ? {} : { peers: body.peers }), ...(collection === undefined ? {} : { groups: [collection.group] }), deep: body.deep === true });
+    return { status: 202, body: { id, state }, headers: { location: `/v1/reconcile/${id}` } };
   }
 
-  reconciliation(call: Call): Answer {
+  async reconciliation(call: Call): Promise<Answer> {
     const id = percentDecodeText(call.segments[2] ?? '');
-    const run = this.#service.region.reconciler.find(id);
+    const run = await this.#service.runs.find(id);
     if (run === undefined) throw new ArchipelError('not-found', `There is no reconciliation ${id} here.`);
-    return { status: 200, body: runBody(run) };
+    return { status: 200, body: run };
   }
 
   certificates(): Answer {
@@ -261,29 +259,5 @@ export class Administration {
 const round = (ms: number): number => Math.round(ms * 100) / 100;
 
 const fault = (pointer: string, detail: string): ArchipelError => new ArchipelError('bad-request', 'The body is not what this route takes.', { errors: [{ pointer, detail }] });
-
-function certificateBody({ atMs, ...certificate }: Certificate): unknown {
-  return { ...certificate, at: isoOf(atMs) };
-}
-
-/** What is in the system's own collections is nobody's to read. */
-function namedKey(encoded: Uint8Array): unknown {
-  const key = decodeKey(encoded);
-  if (key === undefined) return {};
-  return { collection: key.collection, ...(isSystemCollection(key.collection) ? {} : keyObject(key)) };
-}
-
-function pairBody({ certificate, corrupt, differingKeys, ...pair }: PairReport): unknown {
-  return {
-    ...pair,
-    corrupt: corrupt.map(({ key }) => namedKey(key)),
-    differingKeys: differingKeys.map(namedKey),
-    ...(certificate === undefined ? {} : { certificate: certificateBody(certificate) }),
-  };
-}
-
-export function runBody(run: Run): unknown {
-  return { id: run.id, state: run.state, pairs: run.pairs.map(pairBody), ...(run.error === undefined ? {} : { error: run.error, code: run.code }) };
-}
 
 const changed = ({ term, epoch, control, regions }: Topology): Answer => ({ status: 200, body: { term, epoch, control, regions: regions.map(({ id, state }) => ({ id, state })) } });

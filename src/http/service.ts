@@ -18,6 +18,7 @@ import { LAG_FIELD, TOPOLOGY_FIELD, type Call } from './call.ts';
 import { Cursors } from './cursors.ts';
 import { isJsonType } from './fields.ts';
 import { parseJson } from './json.ts';
+import { ownRuns, type Runs } from './runs.ts';
 
 const UUID_CHARACTERS = 36;
 
@@ -28,6 +29,8 @@ export interface ServiceParts {
   /** Loopback without a key: only with an explicit --no-auth. */
   readonly noAuth: boolean;
   readonly defaultReplicas: number;
+  /** Default: the region's own. */
+  readonly runs?: Runs;
 }
 
 export class Service {
@@ -37,6 +40,7 @@ export class Service {
   readonly cursors: Cursors;
   readonly noAuth: boolean;
   readonly defaultReplicas: number;
+  readonly runs: Runs;
 
   constructor(parts: ServiceParts) {
     this.cursors = new Cursors(parts.tokens, parts.region.parts.hash);
@@ -45,6 +49,7 @@ export class Service {
     this.tokens = parts.tokens;
     this.noAuth = parts.noAuth;
     this.defaultReplicas = parts.defaultReplicas;
+    this.runs = parts.runs ?? ownRuns(parts.region.reconciler);
   }
 
   get hash(): (bytes: Uint8Array) => Uint8Array {

@@ -9,9 +9,9 @@
 
 import type { RegionId } from '../core/version/dot.ts';
 
-export type PeerMethod = 'hello' | 'inbox' | 'merge' | 'forward' | 'digest' | 'fetch' | 'lease' | 'certificate' | 'record' | 'tombstone' | 'reap' | 'lines';
+export type PeerMethod = 'hello' | 'inbox' | 'merge' | 'forward' | 'digest' | 'fetch' | 'lease' | 'certificate' | 'record' | 'tombstone' | 'reap' | 'raise' | 'forget' | 'lines';
 
-export const PEER_METHODS: readonly PeerMethod[] = ['hello', 'inbox', 'merge', 'forward', 'digest', 'fetch', 'lease', 'certificate', 'record', 'tombstone', 'reap', 'lines'];
+export const PEER_METHODS: readonly PeerMethod[] = ['hello', 'inbox', 'merge', 'forward', 'digest', 'fetch', 'lease', 'certificate', 'record', 'tombstone', 'reap', 'raise', 'forget', 'lines'];
 
 /** Where HTTP carries a question. */
 export const peerPath = (method: PeerMethod): string => `/_region/${method}`;

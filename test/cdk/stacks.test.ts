@@ -144,14 +144,14 @@ describe.each(COUNTS)('%s regions', (count) => {
       for (const { Properties } of open) expect(Properties['FunctionUrlAuthType'] ?? Properties['InvokedViaFunctionUrl']).toBeTruthy();
     }));
 
-  it('schedules heartbeat by the minute, tidying by the hour, the deep check by the day', () =>
+  it('schedules heartbeat by the minute, tidying by the hour, the deep check and reaping by the day', () =>
     each((template, region) => {
       const schedules = ofType(template, 'AWS::Scheduler::Schedule').map(({ Properties }) => {
         const { Arn, RoleArn, Input } = Properties['Target'] as { Arn: unknown; RoleArn: unknown; Input: string };
         return [Properties['ScheduleExpression'], textOf(Arn, template), textOf(RoleArn, template), (JSON.parse(Input) as { what?: string }).what];
       });
       const row = (every: string, what: string, name: string, input?: string): unknown[] => [every, `<archipel-${what}-${region}.Arn>`, `<archipel-${name}-${region}-schedule.Arn>`, input];
-      expect(schedules).toEqual([row('rate(1 minute)', 'heartbeat', 'heartbeat'), row('rate(1 hour)', 'reconcile', 'tidy', 'tidy'), row('rate(1 day)', 'reconcile', 'deep', 'deep')]);
+      expect(schedules).toEqual([row('rate(1 minute)', 'heartbeat', 'heartbeat'), row('rate(1 hour)', 'reconcile', 'tidy', 'tidy'), row('rate(1 day)', 'reconcile', 'deep', 'deep'), row('rate(1 day)', 'reconcile', 'reap', 'reap')]);
     }));
 
   it('alarms for what an operator must know, each with its meaning', () =>

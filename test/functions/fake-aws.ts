@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { GetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
+import { DeleteMessageCommand, DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
@@ -38,6 +38,8 @@ export const ACCOUNT = '000000000000';
 export const ADMIN_KEY = 'ak_admin_0123456789abcdefghijklmn';
 const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
 const VISIBILITY_MS = 30_000;
+/** What waits for a service is shorter. */
+const LONG_WAIT_MS = 30_000;
 const CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'test' };
 
 type NewImage = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
@@ -58,8 +60,11 @@ export class FakeAws {
   readonly #server: Server;
   readonly #regions = new Map<RegionId, Handlers>();
   #aheadMs = 0;
+  readonly #behind: (() => Promise<unknown>)[] = [];
   /** Regions whose functions cannot be invoked. */
   readonly down = new Set<RegionId>();
+  /** Of the functions, in milliseconds; each is over at once, and time has gone on by as much. */
+  readonly waits: number[] = [];
   /** Lines that the functions have logged. */
   readonly logged: { readonly event: string; readonly [field: string]: unknown }[] = [];
 
@@ -81,6 +86,13 @@ export class FakeAws {
     for (const region of REGIONS) await aws.#makeStores(region);
     const now = Date.now.bind(Date);
     vi.spyOn(Date, 'now').mockImplementation(() => now() + aws.#aheadMs);
+    const wait = globalThis.setTimeout;
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((task: () => void, ms = 0) => {
+      if (ms < LONG_WAIT_MS) return wait(task, ms);
+      aws.waits.push(ms);
+      aws.pass(ms);
+      return wait(task, 0);
+    }) as typeof setTimeout);
     const write = process.stderr.write.bind(process.stderr);
     vi.spyOn(process.stderr, 'write').mockImplementation((chunk, ...rest) => {
       const text = String(chunk);
@@ -181,6 +193,13 @@ export class FakeAws {
     return { Records };
   }
 
+  /** As a mapping does when its function has said that they are done. */
+  async done(region: RegionId, name: string, { Records }: SQSEvent): Promise<void> {
+    const sqs = this.#sqsOf(region);
+    for (const { receiptHandle: ReceiptHandle } of Records) await sqs.send(new DeleteMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), ReceiptHandle }));
+    sqs.destroy();
+  }
+
   /** What the stream tells of the last commit of an item. */
   async streamed(region: RegionId, item: ItemKey): Promise<DynamoDBStreamEvent> {
     return { Records: [await this.#streamed(region, places.record(item.encoded))] };
@@ -216,6 +235,11 @@ export class FakeAws {
     sqs.destroy();
   }
 
+  /** What was invoked, and nobody waits for, begins and ends. */
+  async settled(): Promise<void> {
+    for (let work = this.#behind.shift(); work !== undefined; work = this.#behind.shift()) await work();
+  }
+
   /** Time goes on, while the environments are frozen. */
   pass(ms: number): void {
     this.#aheadMs += ms;
@@ -228,6 +252,12 @@ export class FakeAws {
     if (incoming.headers['x-amz-target'] === 'AmazonSSM.GetParameters') return { status: 200, body: parameters((body as { Names: string[] }).Names) };
     const arn = decodeURIComponent(/^\/2015-03-31\/functions\/([^/]+)\/invocations/.exec(incoming.url ?? '')?.[1] ?? '');
     const region = REGIONS.find((id) => arn === `arn:aws:lambda:${id}:${ACCOUNT}:function:${names.function(DEPLOYMENT, 'peer', id)}`);
+    const reconciled = REGIONS.find((id) => arn === names.function(DEPLOYMENT, 'reconcile', id));
+    if (reconciled !== undefined && incoming.headers['x-amz-invocation-type'] === 'Event') {
+      const { reconcile } = await this.region(reconciled);
+      this.#behind.push(() => reconcile(body as Parameters<typeof reconcile>[0]));
+      return { status: 202, body: null };
+    }
     if (region === undefined || this.down.has(region)) return { status: 404, body: { Type: 'User', Message: `Function not found: ${arn}` } };
     const { peer } = await this.region(region);
     return { status: 200, body: await peer(body as Parameters<typeof peer>[0]) };

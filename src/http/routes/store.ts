@@ -91,14 +91,14 @@ export function addReconciliationRoutes({ service, add, json }: RouteParts): voi
     path: '/v1/reconcile',
     guard: ADMIN,
     document: { id: 'reconcile', tag, summary: 'Prove that the copies agree, or make them', answers: { 202: { description: 'Begun. Location is where its result will be.', schema: schemas.reconcileAnswer, fields: ['Location'] } }, problems: ['collection-not-found', ...BODY_PROBLEMS], body: { schema: schemas.reconcileRequest, required: false } },
-    handle: async (call) => json(call, admin.reconcile(await call.json(schemas.reconcileRequest))),
+    handle: async (call) => json(call, await admin.reconcile(await call.json(schemas.reconcileRequest))),
   });
   add({
     method: 'get',
     path: '/v1/reconcile/{id}',
     guard: READ,
     document: { id: 'showReconciliation', tag, summary: 'How a reconciliation stands', answers: { 200: { description: 'Per pair: compared, differing, moved, cost.', schema: schemas.reconcileAnswer } }, problems: ['not-found', 'key-invalid'] },
-    handle: (call) => json(call, admin.reconciliation(call)),
+    handle: async (call) => json(call, await admin.reconciliation(call)),
   });
   add({
     method: 'get',

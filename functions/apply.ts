@@ -3,6 +3,7 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { decodeReceipts, isFinal, unseal } from '../src/engine/envelope.ts';
 import { Batches, whenOpen, type Settled } from './commons/batch.ts';
+import { expanded } from './commons/compressed.ts';
 import { recordsOf } from './commons/messages.ts';
 import { Once } from './commons/once.ts';
 import { openRegion, type RegionOnLambda } from './commons/region.ts';
@@ -13,7 +14,7 @@ const opened = new Once(async () => {
 });
 
 export function handler(event: SQSEvent): Promise<SQSBatchResponse> {
-  return whenOpen(opened, event, ({ region, batches }) => region.invoke(() => batches.settle(event, (body) => merge(region, body))));
+  return whenOpen(opened, event, ({ region, batches }) => region.invoke(() => batches.settle(event, (body) => merge(region, expanded(body)))));
 }
 
 /** As a region on a machine answers the question `inbox`; only nobody waits for the answer. */

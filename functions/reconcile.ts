@@ -2,7 +2,8 @@
 // away in the middle, items that hold several values in a collection that has become `lww`. Every day it also compares this
 // region's copy with that of each peer after it (of a pair, the first by id), by scans of both that trust no summary;
 // moves what differs; and leaves a certificate. Digests that are kept with the writes, and cost less, come later. Every day
-// it also reaps what was deleted, or has expired, for long enough: that takes a look at the whole copy, too.
+// it also reaps what was deleted, or has expired, for long enough: that takes a look at the whole copy, too. Before anything
+// else, a table that was restored from an older copy takes back what its peers hold; until then `api` serves nothing.
 
 import type { Certificate } from '../src/engine/certificate.ts';
 import type { GroupId } from '../src/core/keys/item-key.ts';
@@ -38,11 +39,15 @@ export interface ReconcilePair {
 
 export interface ReconcileResult {
   readonly what: ReconcileEvent['what'];
+  /** The table was restored, and not all peers could give what they hold: the rest was left for the next run. */
+  readonly isWhole?: false;
   readonly policiesFinished: readonly string[];
   readonly itemsSettled: number;
   readonly pairs: readonly ReconcilePair[];
   /** Tombstones that are gone here and in all other regions that hold them. */
   readonly reaped?: number;
+  /** What this region's table consumed for it, in capacity units. */
+  readonly units: { readonly read: number; readonly write: number };
   /** Of the last pair that could not be compared. */
   readonly error?: string;
 }
@@ -60,8 +65,10 @@ const opened = new Once(() => {
 export async function handler(event: ReconcileEvent): Promise<ReconcileResult> {
   const { what } = event;
   const opening = await opened.get();
-  const { region, mirror, log, invoke } = opening;
+  const { region, mirror, log, meter, invoke } = opening;
   return invoke(async () => {
+    meter.begin();
+    const isWhole = await opening.takeBack();
     await mirror.everything();
     const policiesFinished: string[] = [];
     let itemsSettled = 0;
@@ -70,11 +77,11 @@ export async function handler(event: ReconcileEvent): Promise<ReconcileResult> {
       if (!policy.active && (await region.collections.finish(name))) policiesFinished.push(name);
       if (policy.conflict === 'lww') itemsSettled += await region.collections.collapse(collection);
     }
-    const compared = what === 'deep' ? await compare(opening, event) : { pairs: [] };
-    const reaped = what === 'reap' ? { reaped: await reap(opening) } : {};
+    const compared = what === 'deep' && isWhole ? await compare(opening, event) : { pairs: [] };
+    const reaped = what === 'reap' && isWhole ? { reaped: await reap(opening) } : {};
     await region.reconciler.start(); // certificates that other processes have added to
     proved(opening);
-    const result: ReconcileResult = { what, policiesFinished, itemsSettled, ...compared, ...reaped };
+    const result: ReconcileResult = { what, ...(isWhole ? {} : { isWhole }), policiesFinished, itemsSettled, ...compared, ...reaped, units: meter.units };
     log.write(result.error === undefined ? 'info' : 'warn', 'reconcile', { ...result });
     return result;
   });
@@ -95,11 +102,13 @@ function proved({ region, metrics, clock }: Pick<RegionOnLambda, 'region' | 'met
 }
 
 /** One pair after the other: each holds a whole copy's sums. What a pair cannot do, the next day's run does. */
-async function compare({ region, clock }: Pick<RegionOnLambda, 'region' | 'clock'>, { groups, run: id, peers = id === undefined ? comparedBy(region) : [...region.links.keys()] }: ReconcileEvent): Promise<Pick<ReconcileResult, 'pairs' | 'error'>> {
+async function compare({ region, clock, log }: Pick<RegionOnLambda, 'region' | 'clock' | 'log'>, { groups, run: id, peers = id === undefined ? comparedBy(region) : [...region.links.keys()] }: ReconcileEvent): Promise<Pick<ReconcileResult, 'pairs' | 'error'>> {
   const startedMs = clock.wallMs();
   await region.reconciler.start(); // certificates that other processes have added to
   const run = region.reconciler.run({ peers, deep: true, ...(groups === undefined ? {} : { groups }) });
   await run.finished;
+  // Something was lost on its way, or is late: an operator wants to know, even though it is mended.
+  for (const { peer, differing, pushed, pulled } of run.pairs) if (differing > 0) log.write('warn', 'reconcile.differed', { peer, differing, pushed, pulled });
   if (id !== undefined) await noteRun(region.parts.table, { ...runBody(run), id }, startedMs);
   const pairs = run.pairs.map(({ peer, compared, differing, pushed, pulled, corrupt, certificate }): ReconcilePair => ({ peer, compared, differing, pushed, pulled, corrupt: corrupt.length, ...(certificate === undefined ? {} : { certificate }) }));
   return { pairs, ...(run.error === undefined ? {} : { error: run.error }) };

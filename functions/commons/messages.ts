@@ -1,6 +1,7 @@
 // What travels through queues, in two kinds.
 //
-//   inbox   states for another region, under the envelope of every question between regions: `seal(envelope, records)`
+//   inbox   states for another region, under the envelope of every question between regions: `seal(envelope, records)`,
+//           compressed where that pays (compressed.ts)
 //   hints   keys of this region's own records that a peer has yet to be sent, or names of rows of its ledger under the keys
 //           of their items: u8 version · records without a state, or with a name in its place
 //
@@ -17,14 +18,14 @@ import { decodeRecords, encodeRecords, sentBytes, unseal, type SentRecord } from
 
 export const PACKED_BYTES_MAX = (MESSAGE_BYTES_PACKED / 4) * 3;
 
-/** In messages of PACKED_BYTES_MAX; a larger record travels alone. */
-export function packed(records: readonly SentRecord[]): SentRecord[][] {
+/** In messages of so many bytes; a larger record travels alone. */
+export function packed(records: readonly SentRecord[], bytesMax = PACKED_BYTES_MAX): SentRecord[][] {
   const messages: SentRecord[][] = [];
   let bytes = Number.POSITIVE_INFINITY;
   for (const record of records) {
     bytes += sentBytes(record);
     const last = messages.at(-1);
-    if (last !== undefined && bytes <= PACKED_BYTES_MAX) last.push(record);
+    if (last !== undefined && bytes <= bytesMax) last.push(record);
     else {
       messages.push([record]);
       bytes = sentBytes(record);
@@ -41,7 +42,7 @@ export const hintOf = (key: Uint8Array): SentRecord => ({ key, state: NO_STATE }
 export const HINTS_PER_MESSAGE_MAX = 100;
 
 /** In messages as `packed`, and of so many hints. */
-export const packedHints = (hints: readonly SentRecord[]): SentRecord[][] => [...chunks(hints, HINTS_PER_MESSAGE_MAX)].flatMap(packed);
+export const packedHints = (hints: readonly SentRecord[]): SentRecord[][] => [...chunks(hints, HINTS_PER_MESSAGE_MAX)].flatMap((some) => packed(some));
 
 export const encodeHints = (hints: readonly SentRecord[]): Uint8Array => concatBytes(Uint8Array.of(FORMAT_VERSION), encodeRecords(hints));
 

@@ -20,6 +20,10 @@ export class Meter {
     this.#write = 0;
   }
 
+  get units(): { readonly read: number; readonly write: number } {
+    return { read: this.#read, write: this.#write };
+  }
+
   /** An answer of another region says what it cost there. */
   on(response: Response): Response {
     if (response.headers.has(COST_FIELD)) return response;

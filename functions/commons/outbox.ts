@@ -10,7 +10,8 @@ import { encodeRecords, seal, type SentRecord } from '../../src/engine/envelope.
 import type { PeerLink } from '../../src/engine/peer-link.ts';
 import type { Queue } from '../../src/ports/queue.ts';
 import { sqsClient } from './clients.ts';
-import { encodeHints, packed, packedHints } from './messages.ts';
+import { compressed } from './compressed.ts';
+import { encodeHints, packed, PACKED_BYTES_MAX, packedHints } from './messages.ts';
 import type { RegionOnLambda } from './region.ts';
 
 interface Way {
@@ -19,6 +20,24 @@ interface Way {
   readonly hints: Queue;
   readonly breaker: Breaker;
 }
+
+interface Sealed {
+  readonly message: readonly SentRecord[];
+  readonly body: Uint8Array;
+}
+
+/** As many records to a message as fit when it is compressed; as many as fit without where that does not pay. */
+function* sealed(link: PeerLink, records: readonly SentRecord[]): Generator<Sealed> {
+  const sealedOne = (message: readonly SentRecord[]): Sealed => ({ message, body: compressed(seal(link.envelope(), encodeRecords(message))) });
+  for (const many of packed(records, COMPRESSES_TO * PACKED_BYTES_MAX)) {
+    const one = sealedOne(many);
+    if (many.length === 1 || one.body.length <= PACKED_BYTES_MAX) yield one;
+    else yield* packed(many).map(sealedOne);
+  }
+}
+
+/** Records of JSON become a third to a fifth. */
+const COMPRESSES_TO = 4;
 
 export class Outbox {
   readonly #opened: RegionOnLambda;
@@ -50,9 +69,10 @@ export class Outbox {
     const nowMs = this.#opened.clock.monotonicMs();
     if (records.length === 0 || this.#opened.region.lanes.get(peer)?.isPaused === true) return records;
     if (!breaker.allows(nowMs)) return this.#refused(peer, records);
-    const messages = packed(records);
+    const sent = [...sealed(link, records)];
+    const messages = sent.map(({ message }) => message);
     try {
-      const { refused } = await inbox.send(messages.map((message) => ({ body: seal(link.envelope(), encodeRecords(message)) })));
+      const { refused } = await inbox.send(sent);
       if (refused.length < messages.length) breaker.succeed(nowMs);
       else breaker.fail(nowMs);
       return refused.length === 0 ? [] : this.#refused(peer, refused.flatMap((at) => messages[at] ?? []));

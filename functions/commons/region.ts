@@ -3,6 +3,7 @@
 // calls `fan-out`, queues call `apply` and `forward`, schedules call the rest.
 
 import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
+import { readDates } from '../../src/adapters/aws/dates.ts';
 import { incarnationOf } from '../../src/adapters/aws/identity.ts';
 import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
 import { LambdaPeer } from '../../src/adapters/aws/lambda-peer.ts';
@@ -16,6 +17,7 @@ import { utf8, utf8Text } from '../../src/core/bytes.ts';
 import { ArchipelError } from '../../src/core/errors.ts';
 import { topologyFault, type Topology } from '../../src/core/placement/topology.ts';
 import type { HashFunction } from '../../src/core/version/tag.ts';
+import { keepDocument, readDocument } from '../../src/engine/documents.ts';
 import type { PeerLink } from '../../src/engine/peer-link.ts';
 import { Region } from '../../src/engine/region.ts';
 import type { ChangeLog } from '../../src/ports/change-log.ts';
@@ -37,6 +39,8 @@ export interface RegionOnLambda {
   readonly log: Log;
   readonly meter: Meter;
   readonly metrics: Metrics;
+  /** The table was restored from an older copy, and is not whole again: takes back what the peers hold. False when some could not give. */
+  readonly takeBack: () => Promise<boolean>;
   /** Does the table still have the id that this environment's actor is made of? */
   readonly isSameTable: () => Promise<boolean>;
   /** Runs one invocation: time is anchored before it, and nothing of it goes on behind the answer. */
@@ -44,6 +48,8 @@ export interface RegionOnLambda {
 }
 
 const TOPOLOGY = 'topology';
+/** Of the table that is whole: a copy has the same document and another incarnation. */
+const WHOLE = 'incarnation';
 const HELLO_MS = 1_000;
 /** Reaped lines, and what is paused, are read again after this long: before an invocation, and while it goes on. */
 export const LINES_FRESH_MS = 10_000;
@@ -65,10 +71,11 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
   const log = new JsonLog({ region: id, function: process.env['AWS_LAMBDA_FUNCTION_NAME'] });
   const clock = new LambdaClock();
   const dynamo = dynamoClient(id);
+  readDates(dynamo, () => clock.wallMs(), (dated) => clock.compare(dated));
   const tableName = names.table(deployment, id);
   const meter = new Meter();
   const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, onConsumed: meter.add, onCommit: (key, { state }) => mirror.learn(key, state) });
-  const [incarnation, topology, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), ring, secret]);
+  const [incarnation, topology, whole, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), wholeOf(table), ring, secret]);
   const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { client: lambdaClient(peer), functionArn: arns.function(settings, 'peer', peer) }));
   const sqs = sqsClient(id);
   const letters = new SqsDeadLetters({ client: sqs, queueUrl: queueUrl(settings, id, names.dead(deployment, id)) });
@@ -93,8 +100,8 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     reapTombstonesMax: REAP_TOMBSTONES_MAX,
   });
   const mirror = new Mirror({ catalog: region.catalog, keys, table, clock });
-  region.open();
-  const common = new Common(region, clock);
+  region.open(whole === undefined || whole === incarnation ? 'whole' : 'restored');
+  const common = new Common(region, clock, incarnation);
   await common.read();
   const invoke = async <T>(work: () => Promise<T>): Promise<T> => {
     clock.thaw();
@@ -107,24 +114,37 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
       for (const peer of peers) peer.abandon();
     }
   };
+  const takeBack = async (): Promise<boolean> => {
+    if (region.phase === 'recovering') {
+      await Promise.all([...region.links.values()].map((link) => hello(region, link)));
+      await region.recovery.take();
+      if (region.recovery.isPending) return false;
+      region.takenBack();
+    }
+    if ((await wholeOf(table)) !== incarnation) await keepDocument(table, WHOLE, () => incarnation);
+    return true;
+  };
   const isSameTable = async (): Promise<boolean> => (await incarnationOf(dynamo, tableName)) === incarnation;
-  return { settings, region, mirror, clock, log, meter, metrics: new Metrics(settings), isSameTable, invoke };
+  return { settings, region, mirror, clock, log, meter, metrics: new Metrics(settings), takeBack, isSameTable, invoke };
 }
 
-/** What environments of the region tell each other through its table: reaped lines, and what is paused. */
+/** What environments of the region tell each other through its table: reaped lines, what is paused, and that a table which was restored is whole again. */
 class Common {
   readonly #region: Region;
   readonly #clock: Clock;
+  readonly #incarnation: string;
   #readMs = Number.NEGATIVE_INFINITY;
 
-  constructor(region: Region, clock: Clock) {
+  constructor(region: Region, clock: Clock, incarnation: string) {
     this.#region = region;
     this.#clock = clock;
+    this.#incarnation = incarnation;
   }
 
   async read(): Promise<void> {
     const startedMs = this.#clock.monotonicMs();
     await Promise.all([this.#region.lines.load(), this.#region.loadPauses()]);
+    if (this.#region.phase === 'recovering' && (await wholeOf(this.#region.parts.table)) === this.#incarnation) this.#region.takenBack();
     this.#readMs = startedMs;
   }
 
@@ -142,6 +162,9 @@ class Common {
     return () => cancel();
   }
 }
+
+/** Which incarnation of the table has everything that the peers held. Undefined until `reconcile` has run once. */
+const wholeOf = (table: Table): Promise<string | undefined> => readDocument<string>(table, WHOLE);
 
 /** The last document that the region's table was given, or the one that the deployment begins with. */
 async function topologyOf(table: Table, { regions }: Settings): Promise<Topology> {

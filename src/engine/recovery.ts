@@ -53,6 +53,11 @@ export class Recovery {
     for (const peer of peers) this.#owing.add(peer);
   }
 
+  /** Another process of this region has taken everything. */
+  end(): void {
+    this.#owing.clear();
+  }
+
   get isPending(): boolean {
     return this.#owing.size > 0;
   }

@@ -64,11 +64,11 @@ export class Region {
   readonly lines: ReapedLines;
   readonly reaper: Reaper;
   readonly restored: Restored;
+  readonly recovery: Recovery;
   readonly door: PeerDoor;
   readonly parts: RegionParts;
   readonly #peers: Peers;
   readonly #fanOut: FanOut;
-  readonly #recovery: Recovery;
   readonly #identity: Identity;
   readonly #attendance: Attendance;
   readonly #rebuild: Rebuild;
@@ -91,7 +91,7 @@ export class Region {
     const actor = (): ActorId => this.actor;
     const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id), news: (id) => this.#news(id), told: (id, envelope) => this.health.told(id, envelope) };
     const { catalog, time } = this;
-    this.#identity = new Identity({ parts, catalog, log, links: () => this.links, lanes: () => this.lanes, recovery: () => this.#recovery, missed: (withoutMs) => this.#missed(withoutMs), isStopped: () => this.#isStopped() });
+    this.#identity = new Identity({ parts, catalog, log, links: () => this.links, lanes: () => this.lanes, recovery: () => this.recovery, missed: (withoutMs) => this.#missed(withoutMs), isStopped: () => this.#isStopped() });
     this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) && !this.#rebuild.isShut, greet: async (link) => { if (this.#phase === 'serving') await this.#identity.hello(link, HELLO_MS); } });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
@@ -104,7 +104,7 @@ export class Region {
     this.restored = new Restored(shared);
     this.reconciler = new Reconciler({ ...shared, restored: this.restored, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
     this.reaper = new Reaper({ ...shared, changes: parts.changes, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0, tombstonesMax: parts.reapTombstonesMax });
-    this.#recovery = new Recovery({
+    this.recovery = new Recovery({
       reconciler: this.reconciler,
       restored: this.restored,
       links: this.links,
@@ -116,7 +116,7 @@ export class Region {
       isStopped: () => this.#phase === 'stopped',
     });
     this.#attendance = new Attendance({ ...shared, horizonMs: parts.horizonMs });
-    this.#rebuild = new Rebuild({ ...shared, lanes: this.lanes, attendance: this.#attendance, identity: this.#identity, recovery: this.#recovery, restored: this.restored, reconciler: this.reconciler, isStopped: () => this.#isStopped() });
+    this.#rebuild = new Rebuild({ ...shared, lanes: this.lanes, attendance: this.#attendance, identity: this.#identity, recovery: this.recovery, restored: this.restored, reconciler: this.reconciler, isStopped: () => this.#isStopped() });
     this.#fanOut = new FanOut({ region: parts.id, changes: parts.changes, catalog: this.catalog, lanes: this.lanes, log });
     this.door = new PeerDoor({
       ...shared,
@@ -178,14 +178,21 @@ export class Region {
   }
 
   /**
-   * Instead of `start`, where a process exists only while it answers (Lambda): serves, but nothing recurs and nothing is
-   * sent behind an answer. Another process sends the writes; keeping `catalog` up to date is the caller's.
+   * Instead of `start`, where a process exists only while it answers (Lambda): nothing recurs, nothing is sent behind an answer.
+   * Another process sends the writes; `catalog` is the caller's to keep. A table that was `restored` is served from `takenBack` on.
    */
-  open(): void {
+  open(how: 'whole' | 'restored' = 'whole'): void {
     this.#fanOut.stop(); // and the lanes with it
     this.time.finishStart();
     this.health.isAlone = true;
-    this.#phase = 'serving';
+    if (how === 'restored') this.recovery.begin(this.links.keys());
+    this.#phase = how === 'restored' ? 'recovering' : 'serving';
+  }
+
+  /** What the peers hold is here again: taken by `recovery`, or by another process of this region. */
+  takenBack(): void {
+    this.recovery.end();
+    this.#serve();
   }
 
   #learnFromChanges(): void {
@@ -221,7 +228,7 @@ export class Region {
     await this.#identity.startAnew();
     if (this.#isStopped()) return;
     if (this.#rebuild.isPending) return this.#rejoin();
-    if (this.#recovery.isPending) await this.#recover();
+    if (this.recovery.isPending) await this.#recover();
     if (this.#isStopped()) return;
     this.#begin();
   }
@@ -236,7 +243,7 @@ export class Region {
       this.parts.clock.after(PEER_PROBE_MS, () => this.#rejoin());
     };
     this.#rebuild.run(() => this.#stand()).then(async () => {
-      if (this.#recovery.isPending) await this.#recover();
+      if (this.recovery.isPending) await this.#recover();
       this.#begin();
     }).catch(again);
   }
@@ -278,13 +285,13 @@ export class Region {
 
   /** What is here may have been reaped elsewhere. */
   get #isInDoubt(): boolean {
-    return this.#phase === 'starting' || this.#recovery.isPending || this.#rebuild.isPending;
+    return this.#phase === 'starting' || this.recovery.isPending || this.#rebuild.isPending;
   }
 
   #returned({ fromOutside }: { readonly fromOutside: boolean }): void {
     this.#identity.mayLack();
     if (this.#phase !== 'serving') return; // it is about to find out anyhow
-    const recovered = fromOutside ? this.#recover().then(() => this.#serve()) : this.#recovery.take();
+    const recovered = fromOutside ? this.#recover().then(() => this.#serve()) : this.recovery.take();
     recovered.catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
@@ -295,7 +302,7 @@ export class Region {
   async #recover(): Promise<void> {
     if (this.#isStopped()) return;
     this.#phase = 'recovering';
-    await this.#recovery.beforeServing();
+    await this.recovery.beforeServing();
   }
 
   // Recurring ---------------------------------------------------------------------------------------------------------------
@@ -323,7 +330,7 @@ export class Region {
     this.#fanOut.wake();
     await this.topology.tidy();
     await Promise.all(quiet.map((link) => this.#identity.hello(link, HELLO_MS)));
-    if (this.#recovery.isPending && !this.#rebuild.isPending) void this.#recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
+    if (this.recovery.isPending && !this.#rebuild.isPending) void this.recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
   /** Once, when it changes: writes are refused from now on, or taken again. */
@@ -370,9 +377,7 @@ export class Region {
   // Replication ---------------------------------------------------------------------------------------------------------------
 
   /** Again, where other processes of this region pause and resume. */
-  async loadPauses(): Promise<void> {
-    await this.#peers.loadPauses();
-  }
+  loadPauses = (): Promise<void> => this.#peers.loadPauses();
 
   /** Holds back both directions with this peer, on this side, until resumed; also over a restart. */
   async setPaused(peer: RegionId, paused: boolean): Promise<void> {

@@ -51,6 +51,7 @@ export class Timekeeper {
   }
 
   status(): ClockStatus {
+    if (this.#clock.isWrong?.() === true) return 'unsafe';
     return this.#guard.status(this.#reading(), this.#hasPeers());
   }
 

@@ -4,6 +4,8 @@
 export interface Clock {
   /** Milliseconds since 1970 of a clock that people and NTP set: it may step either way at any moment. */
   wallMs(): number;
+  /** The wall is known to be wrong: somebody who keeps the right time has told another. Left out where nobody does. */
+  isWrong?(): boolean;
   /** Milliseconds of a clock that only goes forward, from any origin; a fraction is allowed. It may stop while the machine sleeps. */
   monotonicMs(): number;
   /** Calls `task` once, not before `delayMs` of monotonic time; the answer takes it back. A waiting task alone keeps no process alive. */

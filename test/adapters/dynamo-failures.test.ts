@@ -6,6 +6,7 @@ import { isArchipelError } from '../../src/core/errors.ts';
 import { ROUNDS_MAX, type DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
 import { places, TTL_ATTRIBUTE, type Item } from '../../src/adapters/aws/layout.ts';
 import { RETRIES_MAX } from '../../src/adapters/aws/requests.ts';
+import { RETRY_BUDGET, RETRY_PRICE } from '../../src/adapters/aws/retry-budget.ts';
 import type { Dot } from '../../src/core/version/dot.ts';
 import { DynamoFixture, type Fault } from '../contract/dynamo-fixture.ts';
 import { hasDynoxide } from '../contract/emulators.ts';
@@ -107,6 +108,19 @@ describe.skipIf(!hasDynoxide)('DynamoTable', () => {
       await expect(dynamo.store(written(dot(A, 1), 'v1'))).rejects.toMatchObject({ code: 'overloaded', retryable: true });
       expect(dynamo.clock.pausedMs).toBeLessThan(1_000);
       expect(await dynamo.table.get(key('a'))).toBeUndefined();
+    });
+
+    it('everything is throttled: the first calls are made again, then each is told at once, and the service gets no more than it has to', async () => {
+      const calls = 40;
+      const most = calls + RETRY_BUDGET / RETRY_PRICE;
+      dynamo.faults = times(calls * (RETRIES_MAX + 1), { command: 'GetItemCommand', when: 'before', error: THROTTLED });
+      const offered = dynamo.faults.length;
+      for (let call = 0; call < calls; call++) await expect(dynamo.table.get(key('a'))).rejects.toMatchObject({ code: 'overloaded' });
+      expect(offered - dynamo.faults.length).toBe(most);
+      dynamo.faults = [];
+      for (let call = 0; call < RETRY_PRICE; call++) await dynamo.table.get(key('a'));
+      dynamo.faults = times(1, { command: 'GetItemCommand', when: 'before', error: THROTTLED });
+      expect(await dynamo.table.get(key('a'))).toBeUndefined(); // it is made again
     });
 
     it('a service error before the write is made good by sending it again', async () => {

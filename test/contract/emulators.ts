@@ -82,6 +82,7 @@ export async function makeTable(client: DynamoDBClient, TableName = `archipel-${
     new CreateTableCommand({
       TableName,
       BillingMode: 'PAY_PER_REQUEST',
+      StreamSpecification: { StreamEnabled: true, StreamViewType: 'NEW_IMAGE' },
       AttributeDefinitions: [
         { AttributeName: 'PK', AttributeType: 'B' },
         { AttributeName: 'SK', AttributeType: 'B' },

@@ -1,8 +1,6 @@
 // What an operator asks of a region on AWS by HTTP: reconciliations that another function carries out, what each peer lacks,
 // and replication that is held back and let go on.
 
-import { readFileSync } from 'node:fs';
-import type { LambdaFunctionURLEvent } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { names } from '../../src/adapters/aws/names.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
@@ -10,15 +8,10 @@ import { LINES_FRESH_MS } from '../../functions/commons/region.ts';
 import { noteRun, RUNS_KEPT } from '../../functions/commons/runs.ts';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
 import { AP, EU, key, texts, US } from '../contract/make.ts';
+import { ask as asked } from './ask.ts';
 import { DEPLOYMENT, FakeAws, metricsOf, REGIONS } from './fake-aws.ts';
 
 if (!hasDynoxide) console.log(`administration: skipped, ${NO_DYNOXIDE}`);
-
-interface Answer {
-  readonly status: number;
-  readonly location: string;
-  readonly body: Record<string, unknown>;
-}
 
 interface Peer {
   readonly id: string;
@@ -38,15 +31,7 @@ describe.skipIf(!hasDynoxide)('administration', () => {
   }, 30_000);
   afterAll(() => aws.stop());
 
-  async function ask(region: RegionId, method: string, rawPath: string, body?: unknown): Promise<Answer> {
-    const { api } = await aws.region(region);
-    const event = JSON.parse(readFileSync(new URL('fixtures/url-get.json', import.meta.url), 'utf8')) as LambdaFunctionURLEvent;
-    const content = body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)).toString('base64'), isBase64Encoded: true };
-    const answer = await api({ ...event, ...content, rawPath, headers: { ...event.headers, 'content-type': 'application/json' }, requestContext: { ...event.requestContext, http: { ...event.requestContext.http, method } } });
-    const text = Buffer.from(answer.body ?? '', 'base64').toString();
-    return { status: answer.statusCode ?? 0, location: String(answer.headers?.['location'] ?? ''), body: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
-  }
-
+  const ask = (region: RegionId, method: string, path: string, body?: unknown): ReturnType<typeof asked> => asked(aws, region, method, path, body);
   const peers = async (region: RegionId): Promise<Peer[]> => (await ask(region, 'GET', '/v1/replication')).body['peers'] as Peer[];
 
   describe('POST /v1/reconcile', () => {
@@ -54,27 +39,27 @@ describe.skipIf(!hasDynoxide)('administration', () => {
       for (const pk of ['one', 'two']) await ask(EU, 'PUT', `/v1/c/demo/items/${pk}`, pk);
       aws.pass(60_000);
       const begun = await ask(EU, 'POST', '/v1/reconcile', { peers: [US] });
-      expect(begun).toMatchObject({ status: 202, location: `/v1/reconcile/${String(begun.body['id'])}`, body: { state: 'running' } });
-      expect(await ask(EU, 'GET', begun.location)).toMatchObject({ status: 200, body: { state: 'running', pairs: [] } });
+      expect(begun).toMatchObject({ status: 202, headers: { location: `/v1/reconcile/${String(begun.body['id'])}` }, body: { state: 'running' } });
+      expect(await ask(EU, 'GET', String(begun.headers['location']))).toMatchObject({ status: 200, body: { state: 'running', pairs: [] } });
       await metricsOf(() => aws.settled());
-      expect(await ask(EU, 'GET', begun.location)).toMatchObject({
+      expect(await ask(EU, 'GET', String(begun.headers['location']))).toMatchObject({
         body: { id: begun.body['id'], state: 'done', pairs: [{ peer: US, differing: 2, pushed: 2, differingKeys: [{ collection: 'demo' }, { collection: 'demo' }], certificate: { deep: true, regions: [EU, US] } }] },
       });
       expect(texts((await aws.table(US).get(key('two')))?.state)).toEqual(['"two"']);
     });
 
     it('of one collection, with every peer: nothing is proved of the others', async () => {
-      const { location } = await ask(EU, 'POST', '/v1/reconcile', { collection: 'demo' });
+      const { headers: { location } } = await ask(EU, 'POST', '/v1/reconcile', { collection: 'demo' });
       await metricsOf(() => aws.settled());
-      const { body } = await ask(EU, 'GET', location);
+      const { body } = await ask(EU, 'GET', String(location));
       expect(body).toMatchObject({ state: 'done', pairs: [{ peer: AP }, { peer: US }] });
       expect((body['pairs'] as object[]).every((pair) => !('certificate' in pair))).toBe(true);
     });
 
     it('a function that never says how it ended has failed', async () => {
-      const { location } = await ask(US, 'POST', '/v1/reconcile', { peers: [AP] });
+      const { headers: { location } } = await ask(US, 'POST', '/v1/reconcile', { peers: [AP] });
       aws.pass(17 * 60_000);
-      expect((await ask(US, 'GET', location)).body).toMatchObject({ state: 'failed', code: 'internal' });
+      expect((await ask(US, 'GET', String(location))).body).toMatchObject({ state: 'failed', code: 'internal' });
       await metricsOf(() => aws.settled());
     });
 

@@ -3,6 +3,7 @@
 import type { LambdaFunctionURLEvent } from 'aws-lambda';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { compressed, expanded } from '../../functions/commons/compressed.ts';
 import { decodeHints, encodeHints, hintOf, lossHintOf, packed, PACKED_BYTES_MAX } from '../../functions/commons/messages.ts';
 import { Once } from '../../functions/commons/once.ts';
 import { firstTopology, peersOf, settingsOf } from '../../functions/commons/settings.ts';
@@ -10,10 +11,13 @@ import { requestOf } from '../../functions/commons/function-url.ts';
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
 import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
 import { names, peerOfHints } from '../../src/adapters/aws/names.ts';
+import { RETRY_BUDGET, RETRY_PRICE, RetryBudget } from '../../src/adapters/aws/retry-budget.ts';
+import { nodeRandom } from '../../src/adapters/node/crypto.ts';
+import { utf8 } from '../../src/core/bytes.ts';
 import { topologyVersion } from '../../src/core/placement/topology.ts';
 import { STAMP_ZERO } from '../../src/core/version/stamp.ts';
 import { MalformedError, NewerFormatError } from '../../src/core/version/codec.ts';
-import { encodeRecords, seal } from '../../src/engine/envelope.ts';
+import { encodeRecords, seal, unseal } from '../../src/engine/envelope.ts';
 import { Timekeeper } from '../../src/engine/timekeeper.ts';
 import { A, AP, bytes, EU, key, US } from '../contract/make.ts';
 
@@ -56,6 +60,26 @@ describe('messages', () => {
     expect(packed([])).toEqual([]);
   });
 
+  it('are compressed where that pays, and come out as they were', () => {
+    const json = utf8(JSON.stringify(Array.from({ length: 200 }, (_, at) => ({ id: at, name: `customer ${at}`, active: true }))));
+    const noise = nodeRandom.bytes(20_000);
+    const small = utf8('{"n":1}');
+    expect(compressed(json).length).toBeLessThan(json.length / 3);
+    expect([compressed(noise), compressed(small)]).toEqual([noise, small]);
+    for (const message of [json, noise, small]) expect(expanded(compressed(message))).toEqual(message);
+  });
+
+  it('compressed, are a later format to a release that knows nothing of it', () => {
+    const message = compressed(utf8('x'.repeat(5_000)));
+    expect(() => unseal(message)).toThrow(NewerFormatError);
+  });
+
+  it('that are broken, or would grow beyond any message, are malformed', () => {
+    const bomb = compressed(new Uint8Array(20 * 1024 * 1024));
+    expect(bomb.length).toBeLessThan(200_000);
+    for (const message of [bomb, Uint8Array.of(0xc0, 1, 2, 3)]) expect(() => expanded(message)).toThrow(MalformedError);
+  });
+
   it('of hints name keys, under a version', () => {
     const message = encodeHints([hintOf(key('a').encoded), hintOf(key('b', 'c').encoded)]);
     expect(decodeHints(message).map(({ key: { pk } }) => Buffer.from(pk).toString())).toEqual(['a', 'b']);
@@ -95,6 +119,35 @@ describe('the clock of a function', () => {
     machine.wall -= 60_000;
     clock.thaw();
     expect(time.status()).toBe('unsafe');
+  });
+
+  it('is unsafe while the time of AWS contradicts it by more than half a second, either way, and safe again when it agrees', () => {
+    const clock = new LambdaClock({ wallMs: () => 0, monotonicMs: () => 0 });
+    const time = new Timekeeper(clock, STAMP_ZERO, () => true);
+    time.finishStart();
+    const at = 1_800_000_000_000; // a whole second: what a date names may be up to one later
+    const told = (sentMs: number, receivedMs = sentMs): string => {
+      clock.compare({ dateMs: at, sentMs, receivedMs });
+      return time.status();
+    };
+    expect([told(at), told(at + 1_500), told(at - 500), told(at - 3_000, at + 3_000)]).toEqual(['safe', 'safe', 'safe', 'safe']); // who waits long learns little
+    expect([told(at + 1_501), told(at - 501), told(at)]).toEqual(['unsafe', 'unsafe', 'safe']);
+  });
+});
+
+describe('retries', () => {
+  it('have a budget: some in a row, then as many as calls that succeed have earned', () => {
+    const budget = new RetryBudget();
+    const inARow = (): number => {
+      let count = 0;
+      while (budget.take()) count++;
+      return count;
+    };
+    expect(inARow()).toBe(RETRY_BUDGET / RETRY_PRICE);
+    for (let call = 0; call < 2 * RETRY_PRICE; call++) budget.earn();
+    expect(inARow()).toBe(2);
+    for (let call = 0; call < 10 * RETRY_BUDGET; call++) budget.earn();
+    expect(inARow()).toBe(RETRY_BUDGET / RETRY_PRICE);
   });
 });
 

@@ -4,16 +4,16 @@
 // of their own, and invoke each other's `peer` through the server.
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { GetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DeleteTableCommand, DescribeTableCommand, GetItemCommand, PutItemCommand, ScanCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DeleteMessageCommand, DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
 import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
-import { places, type Place } from '../../src/adapters/aws/layout.ts';
+import { places, type Item, type Place } from '../../src/adapters/aws/layout.ts';
 import { arns, names, queueUrl } from '../../src/adapters/aws/names.ts';
 import { SQS_CLIENT_SETTINGS } from '../../src/adapters/aws/sqs-queue.ts';
 import { nodeRandom } from '../../src/adapters/node/crypto.ts';
@@ -58,9 +58,15 @@ export class FakeAws {
   readonly #dynamo: Emulator<DynamoDBClient>;
   readonly #sqs: Emulator<SQSClient>;
   readonly #server: Server;
+  /** Stands before the tables. */
+  readonly #front: Server;
+  /** Where each stream was read to. */
+  readonly #iterators = new Map<RegionId, string>();
   readonly #regions = new Map<RegionId, Handlers>();
   #aheadMs = 0;
   readonly #behind: (() => Promise<unknown>)[] = [];
+  /** Asked before each call to a table: what DynamoDB answers in its place. The middleware that the emulators lack. */
+  dynamoFault: (operation: string, input: Record<string, unknown>) => DynamoFault | undefined = () => undefined;
   /** Regions whose functions cannot be invoked. */
   readonly down = new Set<RegionId>();
   /** Of the functions, in milliseconds; each is over at once, and time has gone on by as much. */
@@ -77,12 +83,28 @@ export class FakeAws {
         (error: unknown) => outgoing.writeHead(500).end(String(error)),
       );
     });
+    this.#front = createServer((incoming, outgoing) => void this.#passOn(incoming, outgoing).catch((error: unknown) => outgoing.writeHead(500).end(String(error))));
   }
+
+  async #passOn(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const body = await bodyOf(incoming);
+    const operation = String(incoming.headers['x-amz-target']).split('.').at(-1) ?? '';
+    const fault = this.dynamoFault(operation, JSON.parse(body.toString()) as Record<string, unknown>);
+    if (fault !== undefined) return void outgoing.writeHead(fault.status ?? 400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({ __type: `com.amazonaws.dynamodb.v20120810#${fault.type}`, message: fault.type, ...fault.more }));
+    const { host: _host, 'content-length': _length, connection: _connection, ...headers } = incoming.headers;
+    const { status, bytes } = await send(this.#dynamo.endpoint, headers, body);
+    outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', date: new Date(Date.now() + this.aheadOfUsMs).toUTCString() }).end(bytes);
+  }
+
+  /** How far the clock of AWS is from that of the functions. */
+  aheadOfUsMs = 0;
 
   static async start(): Promise<FakeAws> {
     const aws = new FakeAws(await startDynoxide(), await startFauxqs());
-    aws.#server.listen(0, '127.0.0.1');
-    await once(aws.#server, 'listening');
+    for (const server of [aws.#server, aws.#front]) {
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+    }
     for (const region of REGIONS) await aws.#makeStores(region);
     const now = Date.now.bind(Date);
     vi.spyOn(Date, 'now').mockImplementation(() => now() + aws.#aheadMs);
@@ -92,7 +114,7 @@ export class FakeAws {
       aws.waits.push(ms);
       aws.pass(ms);
       return wait(task, 0);
-    }) as typeof setTimeout);
+    }));
     const write = process.stderr.write.bind(process.stderr);
     vi.spyOn(process.stderr, 'write').mockImplementation((chunk, ...rest) => {
       const text = String(chunk);
@@ -106,8 +128,10 @@ export class FakeAws {
   async stop(): Promise<void> {
     vi.restoreAllMocks();
     vi.unstubAllEnvs();
-    this.#server.close();
-    this.#server.closeAllConnections();
+    for (const server of [this.#server, this.#front]) {
+      server.close();
+      server.closeAllConnections();
+    }
     await Promise.all([this.#dynamo.stop(), this.#sqs.stop()]);
   }
 
@@ -131,7 +155,7 @@ export class FakeAws {
   async region(region: RegionId): Promise<Handlers> {
     const known = this.#regions.get(region);
     if (known !== undefined) return known;
-    const endpoint = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const endpoint = urlOf(this.#server);
     const environment: Environment & Record<string, string> = {
       ARCHIPEL_DEPLOYMENT: DEPLOYMENT,
       ARCHIPEL_REGIONS: REGIONS.join(','),
@@ -141,7 +165,7 @@ export class FakeAws {
       AWS_REGION: region,
       AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-      AWS_ENDPOINT_URL_DYNAMODB: this.#dynamo.endpoint,
+      AWS_ENDPOINT_URL_DYNAMODB: urlOf(this.#front),
       AWS_ENDPOINT_URL_SQS: this.#sqs.endpoint,
       AWS_ENDPOINT_URL_LAMBDA: endpoint,
       AWS_ENDPOINT_URL_SSM: endpoint,
@@ -216,6 +240,44 @@ export class FakeAws {
     return { eventName: 'INSERT', eventSource: 'aws:dynamodb', awsRegion: region, dynamodb: { NewImage: Object.fromEntries(image) as NewImage, SequenceNumber: '1', StreamViewType: 'NEW_IMAGE' } };
   }
 
+  /** What the stream holds that has not been taken yet, in the order of the commits. */
+  async stream(region: RegionId): Promise<DynamoDBRecord[]> {
+    const ask = async <T>(target: string, input: object): Promise<T> => {
+      const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `DynamoDBStreams_20120810.${target}`, authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${region}/dynamodb/aws4_request, SignedHeaders=host, Signature=0`, 'x-amz-date': '20260101T000000Z' };
+      return JSON.parse((await send(this.#dynamo.endpoint, headers, Buffer.from(JSON.stringify(input)))).bytes.toString()) as T;
+    };
+    let iterator = this.#iterators.get(region);
+    if (iterator === undefined) {
+      const { Table } = await this.#dynamo.client.send(new DescribeTableCommand({ TableName: names.table(DEPLOYMENT, region) }));
+      const StreamArn = Table?.LatestStreamArn;
+      const { StreamDescription } = await ask<{ StreamDescription: { Shards: { ShardId: string }[] } }>('DescribeStream', { StreamArn });
+      ({ ShardIterator: iterator } = await ask<{ ShardIterator: string }>('GetShardIterator', { StreamArn, ShardId: StreamDescription.Shards[0]?.ShardId, ShardIteratorType: 'TRIM_HORIZON' }));
+    }
+    const found: DynamoDBRecord[] = [];
+    for (;;) {
+      const page: { Records: DynamoDBRecord[]; NextShardIterator?: string } = await ask('GetRecords', { ShardIterator: iterator });
+      if (page.NextShardIterator !== undefined) this.#iterators.set(region, (iterator = page.NextShardIterator));
+      if (page.Records.length === 0 || page.NextShardIterator === undefined) return found;
+      found.push(...page.Records);
+    }
+  }
+
+  /** A restore: the table is another one under the same name, with these items and an id of its own; environments begin anew. */
+  async restore(region: RegionId, items: readonly Item[]): Promise<void> {
+    const TableName = names.table(DEPLOYMENT, region);
+    await this.#dynamo.client.send(new DeleteTableCommand({ TableName }));
+    await makeTable(this.#dynamo.client, TableName);
+    for (const each of items) await this.#dynamo.client.send(new PutItemCommand({ TableName, Item: each }));
+    this.#iterators.delete(region);
+    await this.stream(region);
+    this.#regions.delete(region);
+  }
+
+  async copy(region: RegionId): Promise<Item[]> {
+    const { Items = [] } = await this.#dynamo.client.send(new ScanCommand({ TableName: names.table(DEPLOYMENT, region), ConsistentRead: true }));
+    return Items;
+  }
+
   async give(region: RegionId, name: string, MessageBody: string): Promise<void> {
     const sqs = this.#sqsOf(region);
     await sqs.send(new SendMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MessageBody }));
@@ -246,9 +308,7 @@ export class FakeAws {
   }
 
   async #answer(incoming: IncomingMessage): Promise<{ readonly status: number; readonly body: unknown }> {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of incoming) chunks.push(chunk as Uint8Array);
-    const body = JSON.parse(Buffer.concat(chunks).toString()) as unknown;
+    const body = JSON.parse((await bodyOf(incoming)).toString()) as unknown;
     if (incoming.headers['x-amz-target'] === 'AmazonSSM.GetParameters') return { status: 200, body: parameters((body as { Names: string[] }).Names) };
     const arn = decodeURIComponent(/^\/2015-03-31\/functions\/([^/]+)\/invocations/.exec(incoming.url ?? '')?.[1] ?? '');
     const region = REGIONS.find((id) => arn === `arn:aws:lambda:${id}:${ACCOUNT}:function:${names.function(DEPLOYMENT, 'peer', id)}`);
@@ -262,6 +322,30 @@ export class FakeAws {
     const { peer } = await this.region(region);
     return { status: 200, body: await peer(body as Parameters<typeof peer>[0]) };
   }
+}
+
+export interface DynamoFault {
+  readonly type: string;
+  readonly status?: number;
+  readonly more?: Readonly<Record<string, unknown>>;
+}
+
+const urlOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+/** Without a timer of its own, as `fetch` has them. */
+const send = (url: string, headers: OutgoingHttpHeaders, body: Buffer): Promise<{ readonly status: number; readonly bytes: Buffer }> =>
+  new Promise((resolve, reject) => {
+    const request = httpRequest(url, { method: 'POST', headers: { ...headers, 'content-length': body.length } }, (answer) => {
+      bodyOf(answer).then((bytes) => resolve({ status: answer.statusCode ?? 500, bytes }), reject);
+    });
+    request.once('error', reject);
+    request.end(body);
+  });
+
+async function bodyOf(incoming: IncomingMessage): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of incoming) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
 }
 
 /** The metrics that are written meanwhile: `PeerDown us-east-1 1`. */

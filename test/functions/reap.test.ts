@@ -1,8 +1,6 @@
 // What was deleted is reaped by `reconcile`, on emulated AWS: asked of every replica, the lines raised in all tables, and only
 // when no environment can hold an older one the records go. What comes late after that is asked about, and brings nothing back.
 
-import { readFileSync } from 'node:fs';
-import type { LambdaFunctionURLEvent } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { names } from '../../src/adapters/aws/names.ts';
 import { sha256 } from '../../src/adapters/node/crypto.ts';
@@ -10,6 +8,7 @@ import { groupOf } from '../../src/core/placement/placement.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
 import { AP, EU, key, texts, US } from '../contract/make.ts';
+import { ask as asked } from './ask.ts';
 import { DEPLOYMENT, FakeAws, metricsOf, REGIONS } from './fake-aws.ts';
 
 const GRACE_MS = 3_600_000;
@@ -26,13 +25,7 @@ describe.skipIf(!hasDynoxide)('reaping', () => {
   }, 30_000);
   afterAll(() => aws.stop());
 
-  async function ask(region: RegionId, method: string, rawPath: string, body?: unknown): Promise<number> {
-    const { api } = await aws.region(region);
-    const event = JSON.parse(readFileSync(new URL('fixtures/url-get.json', import.meta.url), 'utf8')) as LambdaFunctionURLEvent;
-    const content = body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)).toString('base64'), isBase64Encoded: true };
-    const answer = await api({ ...event, ...content, rawPath, headers: { ...event.headers, 'content-type': 'application/json' }, requestContext: { ...event.requestContext, http: { ...event.requestContext.http, method } } });
-    return answer.statusCode ?? 0;
-  }
+  const ask = async (region: RegionId, method: string, path: string, body?: unknown): Promise<number> => (await asked(aws, region, method, path, body)).status;
 
   /** The newest state of an item, by stream and queues, to all others. Answers the messages. */
   async function replicate(region: RegionId, pk: string): Promise<void> {
@@ -45,9 +38,7 @@ describe.skipIf(!hasDynoxide)('reaping', () => {
   }
 
   const first = async (): Promise<RegionId> => {
-    const event = JSON.parse(readFileSync(new URL('fixtures/url-get.json', import.meta.url), 'utf8')) as LambdaFunctionURLEvent;
-    const { body = '' } = await (await aws.region(EU)).api({ ...event, rawPath: '/v1/topology' });
-    const { groups } = JSON.parse(Buffer.from(body, 'base64').toString()) as { groups: { id: string; partitions: RegionId[][] }[] };
+    const { groups } = (await asked(aws, EU, 'GET', '/v1/topology')).body as { groups: { id: string; partitions: RegionId[][] }[] };
     const group = groups.find(({ id }) => id === groupOf({ regions: 'all', replicas: 3 }, sha256));
     return group?.partitions[key('a').encoded[4] as number]?.[0] as RegionId;
   };

@@ -65,6 +65,9 @@ export function failureOf(error: unknown): Failure {
   return $fault === 'client' || name === 'CredentialsProviderError' ? 'unavailable' : 'defect';
 }
 
+/** Short of capacity, and not in the way of another transaction. */
+export const isThrottled = (error: unknown): boolean => failureOf(error) === 'busy' && !/Transaction/.test(error instanceof Error ? error.name : '');
+
 /** A transaction lists a reason per item; one condition that fails outweighs a conflict, which may pass. */
 function cancellation(reasons: readonly { readonly Code?: string; readonly Message?: string }[]): Failure {
   const codes = reasons.map(({ Code }) => Code ?? 'None');

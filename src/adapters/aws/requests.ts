@@ -11,13 +11,16 @@ import { toHex } from '../../core/bytes.ts';
 import { pause, type Clock } from '../../ports/clock.ts';
 import { unit, type Random } from '../../ports/random.ts';
 import type { Condition } from './conditions.ts';
-import { failed, failureOf } from './failures.ts';
+import { failed, failureOf, isThrottled } from './failures.ts';
 import type { Item, Place } from './layout.ts';
+import { RetryBudget } from './retry-budget.ts';
 
 /** After a first failure: five calls in all, about half a second of pauses at worst, a tenth of a request's deadline. */
 export const RETRIES_MAX = 4;
 const PAUSE_MS = 20;
 const PAUSE_MS_MAX = 400;
+/** What is short of capacity needs longer than a transaction that holds the item. */
+const THROTTLED_PAUSE_MS = 50;
 
 /** Capacity units of one call. What a failed condition costs is not reported by DynamoDB. */
 export interface Consumed {
@@ -59,6 +62,7 @@ type Effect = 'read' | 'write' | 'write-once';
 
 export class DynamoRequests {
   readonly #parts: DynamoParts;
+  readonly #budget = new RetryBudget();
 
   constructor(parts: DynamoParts) {
     this.#parts = parts;
@@ -158,19 +162,23 @@ export class DynamoRequests {
     }
   }
 
-  /** Retries with full jitter: a call that comes back with everyone else's helps nobody. */
+  /** Retries with full jitter, out of the process's budget: a call that comes back with everyone else's helps nobody. */
   async #call<T>(effect: Effect, send: () => Promise<T>): Promise<T> {
     let isInDoubt = false;
     for (let retry = 0; ; retry++) {
       try {
-        return await send();
+        const output = await send();
+        this.#budget.earn();
+        return output;
       } catch (error) {
         const failure = failureOf(error);
+        if (failure === 'refused') this.#budget.earn();
         if (failure === 'refused' && !(isInDoubt && effect === 'write')) throw error;
         if (effect !== 'read' && (failure === 'in-doubt' || failure === 'timed-out')) isInDoubt = true;
         const mayHelp = failure === 'busy' || failure === 'in-doubt';
-        if (!mayHelp || retry === RETRIES_MAX) throw failed(failure, error, isInDoubt);
-        await pause(this.#parts.clock, unit(this.#parts.random) * Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** retry));
+        if (!mayHelp || retry === RETRIES_MAX || !this.#budget.take()) throw failed(failure, error, isInDoubt);
+        const firstMs = isThrottled(error) ? THROTTLED_PAUSE_MS : PAUSE_MS;
+        await pause(this.#parts.clock, unit(this.#parts.random) * Math.min(PAUSE_MS_MAX, firstMs * 2 ** retry));
       }
     }
   }

@@ -17,5 +17,5 @@ export async function handler(event: PeerEvent): Promise<PeerAnswer> {
     if (question === undefined || !PEER_METHODS.includes(event.method)) throw new ArchipelError('bad-request', 'Not a question between regions.');
     await mirror.collectionsOf(keysOf(event.method, question));
     return { answer: toBase64(await region.door.answer(event.method, question)) };
-  });
+  }, { isGreeting: event.method === 'hello' });
 }

@@ -43,8 +43,11 @@ export interface RegionOnLambda {
   readonly takeBack: () => Promise<boolean>;
   /** Does the table still have the id that this environment's actor is made of? */
   readonly isSameTable: () => Promise<boolean>;
-  /** Runs one invocation: time is anchored before it, and nothing of it goes on behind the answer. */
-  readonly invoke: <T>(work: () => Promise<T>) => Promise<T>;
+  /**
+   * Runs one invocation: time is anchored before it, and nothing of it goes on behind the answer. A clock that is in doubt is
+   * compared with the peers first, unless `isGreeting`: two that are in doubt would greet each other for ever.
+   */
+  readonly invoke: <T>(work: () => Promise<T>, how?: { readonly isGreeting: boolean }) => Promise<T>;
 }
 
 const TOPOLOGY = 'topology';
@@ -103,11 +106,11 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
   region.open(whole === undefined || whole === incarnation ? 'whole' : 'restored');
   const common = new Common(region, clock, incarnation);
   await common.read();
-  const invoke = async <T>(work: () => Promise<T>): Promise<T> => {
+  const invoke = async <T>(work: () => Promise<T>, { isGreeting } = { isGreeting: false }): Promise<T> => {
     clock.thaw();
     const stop = await common.keepFresh();
     try {
-      if (region.time.status() === 'unsafe') await Promise.all([...region.links.values()].map((link) => hello(region, link)));
+      if (region.time.status() === 'unsafe' && !isGreeting) await Promise.all([...region.links.values()].map((link) => hello(region, link)));
       return await work();
     } finally {
       stop();

@@ -110,8 +110,11 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
       const event = fixture<LambdaFunctionURLEvent>('url-get');
       const { authorization: _, ...headers } = event.headers;
       expect((await api({ ...event, headers })).statusCode).toBe(401);
-      expect((await api({ ...event, headers, rawPath: '/v1/reconcile' })).statusCode).toBe(401);
-      for (const path of ['/v1/replication', '/v1/reconcile/4711', `/v1/replication/${US}/pause`, `/v1/replication/${US}/dead`, '/metrics']) expect(await call(path.endsWith('pause') ? 'POST' : 'GET', path)).toMatchObject({ status: 501 });
+      for (const rawPath of ['/v1/reconcile', `/v1/replication/${US}/pause`]) {
+        expect((await api({ ...event, headers, rawPath, requestContext: { ...event.requestContext, http: { ...event.requestContext.http, method: 'POST' } } })).statusCode).toBe(401);
+      }
+      expect(await call('GET', `/v1/replication/${US}/dead`)).toMatchObject({ status: 501 });
+      expect(await call('GET', '/metrics')).toMatchObject({ status: 200 });
     });
 
     it('learns of a collection that another environment has made', async () => {
@@ -283,7 +286,7 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
   describe('schedules', () => {
     it('reconcile compares nothing by the hour', async () => {
       const { reconcile } = await aws.region(EU);
-      expect(await reconcile(fixture<ReconcileEvent>('schedule'))).toEqual({ what: 'tidy', policiesFinished: [], itemsSettled: 0, pairs: [], units: expect.objectContaining({ write: 0 }) as object });
+      expect(await reconcile(fixture<ReconcileEvent>('schedule'))).toEqual({ what: 'tidy', policiesFinished: [], itemsSettled: 0, pairs: [], units: { read: expect.any(Number) as number, write: 1 } }); // it notes that the table is whole
     });
 
     it('reconcile finishes a policy that a region could not be told of', async () => {

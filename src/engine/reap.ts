@@ -282,7 +282,8 @@ export class Reaper {
   /** Invariants 3 and 4. */
   async #reap(question: Question): Promise<number> {
     const { lines, clock, lineSettlesMs } = this.#parts;
-    await lines.raise(linesOf(question.proposals)); // before anything goes
+    const { proposals } = question;
+    await lines.raise(linesOf(proposals)); // before anything goes
     if (lineSettlesMs > 0) await pause(clock, lineSettlesMs);
     return this.#delete(question);
   }

@@ -306,7 +306,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     what: 'Between the two nothing keeps an old message away.',
     edits: [
       { file: 'engine/reap.ts', find: '    await lines.raise(linesOf(proposals)); // before anything goes\n', replace: '' },
-      { file: 'engine/reap.ts', find: '    return gone.filter(Boolean).length;', replace: '    await lines.raise(linesOf(proposals));\n    return gone.filter(Boolean).length;' },
+      { file: 'engine/reap.ts', find: '    return gone.filter(Boolean).length;', replace: '    await this.#parts.lines.raise(linesOf(proposals));\n    return gone.filter(Boolean).length;' },
     ],
     seed: 17,
   },

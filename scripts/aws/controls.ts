@@ -1,12 +1,12 @@
 // What an operator of the emulated AWS can do to it, through AWS's own interfaces: secrets, mappings, functions, queues.
 
 import { DeleteFunctionConcurrencyCommand, GetFunctionConfigurationCommand, InvokeCommand, LambdaClient, ListEventSourceMappingsCommand, PutFunctionConcurrencyCommand, UpdateEventSourceMappingCommand } from '@aws-sdk/client-lambda';
-import { GetQueueAttributesCommand, PurgeQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { GetQueueAttributesCommand, PurgeQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { FUNCTIONS, names, type FunctionName } from '../../src/adapters/aws/names.ts';
 import { asRegionId } from '../../src/core/version/dot.ts';
 import { until } from '../lib/http.ts';
-import { ACCOUNT, signedFor } from './ministack.ts';
+import { ACCOUNT, ROOT, signedFor } from './ministack.ts';
 
 interface Clients {
   readonly lambda: LambdaClient;
@@ -22,7 +22,7 @@ export class Controls {
   constructor(deployment: string, url: string, regions: readonly string[]) {
     this.#deployment = deployment;
     this.#url = url;
-    const settings = (region: string): { region: string; endpoint: string; credentials: { accessKeyId: string; secretAccessKey: string } } => ({ region, endpoint: url, credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'test' } });
+    const settings = (region: string): { region: string; endpoint: string; credentials: typeof ROOT } => ({ region, endpoint: url, credentials: ROOT });
     this.#clients = new Map(regions.map((id) => [id, { lambda: new LambdaClient(settings(id)), sqs: new SQSClient({ ...settings(id), useQueueUrlAsEndpoint: false }), ssm: new SSMClient(settings(id)) }]));
   }
 
@@ -88,8 +88,25 @@ export class Controls {
     return wanted.reduce((sum, attribute) => sum + Number(Attributes[attribute] ?? 0), 0);
   }
 
+  async hintsDepth(region: string): Promise<number> {
+    const depths = [...this.#clients.keys()].filter((peer) => peer !== region).map((peer) => this.#count(region, names.hints(this.#deployment, asRegionId(region), asRegionId(peer))));
+    return (await Promise.all(depths)).reduce((sum, depth) => sum + depth, 0);
+  }
+
   inboxDepth(region: string): Promise<number> {
     return this.#count(region, names.inbox(this.#deployment, asRegionId(region)));
+  }
+
+  /** A message that is none. */
+  async poison(region: string): Promise<void> {
+    await this.#of(region).sqs.send(new SendMessageCommand({ QueueUrl: this.#queueUrl(names.inbox(this.#deployment, asRegionId(region))), MessageBody: 'no message !' }));
+    for (const peer of this.#clients.keys()) {
+      if (peer !== region) await this.#of(region).sqs.send(new SendMessageCommand({ QueueUrl: this.#queueUrl(names.hints(this.#deployment, asRegionId(region), asRegionId(peer))), MessageBody: 'no hint !' }));
+    }
+  }
+
+  #queueUrl(name: string): string {
+    return `${this.#url}/${ACCOUNT}/${name}`;
   }
 
   async purgeInbox(region: string): Promise<void> {

@@ -7,7 +7,7 @@ import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { CloudFrontHeaders, CloudFrontRequestEvent, CloudFrontResultResponse } from 'aws-lambda';
 import { REGIONS_FIELD } from '../../src/adapters/aws/names.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
-import { ACCOUNT, signedFor } from './ministack.ts';
+import { ROOT, signedFor } from './ministack.ts';
 
 /** CloudFront cuts what it shows to a function after this much. */
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -38,7 +38,7 @@ export interface FrontParts {
 }
 
 export function startFront(port: number, { emulatorUrl, distribution, doors }: FrontParts): Promise<Server> {
-  const client = new LambdaClient({ ...CLIENT_SETTINGS, endpoint: emulatorUrl, region: 'us-east-1', credentials: { accessKeyId: ACCOUNT, secretAccessKey: 'test' } });
+  const client = new LambdaClient({ ...CLIENT_SETTINGS, endpoint: emulatorUrl, region: 'us-east-1', credentials: ROOT });
   const regions = (distribution.customHeaders[REGIONS_FIELD] ?? '').replaceAll(/=([^,]+)/g, (_, host: string) => `=${doors.get(host) ?? host}`);
   const customHeaders = { ...distribution.customHeaders, [REGIONS_FIELD]: regions };
   return listen(port, async (incoming, outgoing) => {

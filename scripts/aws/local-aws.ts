@@ -19,9 +19,10 @@ import { synth } from '../lib/synth.ts';
 import { Controls } from './controls.ts';
 import { deployedDistribution, startDoor, startFront } from './front.ts';
 import { ACCOUNT, environmentFor, installMiniStack, MiniStack } from './ministack.ts';
-import { changeTemplate, readTemplate, resolveWeakReferences, withPlainAlarms, writeTemplate } from './templates.ts';
+import { changeTemplate, readTemplate, resolveWeakReferences, withEmulatorsRights, withPlainAlarms, writeTemplate } from './templates.ts';
 
 export const DEPLOYMENT = 'archipel';
+export const RIGHTS_LOG = 'rights.log';
 const EDGE_STACK = `${DEPLOYMENT}-edge`;
 const EDGE_REGION = 'us-east-1';
 const CDK = join(root, 'node_modules/aws-cdk/bin/cdk');
@@ -36,6 +37,8 @@ export interface LocalAwsOptions {
   readonly emulatorPort: number;
   /** Templates, logs, keys and cluster.json. */
   readonly folder: string;
+  /** Roles have the rights that their policies give them, and no others; which they use is noted in `rights.log`. */
+  readonly enforcesRights?: boolean;
   /** Told of each step when it is done, with its seconds. */
   readonly say: (step: string, seconds: number) => void;
 }
@@ -67,7 +70,7 @@ export class LocalAws extends Deployed {
     const { folder, emulatorPort, say } = options;
     mkdirSync(folder, { recursive: true });
     await timed(say, 'the emulator is installed', installMiniStack);
-    const emulator = await timed(say, 'the emulator runs', () => MiniStack.start(emulatorPort, join(folder, 'emulator.log')));
+    const emulator = await timed(say, 'the emulator runs', () => MiniStack.start(emulatorPort, join(folder, 'emulator.log'), options.enforcesRights === true ? join(folder, RIGHTS_LOG) : undefined));
     const aws = new LocalAws(options, emulator);
     try {
       await aws.grow(options.regions);
@@ -101,12 +104,17 @@ export class LocalAws extends Deployed {
 
   /** The deployment in these regions, made or updated: their stacks, then the edge's, then the doors on this machine. */
   async grow(regions: string): Promise<void> {
-    const { say } = this.#options;
+    const { say, enforcesRights = false } = this.#options;
     this.#regions = parseRegions(regions);
     this.#controls.end();
     this.#controls = new Controls(DEPLOYMENT, this.emulator.url, this.#regions);
-    await timed(say, 'templates and bundles are made', () => synth({ regions }, this.out));
-    for (const id of this.#regions) changeTemplate(this.out, `${DEPLOYMENT}-${id}`, withPlainAlarms);
+    await timed(say, 'templates and bundles are made', () => synth({ regions }, this.out, enforcesRights ? 'scripts/aws/app.ts' : 'cdk/app.ts'));
+    for (const id of this.#regions) {
+      changeTemplate(this.out, `${DEPLOYMENT}-${id}`, (template) => {
+        withPlainAlarms(template);
+        if (enforcesRights) withEmulatorsRights(template);
+      });
+    }
     const places = [...new Set([...this.#regions, EDGE_REGION])].map((id) => `aws://${ACCOUNT}/${id}`);
     await timed(say, 'cdk bootstrap', () => this.#cdk('bootstrap', ...places));
     // By name, in each region, before the first request: no template holds them.
@@ -198,6 +206,21 @@ export class LocalAws extends Deployed {
 
   inboxDepth(region: string): Promise<number> {
     return this.#controls.inboxDepth(region);
+  }
+
+  /** Messages of hints that wait in it. */
+  hints(region: string): Promise<number> {
+    return this.#controls.hintsDepth(region);
+  }
+
+  /** Its inbox and its hints are given what is no message. */
+  poison(region: string): Promise<void> {
+    return this.#controls.poison(region);
+  }
+
+  /** Replication with every peer is paused on this region's side, as an operator does it: what is written is hinted. */
+  async setHintsOnly(region: string, only: boolean): Promise<void> {
+    for (const peer of this.#regions.filter((id) => id !== region)) await this.ask(region, `/v1/replication/${peer}/${only ? 'pause' : 'resume'}`, { method: 'POST' });
   }
 
   /** What lies in it is lost. */

@@ -10,6 +10,8 @@ import type { Environment } from '../lib/run.ts';
 import { install, programOf, type Venv } from './venv.ts';
 
 export const ACCOUNT = '111122223333';
+/** Of the account's root, for whom the emulator checks no rights. */
+export const ROOT = { accessKeyId: 'test', secretAccessKey: 'test' } as const;
 
 const VENV: Venv = { folder: '.venv-aws', requirements: 'requirements.txt', what: 'The local AWS' };
 const PYTHON = programOf(VENV, 'python');
@@ -18,6 +20,35 @@ const PYTHON = programOf(VENV, 'python');
 const PROGRAM = `
 import os, signal, sys, threading
 threading.Thread(target=lambda: (sys.stdin.read(), os.kill(os.getpid(), signal.SIGTERM)), daemon=True).start()
+from ministack.core import iam_evaluator
+
+# Which rights are used, and by whom, and what is refused: a line for each, when it is judged first.
+if os.environ.get("RIGHTS_LOG"):
+    import json
+    judge, enforced, seen = iam_evaluator.evaluate, iam_evaluator.enforce, set()
+
+    def note(*columns):
+        line = json.dumps(columns)
+        if line in seen:
+            return
+        seen.add(line)
+        with open(os.environ["RIGHTS_LOG"], "a") as log:
+            log.write(line + "\\n")
+
+    def evaluate(context, policies, *limits):
+        result = judge(context, policies, *limits)
+        if result.decision == "Allow":
+            note(context.principal_arn, context.action, context.resource_arn, "Allow")
+        return result
+
+    def enforce(key, action, service, region, resource_arn="*", *rest, **more):
+        result = enforced(key, action, service, region, resource_arn, *rest, **more)
+        if isinstance(result, iam_evaluator.EvalResult):
+            note(result.principal_arn, action, resource_arn, "Deny")
+        return result
+
+    iam_evaluator.evaluate, iam_evaluator.enforce = evaluate, enforce
+
 from ministack.app import main
 main()
 `;
@@ -28,8 +59,8 @@ export const installMiniStack = (): Promise<void> => install(VENV);
 /** What makes the SDKs and the CDK speak with the emulator, and with nothing else. */
 export const environmentFor = (url: string): Environment => ({
   AWS_ENDPOINT_URL: url,
-  AWS_ACCESS_KEY_ID: ACCOUNT,
-  AWS_SECRET_ACCESS_KEY: 'test',
+  AWS_ACCESS_KEY_ID: ROOT.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: ROOT.secretAccessKey,
   AWS_SESSION_TOKEN: undefined,
   AWS_PROFILE: undefined,
   AWS_CONFIG_FILE: '/dev/null',
@@ -40,7 +71,7 @@ export const environmentFor = (url: string): Environment => ({
 
 /** For what we ask without an SDK: the emulator reads from it which account and region are meant. */
 export const signedFor = (service: string, region: string): { readonly authorization: string } => ({
-  authorization: `AWS4-HMAC-SHA256 Credential=${ACCOUNT}/20260101/${region}/${service}/aws4_request, SignedHeaders=host, Signature=0`,
+  authorization: `AWS4-HMAC-SHA256 Credential=${ROOT.accessKeyId}/20260101/${region}/${service}/aws4_request, SignedHeaders=host, Signature=0`,
 });
 
 export class MiniStack {
@@ -52,7 +83,8 @@ export class MiniStack {
     this.#process = started;
   }
 
-  static async start(port: number, logFile: string): Promise<MiniStack> {
+  /** `rightsLog`: the rights of roles are enforced, and each that is asked for is noted there. */
+  static async start(port: number, logFile: string, rightsLog?: string): Promise<MiniStack> {
     const folder = dirname(logFile);
     // It unpacks functions there, and leaves them behind.
     const temporary = join(folder, 'tmp');
@@ -60,7 +92,7 @@ export class MiniStack {
     mkdirSync(temporary);
     writeFileSync(join(temporary, 'package.json'), '{ "type": "commonjs" }'); // what runs the functions is; this repository is not
     const log = openSync(logFile, 'w');
-    const child = spawn(PYTHON, ['-c', PROGRAM], { cwd: folder, env: { ...process.env, ...settings(port), TMPDIR: temporary }, stdio: ['pipe', log, log], detached: true });
+    const child = spawn(PYTHON, ['-c', PROGRAM], { cwd: folder, env: { ...process.env, ...settings(port), ...(rightsLog === undefined ? {} : { AUTH: 'true', RIGHTS_LOG: rightsLog }), TMPDIR: temporary }, stdio: ['pipe', log, log], detached: true });
     const url = `http://127.0.0.1:${port}`;
     const emulator = new MiniStack(url, child);
     await until('the emulator answers', async () => {

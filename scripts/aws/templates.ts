@@ -47,6 +47,40 @@ export function withPlainAlarms({ Resources }: Template): void {
   }
 }
 
+/** Actions that exist nowhere but in the emulator: AWS checks a call for a batch as the call for one. */
+const BATCHES: Readonly<Record<string, string>> = { 'sqs:SendMessage': 'sqs:SendMessageBatch', 'sqs:DeleteMessage': 'sqs:DeleteMessageBatch', 'sqs:ChangeMessageVisibility': 'sqs:ChangeMessageVisibilityBatch' };
+
+interface Statement {
+  Action: string | string[];
+  Resource: unknown;
+}
+
+/** Of every role, by its name. */
+function statementsOf({ Resources }: Template): (readonly [role: string, statement: Statement])[] {
+  return Object.values(Resources).flatMap(({ Type, Properties }) => {
+    if (Type !== 'AWS::IAM::Role') return [];
+    const policies = (Properties['Policies'] ?? []) as { readonly PolicyDocument: { readonly Statement: readonly Statement[] } }[];
+    return policies.flatMap(({ PolicyDocument }) => PolicyDocument.Statement.map((statement) => [String(Properties['RoleName']), statement] as const));
+  });
+}
+
+/**
+ * What the emulator's check of rights needs besides: it judges reading parameters by no name at all; and here is no TLS, which
+ * the policies of the queues ask for.
+ */
+export function withEmulatorsRights(template: Template): void {
+  for (const [id, { Type }] of Object.entries(template.Resources)) if (Type === 'AWS::SQS::QueuePolicy') delete template.Resources[id];
+  for (const [, statement] of statementsOf(template)) {
+    statement.Action = [statement.Action].flat().flatMap((action) => [action, BATCHES[action] ?? []].flat());
+    if (statement.Action.includes('ssm:GetParameters')) statement.Resource = [statement.Resource, '*'].flat();
+  }
+}
+
+/** Takes a right away. */
+export function without(template: Template, role: string, action: string): void {
+  for (const [name, statement] of statementsOf(template)) if (name === role) statement.Action = [statement.Action].flat().filter((each) => each !== action);
+}
+
 interface MetricQuery {
   readonly MetricStat?: { readonly Metric: Record<string, unknown>; readonly Stat: string; readonly Period: number };
 }

@@ -29,9 +29,9 @@ export const withDeployment = (command: Command): Command =>
 export const contextOf = (): Readonly<Record<string, unknown>> => (JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')) as { context: Record<string, unknown> }).context;
 
 /** Answers the names of the stacks, in the folder `out`. @throws Error with what the CDK said */
-export async function synth({ config, name, regions, ephemeral }: DeploymentFlags, out: string): Promise<readonly string[]> {
+export async function synth({ config, name, regions, ephemeral }: DeploymentFlags, out: string, app = 'cdk/app.ts'): Promise<readonly string[]> {
   const said = { config: config === undefined ? undefined : resolve(config), deployment: name, regions, ephemeral };
-  await run(process.execPath, ['cdk/app.ts'], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...contextOf(), ...said }) });
+  await run(process.execPath, [app], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...contextOf(), ...said }) });
   const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as { artifacts: Readonly<Record<string, { readonly type: string }>> };
   return Object.entries(manifest.artifacts).flatMap(([id, { type }]) => (type === 'aws:cloudformation:stack' ? [id] : []));
 }

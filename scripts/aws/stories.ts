@@ -1,0 +1,78 @@
+// What is done with a deployment on the emulated AWS, and claimed of it, whatever else is tested with it.
+
+import type { ReconcileResult } from '../../functions/reconcile.ts';
+import { until } from '../lib/http.ts';
+import { ms, type Report } from '../lib/report.ts';
+import { losersOf } from '../lib/stories/split.ts';
+import type { LocalAws } from './local-aws.ts';
+
+export const CONVERGE_MS = 120_000;
+
+export async function items(aws: LocalAws, report: Report): Promise<void> {
+  const put = await aws.put('edge', 'demo', 'greeting', 'hello');
+  report.check('a PUT at the front is answered 201', put.status === 201, `${put.status} by ${put.headers['served-by'] ?? ''}`);
+  const tookMs = await everywhere(aws, 'greeting', 'hello');
+  report.check('and read in every region, through stream, fan-out, inbox and apply', true, ms(tookMs));
+  const gone = await aws.ask('edge', '/v1/c/demo/items/greeting', { method: 'DELETE' });
+  await until('the delete is everywhere', async () => (await Promise.all(aws.regions.map((id) => aws.get(id, 'demo', 'greeting')))).every(({ status }) => status === 404), CONVERGE_MS);
+  report.check('a DELETE at the front, too', gone.status === 204, gone.status);
+}
+
+function everywhere(aws: LocalAws, pk: string, value: string): Promise<number> {
+  return until(`${pk} is everywhere`, async () => (await Promise.all(aws.regions.map((id) => aws.get(id, 'demo', pk)))).every((answer) => answer.text() === value), CONVERGE_MS);
+}
+
+/** One item at a time, so that what is seen can be told. */
+export async function conflicts(aws: LocalAws, report: Report): Promise<void> {
+  const [a, b, c] = aws.regions as [string, string, string];
+  await aws.collection('carts', { conflict: 'siblings' }, CONVERGE_MS);
+  await aws.cut();
+  for (const region of [a, b]) {
+    await aws.put(region, 'carts', 'alice', `from ${region}`);
+    await aws.put(region, 'demo', 'title', `from ${region}`);
+  }
+  await aws.heal();
+  const siblings = async (): Promise<boolean> => (await Promise.all(aws.regions.map((id) => aws.get(id, 'carts', 'alice')))).every(({ status }) => status === 300);
+  report.check('siblings: two concurrent PUTs are both there, in every region', true, ms(await until('siblings everywhere', siblings, CONVERGE_MS)));
+  const merged = await aws.get(c, 'carts', 'alice');
+  const put = await aws.put(c, 'carts', 'alice', 'merged', { 'causal-context': merged.headers['causal-context'] ?? '' });
+  const isMerged = async (): Promise<boolean> => (await Promise.all(aws.regions.map((id) => aws.get(id, 'carts', 'alice')))).every((answer) => answer.text() === 'merged');
+  report.check('siblings: a PUT with their context in a third region replaces both, everywhere', put.status < 300, `${put.status}, ${ms(await until('merged everywhere', isMerged, CONVERGE_MS))}`);
+  await everywhere(aws, 'title', (await aws.get(b, 'demo', 'title')).text());
+  await until('the loser is in the ledger', async () => (await losersOf(aws, 'demo')).size > 0, CONVERGE_MS);
+  const losers = [...(await losersOf(aws, 'demo')).values()];
+  report.check('lww: the loser is in the ledger, once', losers.length === 1 && losers[0]?.['rule'] === 'lww', JSON.stringify(losers.map(({ pk, rule }) => [pk, rule])));
+}
+
+/** What is sent meanwhile waits; the front goes on with the other regions. */
+export async function functionsFail(aws: LocalAws, report: Report): Promise<void> {
+  const [a] = aws.regions as [string];
+  await aws.setFunctions(a, false);
+  const put = await aws.put('edge', 'demo', 'while-a-is-down', 'x', { 'cloudfront-viewer-latitude': '37.6', 'cloudfront-viewer-longitude': '127' });
+  report.check(`with every function of ${a} refused, the front writes in another region`, put.status === 201 && put.headers['served-by']?.startsWith(a) === false, `${put.status} by ${put.headers['served-by'] ?? ''}`);
+  await aws.setFunctions(a, true);
+  report.check('and it is everywhere when they are back', true, ms(await everywhere(aws, 'while-a-is-down', 'x')));
+}
+
+/** Messages that an inbox lost: nobody knows of them any more, but the copies differ. */
+export async function reconcile(aws: LocalAws, report: Report): Promise<void> {
+  const [a, b, c] = aws.regions as [string, string, string];
+  const lost = ['lost-1', 'lost-2', 'lost-3'];
+  await aws.cut();
+  for (const pk of lost) await aws.put(a, 'demo', pk, 'x');
+  await until('the messages lie in the inbox', async () => (await aws.inboxDepth(c)) > 0, CONVERGE_MS);
+  await until('the stream has been read', async () => (await aws.inboxDepth(b)) === (await aws.inboxDepth(c)), CONVERGE_MS);
+  await aws.purgeInbox(c);
+  await aws.heal();
+  await aws.quiet();
+  const before = await Promise.all(lost.map(async (pk) => (await aws.get(c, 'demo', pk)).status));
+  const { pairs, error } = (await aws.invoke('reconcile', a, { what: 'deep', peers: [c] })) as ReconcileResult;
+  const [pair] = pairs;
+  const after = await Promise.all(lost.map(async (pk) => (await aws.get(c, 'demo', pk)).status));
+  report.check('an inbox that lost messages: reconciliation moves these, and nothing else', pair?.differing === before.filter((status) => status === 404).length && pair.differing > 0 && after.every((status) => status === 200), `${before.join(' ')} -> ${after.join(' ')}, ${pair?.differing} differed, ${pair?.pushed} pushed${error === undefined ? '' : `, ${error}`}`);
+  report.check('and leaves a certificate, which both regions show', pair?.certificate?.deep === true && (await certificatesOf(aws, a)) > 0 && (await certificatesOf(aws, c)) > 0, `${pair?.compared} partitions`);
+}
+
+async function certificatesOf(aws: LocalAws, region: string): Promise<number> {
+  return (await aws.ask(region, '/v1/certificates', { timeoutMs: 30_000 })).json<{ certificates: unknown[] }>().certificates.length;
+}

@@ -11,13 +11,15 @@ import { splitAndHeal } from '../lib/stories/split.ts';
 import { DEPLOYMENT, LocalAws } from './local-aws.ts';
 import { lintTemplates } from './lint.ts';
 import { installMiniStack } from './ministack.ts';
-import { conflicts, CONVERGE_MS, functionsFail, items, reconcile } from './stories.ts';
+import { cities, conflicts, CONVERGE_MS, functionsFail, items, reconcile } from './stories.ts';
 import { changeTemplate } from './templates.ts';
 import { skipIfUnavailable } from './venv.ts';
 
 /** Of the whole run; what hangs must not look like what is slow. */
 const RUN_MS_MAX = 13 * 60_000;
 const KEYS = 20;
+const DIFFERENCES = 100;
+const CITIES = 200;
 
 const folder = join(root, '.archipel-aws-test');
 rmSync(folder, { recursive: true, force: true });
@@ -43,7 +45,8 @@ try {
   await conflicts(aws, report);
   await splitAndHeal(aws, report, { keys: KEYS, width: 4, convergeMs: CONVERGE_MS });
   await functionsFail(aws, report);
-  await reconcile(aws, report);
+  await reconcile(aws, report, DIFFERENCES);
+  await cities(aws, report, CITIES);
   await update();
   await remove();
 } finally {

@@ -7,10 +7,11 @@ import { addCost } from './commands/cost.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDrill } from './commands/drill.ts';
 import { addDump } from './commands/dump.ts';
+import { addEdge, addWitness } from './commands/edge.ts';
 import { addDel, addExplain, addGet, addPut } from './commands/items.ts';
 import { addKey } from './commands/keys.ts';
 import { addRange, addScan } from './commands/lists.ts';
-import { addEdge, addRegion, addUp } from './commands/processes.ts';
+import { addRegion, addUp } from './commands/processes.ts';
 import { addReconcile } from './commands/reconcile.ts';
 import { addReplication } from './commands/replication.ts';
 import { addStatus } from './commands/status.ts';
@@ -24,7 +25,7 @@ type Add = (program: Command, terminal: Terminal) => void;
 
 const GROUPS: Readonly<Record<string, readonly Add[]>> = {
   'Begin here:': [addDemo],
-  'Run:': [addUp, addRegion, addEdge],
+  'Run:': [addUp, addRegion, addEdge, addWitness],
   'Items:': [addPut, addGet, addDel, addRange, addScan, addExplain],
   'Collections and keys:': [addCollection, addKey],
   'Regions:': [addStatus, addTop, addConflicts, addReconcile, addReplication, addTopology, addDump],

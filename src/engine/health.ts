@@ -78,6 +78,7 @@ export class Health {
       this.#verdicts.set(region, verdict);
       if (before === verdict || (before !== 'down' && verdict !== 'down')) continue;
       // mark if (verdict === 'down'): observers agree that a region is down
+      // mark if (verdict === 'down' && suspectedBy.some(isObserverId)): a region is down by the word of an edge
       this.#parts.log.write(verdict === 'down' ? 'warn' : 'info', 'region.verdict', { region, verdict, suspectedBy });
     }
   }

@@ -77,6 +77,16 @@ export class Edge {
     return this.#reaches.get(id)?.isHealthy(this.#parts.clock.monotonicMs()) === true;
   }
 
+  /** Those that the topology lists, as far as this edge can reach them. */
+  get observed(): RegionId[] {
+    return this.#topology.regions.filter(({ id, state }) => state !== 'lost' && this.#parts.clients.has(id)).map(({ id }) => id);
+  }
+
+  /** Observers have agreed that a region is down, or do so no longer. */
+  judged(region: RegionId, isDown: boolean): void {
+    this.#reaches.get(region)?.judged(isDown, this.#parts.clock.monotonicMs());
+  }
+
   // Choosing ------------------------------------------------------------------------------------------------------------------
 
   /** The regions to try, in order. */
@@ -271,6 +281,7 @@ export class Edge {
       counter('edge_requests', 'Requests, second attempts, failures, probes of regions that are away.', byField('what', this.stats)),
       counter('edge_served', 'Requests by the region that answered.', byField('region', Object.fromEntries(this.#served))),
       gauge('edge_region_up', '1 while the breaker towards the region is not open.', perRegion((reach) => (reach.isHealthy(nowMs) ? 1 : 0))),
+      gauge('edge_region_down', '1 while observers agree that the region is down.', perRegion((reach) => (reach.isDown ? 1 : 0))),
       gauge('edge_region_share', 'Of the traffic that is its own: less than 1 while it comes back.', perRegion((reach) => reach.share(nowMs))),
     ]);
   }

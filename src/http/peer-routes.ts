@@ -5,7 +5,7 @@ import { OFFSET_FIELD, SIGNATURE_FIELD, type Signer, type Verifier } from '../au
 import { isArchipelError } from '../core/errors.ts';
 import { INBOX_BYTES_MAX } from '../core/limits.ts';
 import type { PeerDoor } from '../engine/peer-door.ts';
-import { PEER_METHODS, peerPath } from '../ports/peer.ts';
+import { PEER_METHODS, peerPath, type PeerMethod } from '../ports/peer.ts';
 import { askedOf, Call } from './call.ts';
 import { problemResponse, toArchipelError } from './problem.ts';
 import type { App } from './router.ts';
@@ -14,32 +14,51 @@ export interface PeerRoutesParts {
   readonly door: PeerDoor;
   readonly signer: Signer;
   readonly verifier: Verifier;
+  /** With keys of their own: what an edge or a witness signs is no message of a region. */
+  readonly observers: { readonly signer: Signer; readonly verifier: Verifier };
+  /** @throws ArchipelError `bad-request`, `forbidden` */
+  readonly observe: (observer: string, question: Uint8Array) => Uint8Array;
   readonly wallMs: () => number;
   readonly region: string;
   newRequestId(): string;
 }
 
+/** Of REPORTED_REGIONS_MAX regions, with room. */
+const REPORT_BYTES_MAX = 16 * 1024;
 const NOBODY = { id: 'region', scopes: new Set<never>(), collections: [] };
 
 export function addPeerRoutes(app: App, parts: PeerRoutesParts): void {
-  for (const method of PEER_METHODS) {
-    const request = { to: parts.region, method: 'POST', path: peerPath(method) };
-    app.post(request.path, async (context) => {
-      try {
-        const signature = parts.verifier.admit(context.req.header(SIGNATURE_FIELD), request, parts.wallMs());
-        const body = await new Call({ asked: askedOf(context), principal: NOBODY, startedMs: 0 }).body(INBOX_BYTES_MAX);
-        parts.verifier.accept(signature, body, parts.wallMs());
-        const answer = await parts.door.answer(method, body);
-        return new Response(answer as Uint8Array<ArrayBuffer>, { headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' } });
-      } catch (error) {
-        return problemResponse(toArchipelError(error), { instance: parts.newRequestId(), region: parts.region }, clockField(error, parts));
-      }
-    });
-  }
+  const between = { signer: parts.signer, verifier: parts.verifier, bytesMax: INBOX_BYTES_MAX };
+  for (const method of PEER_METHODS) addRoute(app, parts, { ...between, method, answer: (_, body) => parts.door.answer(method, body) });
+  addRoute(app, parts, { ...parts.observers, method: 'observe', bytesMax: REPORT_BYTES_MAX, answer: parts.observe });
+}
+
+interface PeerRoute {
+  readonly method: PeerMethod | 'observe';
+  readonly signer: Signer;
+  readonly verifier: Verifier;
+  readonly bytesMax: number;
+  readonly answer: (from: string, body: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+}
+
+function addRoute(app: App, parts: PeerRoutesParts, { method, signer, verifier, bytesMax, answer }: PeerRoute): void {
+  const { wallMs, region } = parts;
+  const request = { to: region, method: 'POST', path: peerPath(method) };
+  app.post(request.path, async (context) => {
+    try {
+      const signature = verifier.admit(context.req.header(SIGNATURE_FIELD), request, wallMs());
+      const body = await new Call({ asked: askedOf(context), principal: NOBODY, startedMs: 0 }).body(bytesMax);
+      verifier.accept(signature, body, wallMs());
+      const told = await answer(signature.from, body);
+      return new Response(told as Uint8Array<ArrayBuffer>, { headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' } });
+    } catch (error) {
+      return problemResponse(toArchipelError(error), { instance: parts.newRequestId(), region }, clockField(error, signer, wallMs()));
+    }
+  });
 }
 
 /** A sender whose clock is off is told the time here, under our signature. */
-function clockField(error: unknown, { signer, wallMs }: PeerRoutesParts): Record<string, string> {
+function clockField(error: unknown, signer: Signer, wallMs: number): Record<string, string> {
   if (!isArchipelError(error, 'signature-expired')) return {};
-  return { [OFFSET_FIELD]: signer.signClock(Math.round(wallMs()), String(error.details['mac'])) };
+  return { [OFFSET_FIELD]: signer.signClock(Math.round(wallMs), String(error.details['mac'])) };
 }

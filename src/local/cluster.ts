@@ -188,7 +188,7 @@ class Cluster {
   #edgeArguments(): string[] {
     const { port, regions, data, verbose } = this.#options;
     const urls = regions.flatMap((id, at) => ['--region', `${id}=${this.#url(port + 1 + at)}`]);
-    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', topologyPath(data), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
+    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', topologyPath(data), '--secret-file', join(data, 'secret'), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
   }
 
   // Children ------------------------------------------------------------------------------------------------------------------

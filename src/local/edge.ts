@@ -10,12 +10,15 @@ import { createEdgeApp, type RegionClient } from '../http/edge-app.ts';
 import type { Log } from '../ports/log.ts';
 import { installedDocs } from './files.ts';
 import { serve } from './http-server.ts';
+import { startObserving } from './observer.ts';
 
 export interface EdgeOptions {
   readonly host: string;
   readonly port: number;
   readonly topology: Topology;
   readonly regions: ReadonlyMap<RegionId, string>;
+  /** That of the regions: with it the edge is an observer. */
+  readonly secret: string | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly log: Log;
 }
@@ -42,7 +45,7 @@ function regionClient(client: HttpClient): RegionClient {
 
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const clients = new Map([...options.regions].map(([id, url]) => [id, new HttpClient(url, { ca: options.tls?.cert, sockets: 256 })]));
-  const { app } = createEdgeApp({
+  const { app, edge } = createEdgeApp({
     topology: options.topology,
     clients: new Map([...clients].map(([id, client]) => [id, regionClient(client)])),
     clock: new NodeClock(),
@@ -52,10 +55,13 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     docs: installedDocs(),
   });
   const server = await serve(app, { host: options.host, port: options.port, place: 'edge', tls: options.tls });
+  const { secret } = options;
+  const observing = secret === undefined ? undefined : startObserving({ kind: 'edge', secret, addresses: options.regions, ca: options.tls?.cert, log: options.log, regions: () => edge.observed, judged: (region, isDown) => edge.judged(region, isDown) });
   return {
     port: server.port,
     stop: async () => {
       await server.close();
+      observing?.stop();
       for (const client of clients.values()) client.close();
     },
   };

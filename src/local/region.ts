@@ -25,6 +25,7 @@ import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
 import { ensureFolder, installedDocs, readOrMake, readText } from './files.ts';
 import { assertFree, serve, type RunningServer } from './http-server.ts';
+import { observerSigner } from './observer.ts';
 
 export interface RegionOptions {
   readonly id: RegionId;
@@ -70,6 +71,8 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
 
   const signer = new Signer(hmacSha256(deriveKey(secret, 'signature')), sha256);
   const verifier = new Verifier(signer, clock.wallMs());
+  const observing = observerSigner(secret);
+  const observers = { signer: observing, verifier: new Verifier(observing, clock.wallMs()) };
   const nonces = new Nonces(nodeRandom);
   const clients = new Map([...options.peers].map(([peer, url]) => [peer, new HttpClient(url, { ca: options.tls?.cert, sockets: 16 })]));
   const peers = [...clients].map(([peer, client]) => new HttpPeer(peer, { self: id, client, signer, clock, nonces }));
@@ -111,7 +114,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
     docs: installedDocs(),
     moreMetrics: () => storeMetrics(store, verifier),
   });
-  addPeerRoutes(app, { door: region.door, signer, verifier, wallMs: () => clock.wallMs(), region: id, newRequestId: () => toHex(nodeRandom.bytes(8)) });
+  addPeerRoutes(app, { door: region.door, signer, verifier, observers, observe: (observer, question) => region.health.observe(observer, question), wallMs: () => clock.wallMs(), region: id, newRequestId: () => toHex(nodeRandom.bytes(8)) });
 
   const { ready } = await region.start();
   const server: RunningServer = await serve(app, { host: options.host, port: options.port, place: id, tls: options.tls, direct });

@@ -13,8 +13,8 @@ export type PeerMethod = 'hello' | 'inbox' | 'merge' | 'forward' | 'digest' | 'f
 
 export const PEER_METHODS: readonly PeerMethod[] = ['hello', 'inbox', 'merge', 'forward', 'digest', 'fetch', 'lease', 'certificate', 'record', 'tombstone', 'reap', 'raise', 'forget', 'lines'];
 
-/** Where HTTP carries a question. */
-export const peerPath = (method: PeerMethod): string => `/_region/${method}`;
+/** Where HTTP carries a question; `observe` is that of an observer that is no region. */
+export const peerPath = (method: PeerMethod | 'observe'): string => `/_region/${method}`;
 
 export interface Peer {
   readonly id: RegionId;

@@ -17,8 +17,9 @@ import type { RegionEntry, RegionState, Topology } from '../core/placement/topol
 import { asRegionId, type RegionId } from '../core/version/dot.ts';
 import type { CommitKind, State } from '../core/version/record.ts';
 import { KEYS } from '../engine/catalog.ts';
+import { Observer } from '../engine/observer.ts';
 import { Region } from '../engine/region.ts';
-import { createEdgeApp, type RegionClient } from '../http/edge-app.ts';
+import { createEdgeApp, type Edge, type RegionClient } from '../http/edge-app.ts';
 import { createRegionApp } from '../http/region-app.ts';
 import type { Log } from '../ports/log.ts';
 import type { Peer, PeerMethod } from '../ports/peer.ts';
@@ -48,6 +49,8 @@ export interface ClusterSetting {
   readonly reconcileEveryMs: number | undefined;
   readonly graceMs?: number | undefined;
   readonly horizonMs?: number | undefined;
+  /** The edge tells the regions which of them it hears. */
+  readonly edgeObserves: boolean;
   /** Regions have the direct door that processes have; without it, as functions, they have hono's alone. */
   readonly directDoor: boolean;
   readonly rare: Rare;
@@ -273,6 +276,11 @@ export class SimRegion {
     return this.running.region.door.answer(method, question);
   }
 
+  answerObserver(observer: string, question: Uint8Array): Promise<Uint8Array> {
+    if (this.running?.doors === undefined) return Promise.reject(new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`));
+    return Promise.resolve(this.running.region.health.observe(observer, question));
+  }
+
   async answerHttp(question: HttpQuestion): Promise<Exchange> {
     if (this.running?.doors === undefined) throw new ArchipelError('peer-unreachable', `${this.id} does not listen yet.`, { unsent: true });
     this.#cluster.noteTimeOf(this.running.region);
@@ -360,8 +368,16 @@ export class SimCluster {
     });
     const log: Log = { write: (level, event, fields) => this.world.trace('edge', `${level} ${event} ${JSON.stringify(fields ?? {})}`) };
     const clients = new Map(this.topology.regions.map(({ id }) => [id, client(id)]));
-    const { app } = createEdgeApp({ topology: this.topology, clients, clock: process.clock, random: this.world.random.stream(process.name), log, hash: sha256 });
+    const { app, edge } = createEdgeApp({ topology: this.topology, clients, clock: process.clock, random: this.world.random.stream(process.name), log, hash: sha256 });
+    if (this.setting.edgeObserves) this.#observe(process, edge, log);
     this.#edgeDoors = { main: app.fetch };
+  }
+
+  #observe(process: Process, edge: Edge, log: Log): void {
+    const id = `edge-${this.edge.boots}`;
+    const ask = (region: RegionId, question: Uint8Array, timeoutMs: number): Promise<Uint8Array> =>
+      this.network.call({ from: process, to: this.region(region).machine, timeoutMs, once: true, handle: () => this.region(region).answerObserver(id, question) });
+    new Observer({ id, clock: process.clock, log, regions: () => edge.observed, ask, judged: (region, isDown) => edge.judged(region, isDown) }).start();
   }
 
   /** A client asks a region, or the edge. Rejects when no answer comes in time; `details.unsent` when nothing arrived. */

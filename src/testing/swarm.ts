@@ -55,6 +55,8 @@ export interface Swarm {
   readonly workload: WorkloadOptions;
   /** As processes have it; functions do not. */
   readonly directDoor: boolean;
+  /** Of two regions neither alone can tell that the other is down. */
+  readonly edgeObserves: boolean;
   readonly rare: Rare;
 }
 
@@ -108,6 +110,7 @@ export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = [
       ...drawManner(random.stream('manner')),
     },
     directDoor: random.stream('doors').chance(0.75),
+    edgeObserves: regions === 2,
     rare: drawRare(random.stream('rare'), asked),
   };
   // Drawn last: what a seed was before there was reaping, it is still. Operations are forgotten with the record that is reaped, so

@@ -114,6 +114,7 @@ function swarmOf(world: World, { regions = 3, faults = ['delays'] }: WithCluster
     faults: faults.flatMap((fault) => KINDS[fault] ?? []),
     faultEveryMs: FAULT_EVERY_MS,
     directDoor: true,
+    edgeObserves: true,
     rare: { faults: [], settings: [] },
   };
 }

@@ -99,7 +99,7 @@ describe('help', () => {
 
   it('knows the commands of the product', () => {
     expect(names).toEqual([
-      'demo', 'up', 'region', 'edge', 'put', 'get', 'del', 'range', 'scan', 'explain',
+      'demo', 'up', 'region', 'edge', 'witness', 'put', 'get', 'del', 'range', 'scan', 'explain',
       'collection create', 'collection show', 'collection list', 'key create', 'key list', 'key revoke',
       'status', 'top', 'conflicts list', 'conflicts restore', 'reconcile', 'replication pause', 'replication resume',
       'topology show', 'topology drain', 'topology return', 'topology fence', 'topology lose', 'topology promote', 'dump',

@@ -154,3 +154,36 @@ it('a parent that is killed takes its processes with it, also while they are sta
   expect(isAlive(parent.process.pid as number)).toBe(false);
   expect(await Promise.all([port, port + 1, port + 2].map(async (each) => closed(await listenOn(each))))).toHaveLength(3);
 }, 30 * SECONDS);
+
+it('two regions, one killed: down by the word of the other and of the edge, and of a witness that is started; the edge asks it no more', async () => {
+  const data = join(folder, 'two');
+  const cluster = start(['up', '--data', data, '--port', String(await freePorts(3)), '--regions', '2', '--no-restart', '--no-auth', '--json']);
+  programs.push(cluster);
+  const { edge, regions } = JSON.parse(await until(() => cluster.out(), (out) => out.endsWith('\n'), 20 * SECONDS)) as ClusterFile;
+  const [left, killed] = regions as readonly [ClusterFile['regions'][number], ClusterFile['regions'][number]];
+  process.kill(killed.pid, 'SIGKILL');
+  interface Told { readonly peers: readonly { readonly verdict: string; readonly suspectedBy: readonly string[] }[] }
+  const seen = async (): Promise<Told['peers'][number]> => ((await (await fetch(`${left.url}/v1/replication`)).json()) as Told).peers[0] as Told['peers'][number];
+  const { suspectedBy } = await until(seen, ({ verdict }) => verdict === 'down', 20 * SECONDS);
+  expect([suspectedBy[0], suspectedBy[1]?.split('-')[0], suspectedBy.length]).toEqual([left.id, 'edge', 2]);
+  const down = await until(async () => (await fetch(`${edge.url}/metrics`)).text(), (text) => text.includes(`archipel_edge_region_down{region="${killed.id}"} 1`));
+  expect(down).toContain(`archipel_edge_region_down{region="${left.id}"} 0`);
+
+  const witness = start(['witness', ...regions.flatMap(({ id, url }) => ['--region', `${id}=${url}`]), '--secret-file', join(data, 'secret'), '--json']);
+  programs.push(witness);
+  const { observer } = JSON.parse(await until(() => witness.out(), (out) => out.endsWith('\n'))) as { readonly observer: string };
+  expect((await until(seen, ({ suspectedBy: by }) => by.includes(observer))).suspectedBy).toHaveLength(3);
+  witness.process.kill('SIGTERM');
+  const ended = await witness.ended;
+  expect(ended.code).toBe(0);
+  expect(ended.err).toContain('"event":"region.verdict"');
+}, 60 * SECONDS);
+
+it('a witness without regions, or without a secret that could be one: a sentence, exit code 1', async () => {
+  const secret = join(folder, 'no-secret');
+  writeFileSync(secret, 'short');
+  expect(await archipel(['witness', '--secret-file', secret])).toEqual({ code: 1, out: '', err: 'Give at least one --region id=url.\n' });
+  const region = ['--region', 'eu-central-1=http://127.0.0.1:1'];
+  expect(await archipel(['witness', ...region, ...region, '--secret-file', secret])).toEqual({ code: 1, out: '', err: 'Each --region is another one, named once.\n' });
+  expect((await archipel(['witness', ...region, '--secret-file', secret])).err).toMatch(/^The file .* holds no secret that regions could share/);
+});

@@ -15,6 +15,7 @@ import { AP, EU, SECRET, seededRandom, startCluster, type TestCluster, type Test
 
 const signerOf = (secret: Uint8Array): Signer => new Signer(hmacSha256(deriveKey(secret, 'signature')), sha256);
 const signer = signerOf(SECRET);
+const observing = new Signer(hmacSha256(deriveKey(SECRET, 'observer')), sha256);
 
 let cluster: TestCluster;
 let eu: TestRegion;
@@ -31,7 +32,7 @@ beforeEach(async () => {
 
 function open(region: TestRegion): Verifier {
   const opened = new Verifier(signer, region.clock.wallMs());
-  addPeerRoutes(region.app, { door: region.region.door, signer, verifier: opened, wallMs: () => region.clock.wallMs(), region: region.id, newRequestId: () => '0123456789abcdef' });
+  addPeerRoutes(region.app, { door: region.region.door, signer, verifier: opened, wallMs: () => region.clock.wallMs(), region: region.id, observers: { signer: observing, verifier: new Verifier(observing, region.clock.wallMs()) }, observe: (observer, question) => region.region.health.observe(observer, question), newRequestId: () => '0123456789abcdef' });
   return opened;
 }
 
@@ -256,5 +257,27 @@ describe('between regions: a clock that is off', () => {
     });
     expect(utf8Text((await first.ask('hello', hello(), 1_000)).subarray(0, 1))).toBeDefined();
     expect(verifier.stats).toEqual({ ...none, replayed: 4 });
+  });
+});
+
+describe('between regions: an edge or a witness tells what it sees', () => {
+  const report = utf8(JSON.stringify({ s: { [US]: [1, 1, 1] } }));
+  const told = ({ by = observing, from = 'edge-1', body = report }: { readonly by?: Signer; readonly from?: string; readonly body?: Uint8Array }): ReturnType<TestRegion['send']> => {
+    const path = peerPath('observe');
+    const field = by.sign({ from, to: EU, method: 'POST', path, timeMs: cluster.clock.wallMs(), boot: '00000000000000aa', counter: ++counter }, body);
+    return eu.send('POST', path, { key: null, body, headers: { [SIGNATURE_FIELD]: field } });
+  };
+
+  test('it is answered with what the region sees', async () => {
+    const { status, bytes } = await told({});
+    expect([status, JSON.parse(utf8Text(bytes) ?? '')]).toMatchObject([200, { region: EU, b: [expect.any(Number), expect.any(Number), 1] }]);
+  });
+
+  test('what a region signs is no report of an observer, nor the other way round; a region is none, and what is no report is refused', async () => {
+    expect(await told({ by: signer })).toMatchObject({ status: 401, code: 'signature-invalid' });
+    expect(await send(message({ by: observing }))).toMatchObject({ status: 401, code: 'signature-invalid' });
+    expect(await told({ from: US })).toMatchObject({ status: 403, code: 'forbidden' });
+    expect(await told({ body: utf8('{"s":7}') })).toMatchObject({ status: 400, code: 'bad-request' });
+    expect(await told({ body: new Uint8Array(20_000) })).toMatchObject({ status: 413 });
   });
 });

@@ -100,3 +100,25 @@ describe('a region that comes back', () => {
     expect(await share()).toBe(100);
   });
 });
+
+describe('a region that observers take for down', () => {
+  it('is not asked while another answers, and alone it is', async () => {
+    const asked: string[] = [];
+    const answers = (id: string): RegionClient => ({
+      send: ({ target }) => {
+        if (target.includes('/items')) asked.push(id);
+        return Promise.resolve({ status: 200, headers: [], body: new Uint8Array(0) });
+      },
+    });
+    const topology = { format: 1 as const, term: 1, epoch: 1, control: NEAR, regions: [regionEntry(NEAR, 'http://near'), regionEntry(FAR, 'http://far')] };
+    const { app, edge } = createEdgeApp({ topology, clients: new Map([[NEAR, answers('near')], [FAR, answers('far')]]), clock: new ManualClock(), random: nodeRandom, log: { write: () => undefined }, hash: sha256 });
+    const get = async (): Promise<number> => (await app.fetch(new Request('http://edge/v1/c/demo/items/k?lat=37&lon=127'), {})).status;
+    await get();
+    edge.judged(NEAR, true);
+    await get();
+    edge.judged(FAR, true);
+    await get();
+    expect(edge.observed).toEqual([NEAR, FAR]);
+    expect(asked).toEqual(['near', 'far', 'near']);
+  });
+});

@@ -22,7 +22,7 @@ export function hostileBytes(isDirect: boolean): void {
     const cluster = await startCluster({ regions: [AP, EU] });
     eu = cluster.at(EU);
     const signer = new Signer(hmacSha256(deriveKey(SECRET, 'signature')), sha256);
-    addPeerRoutes(eu.app, { door: eu.region.door, signer, verifier: new Verifier(signer, eu.clock.wallMs()), wallMs: () => eu.clock.wallMs(), region: EU, newRequestId: () => '0123456789abcdef' });
+    addPeerRoutes(eu.app, { door: eu.region.door, signer, verifier: new Verifier(signer, eu.clock.wallMs()), wallMs: () => eu.clock.wallMs(), observers: { signer, verifier: new Verifier(signer, eu.clock.wallMs()) }, observe: (observer, question) => eu.region.health.observe(observer, question), region: EU, newRequestId: () => '0123456789abcdef' });
     await eu.collection('demo');
     await eu.put('/v1/c/demo/items/alice', '{"a":1}', { 'content-type': 'application/json' });
     const app: Fetches = {

@@ -1,12 +1,12 @@
 // What regions tell each other of themselves and of what they see.
 
 import { describe, expect, it } from 'vitest';
-import { utf8, utf8Text } from '../../src/core/bytes.ts';
-import { Detector } from '../../src/core/health/detector.ts';
-import { received, sendable, type Report } from '../../src/core/health/report.ts';
+import { utf8 } from '../../src/core/bytes.ts';
 import { CAUGHT_UP_LAG_MS, DATA_PATH_EVERY_MS, DATA_PATH_MS, SUSPECT_MS } from '../../src/core/limits.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
-import { AP, archipelago, EU, US, type Site } from './archipelago.ts';
+import { Observer } from '../../src/engine/observer.ts';
+import { SILENT } from '../../src/ports/log.ts';
+import { AP, archipelago, EU, US, type Archipelago, type Site } from './archipelago.ts';
 
 describe('lag', () => {
   it('a region that was away lags by what is kept for it -> says so from its first answer, until it has it', async () => {
@@ -83,26 +83,59 @@ describe('verdicts', () => {
     expect(seen).toEqual(new Set(['alive', 'suspect']));
   });
 
-  it('of two regions neither can take the other for down, but where a witness does not hear it either', async () => {
+  /** An edge beside the regions; `cut` says which of them it does not reach. */
+  function edgeOf(regions: Archipelago, sites: readonly Site[]): { readonly edge: Observer; readonly judged: (readonly [RegionId, boolean])[]; readonly cut: Set<RegionId> } {
+    const judged: (readonly [RegionId, boolean])[] = [];
+    const cut = new Set<RegionId>();
+    const answer = (id: RegionId, question: Uint8Array): Uint8Array => {
+      if (cut.has(id)) throw new Error('no answer');
+      return regions.at(id).region.health.observe('edge-1', question);
+    };
+    const ask = (id: RegionId, question: Uint8Array): Promise<Uint8Array> => new Promise((resolve) => resolve(answer(id, question)));
+    const edge = new Observer({ id: 'edge-1', clock: regions.clock, log: SILENT, regions: () => sites.map(({ id }) => id), ask, judged: (id, isDown) => judged.push([id, isDown]) });
+    edge.start();
+    return { edge, judged, cut };
+  }
+
+  it('of two regions neither alone takes the other for down; with an edge that does not hear it either, both do, until it is back', async () => {
     const regions = await archipelago({ regions: [EU, US] });
     const [eu, us] = [regions.at(EU), regions.at(US)];
     await us.crash();
     await regions.advance(10_000);
     expect(verdict(eu, US)).toBe('suspect');
-    const witness = new Detector({ observer: 'witness-1', agree: 2 });
-    witness.watch([EU, US], regions.clock.monotonicMs());
-    const ask = (): void => {
-      const nowMs = regions.clock.monotonicMs();
-      witness.tick(nowMs);
-      const answer = eu.region.health.observe('witness-1', utf8(JSON.stringify(sendable(witness.report(true, nowMs)))));
-      witness.heard(received(EU, JSON.parse(utf8Text(answer) ?? '')) as Report, nowMs);
-    };
-    for (let at = 0; at < 8; at++) {
-      ask();
+    const { edge, judged, cut } = edgeOf(regions, [eu, us]);
+    cut.add(US);
+    await regions.advance(SUSPECT_MS + 2_000);
+    expect(eu.region.health.seen(US)).toMatchObject({ verdict: 'down', suspectedBy: [EU, 'edge-1'] });
+    expect(edge.standings().map(({ region, verdict: each }) => [region, each])).toEqual([[EU, 'alive'], [US, 'down']]);
+    expect(judged).toEqual([[US, true]]);
+    cut.delete(US);
+    await us.start();
+    await regions.advance(2_000);
+    expect([verdict(eu, US), verdict(us, EU)]).toEqual(['alive', 'alive']);
+    expect(judged).toEqual([[US, true], [US, false]]);
+    edge.stop();
+  });
+
+  it('the link between two regions is cut, and the edge hears both -> each suspects the other, and takes it for down never', async () => {
+    const regions = await archipelago({ regions: [EU, US] });
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    const { edge, judged, cut } = edgeOf(regions, [eu, us]);
+    await regions.advance(2_000);
+    regions.network.cut(EU, US);
+    regions.network.cut(US, EU);
+    const seen = new Set<string | undefined>();
+    for (let at = 0; at < 40; at++) {
       await regions.advance(500);
+      for (const [site, of] of [[eu, US], [us, EU]] as const) seen.add(verdict(site, of));
     }
-    expect([verdict(eu, US), witness.standing(US, regions.clock.monotonicMs())?.verdict]).toEqual(['down', 'down']);
-    expect(witness.standing(EU, regions.clock.monotonicMs())?.verdict).toBe('alive');
+    expect(seen).toEqual(new Set(['alive', 'suspect']));
+    // Now the edge does not reach one of them either: it is down to the other two, and alive to itself.
+    cut.add(US);
+    await regions.advance(SUSPECT_MS + 4_000);
+    expect([verdict(eu, US), verdict(us, EU)]).toEqual(['down', 'suspect']);
+    expect(judged).toEqual([[US, true]]);
+    edge.stop();
   });
 
   it('a stranger, and what is no report, are refused', async () => {

@@ -24,7 +24,8 @@ export class Nonces {
 }
 
 export interface HttpPeerParts {
-  readonly self: RegionId;
+  /** A region, or an observer. */
+  readonly self: string;
   readonly client: HttpClient;
   readonly signer: Signer;
   readonly clock: Clock;
@@ -45,7 +46,7 @@ export class HttpPeer implements Peer {
     this.#parts = parts;
   }
 
-  async ask(method: PeerMethod, question: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+  async ask(method: PeerMethod | 'observe', question: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     for (let attempt = 1; ; attempt++) {
       const { answer, signature } = await this.#send(method, question, timeoutMs);
       if (answer.status === 200) return answer.body;
@@ -56,7 +57,7 @@ export class HttpPeer implements Peer {
     }
   }
 
-  async #send(method: PeerMethod, body: Uint8Array, timeoutMs: number): Promise<{ answer: HttpAnswer; signature: string }> {
+  async #send(method: PeerMethod | 'observe', body: Uint8Array, timeoutMs: number): Promise<{ answer: HttpAnswer; signature: string }> {
     const { self, signer, clock, nonces, client } = this.#parts;
     const path = peerPath(method);
     const signature = signer.sign({ from: self, to: this.id, method: 'POST', path, timeMs: Math.max(0, Math.round(clock.wallMs() + this.#offsetMs)), boot: nonces.boot, counter: nonces.next() }, body);

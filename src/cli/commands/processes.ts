@@ -1,4 +1,4 @@
-// `up`, `region` and `edge`: the processes of a cluster.
+// `up` and `region`: the processes of a cluster.
 
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -11,27 +11,11 @@ import { ArchipelError } from '../../core/errors.ts';
 import type { Topology } from '../../core/placement/topology.ts';
 import { asRegionId, isRegionId, type RegionId } from '../../core/version/dot.ts';
 import type { ClusterFile } from '../../local/cluster-file.ts';
-import { readText, readTls, readTopology, regionsOf } from '../../local/files.ts';
+import { readText, readTopology, regionsOf } from '../../local/files.ts';
 import { shellWord, styleFor } from '../output.ts';
+import { collect, liveWith, readSecret, ready, tlsFiles, tlsOf, urlOf, type TlsFlags } from '../running.ts';
 import { DATA_DEFAULT } from '../session.ts';
-import type { Parent, Terminal } from '../terminal.ts';
-
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
-
-interface TlsFlags {
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-}
-
-function tlsFiles({ tlsCert, tlsKey }: TlsFlags): { readonly certFile: string; readonly keyFile: string } | undefined {
-  if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new ArchipelError('bad-request', '--tls-cert and --tls-key go together.');
-  return tlsCert === undefined || tlsKey === undefined ? undefined : { certFile: resolve(tlsCert), keyFile: resolve(tlsKey) };
-}
-
-function tlsOf(flags: TlsFlags): { readonly cert: string; readonly key: string } | undefined {
-  const files = tlsFiles(flags);
-  return files === undefined ? undefined : readTls(files);
-}
+import type { Terminal } from '../terminal.ts';
 
 // up ---------------------------------------------------------------------------------------------------------------------------
 
@@ -166,7 +150,7 @@ function banner(file: ClusterFile, isFirstStart: boolean, flags: UpFlags, termin
   return `${lines.join('\n')}\n`;
 }
 
-// region and edge ----------------------------------------------------------------------------------------------------------------
+// region -------------------------------------------------------------------------------------------------------------------------
 
 interface RegionFlags extends TlsFlags {
   readonly id: string;
@@ -275,21 +259,6 @@ function readKey(file: string): string {
   }
 }
 
-const SECRET_CHARACTERS_MIN = 16;
-
-function readSecret(file: string): string {
-  const secret = readText(file);
-  if (secret.length < SECRET_CHARACTERS_MIN) throw new ArchipelError('bad-request', `The file ${file} holds no secret that regions could share: it has to have ${SECRET_CHARACTERS_MIN} characters at least.`);
-  return secret;
-}
-
-const urlOf = (flags: TlsFlags, host: string, port: number): string => `${flags.tlsCert === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-
-/** To whoever started it by hand; a parent with a channel is told there. */
-async function ready(terminal: Terminal, { json }: { readonly json?: boolean }, content: object, sentence: string): Promise<void> {
-  if (terminal.parent === undefined) await terminal.out.write(`${json === true ? JSON.stringify(content) : sentence}\n`);
-}
-
 function topologyOf(id: RegionId, own: string | undefined, peers: ReadonlyMap<RegionId, string>): Topology {
   const urls = new Map([...peers, ...(own === undefined ? [] : [[id, own] as const])]);
   const regions = [...new Set([id, ...peers.keys()])].sort();
@@ -298,65 +267,3 @@ function topologyOf(id: RegionId, own: string | undefined, peers: ReadonlyMap<Re
 
 /** Where others reach this region; not known when it listens everywhere, or wherever the system likes. */
 const addressOf = (flags: TlsFlags, host: string, port: number): string | undefined => (port === 0 || host === '0.0.0.0' || host === '::' ? undefined : urlOf(flags, host, port));
-
-interface EdgeFlags extends TlsFlags {
-  readonly listen: string;
-  readonly region: readonly string[];
-  readonly topology?: string;
-  readonly verbose?: boolean;
-  readonly json?: boolean;
-}
-
-export function addEdge(program: Command, terminal: Terminal): void {
-  program
-    .command('edge')
-    .description('run the edge: sends each request to the nearest region that holds its key')
-    .requiredOption('--listen <host:port>', 'where it listens')
-    .option('--region <region=url>', 'a region and its address; may be repeated', collect, [])
-    .option('--topology <file>', 'the topology document (default: the regions given)')
-    .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM)')
-    .option('--tls-key <file>', 'and this key')
-    .option('--verbose', 'log more')
-    .option('--json', 'one line of JSON when ready')
-    .addHelpText('after', `
-Needs no key: it passes Authorization on.
-
-Examples:
-  archipel edge --listen 127.0.0.1:7400 --region eu-central-1=http://127.0.0.1:7402 --region us-east-1=http://127.0.0.1:7403
-
-Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 could not start`)
-    .action(async (flags: EdgeFlags) => runEdge(flags, terminal));
-}
-
-async function runEdge(flags: EdgeFlags, terminal: Terminal): Promise<void> {
-  const { host, port } = parseAddress(flags.listen);
-  const regions = new Map(flags.region.map(parsePeer));
-  if (regions.size === 0) throw new ArchipelError('bad-request', 'Give at least one --region id=url.');
-  const ids = [...regions.keys()];
-  const topology: Topology = flags.topology === undefined ? { format: 1, term: 1, epoch: 1, control: ids[0] as RegionId, regions: ids.map((id) => regionEntry(id)) } : readTopology(flags.topology);
-  const { startEdge } = await import('../../local/edge.ts');
-  const running = await startEdge({ host, port, topology, regions, tls: tlsOf(flags), log: new JsonLog({ edge: true }, flags.verbose === true ? 'debug' : 'error') });
-  const url = urlOf(flags, host, running.port);
-  await ready(terminal, flags, { url, pid: process.pid }, `The edge answers on ${url}`);
-  liveWith(terminal.parent, () => running.stop());
-}
-
-/** A stop that hangs must not outlive whoever asked for it: the store is safe at any moment. */
-const STOP_MS_MAX = 10_000;
-
-/** Tells a parent that it is ready, and ends when the parent is gone, or asks for it. */
-function liveWith(parent: Parent | undefined, stop: () => Promise<void>): void {
-  let stopping: Promise<void> | undefined;
-  const end = (): void => {
-    setTimeout(() => process.exit(1), STOP_MS_MAX).unref();
-    stopping ??= stop().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end);
-  process.on('disconnect', end);
-  // It may have gone while this process was starting.
-  if (parent !== undefined && !process.connected) return end();
-  void parent?.send({ ready: true });
-}

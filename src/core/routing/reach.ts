@@ -30,6 +30,10 @@ export class Reach {
     if (isDown) this.#slowStart.gone(nowMs);
   }
 
+  get isDown(): boolean {
+    return this.#isDown;
+  }
+
   isHealthy(nowMs: number): boolean {
     return !this.#isDown && this.#breaker.isHealthy(nowMs);
   }

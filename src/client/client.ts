@@ -32,6 +32,7 @@ import type {
   ReconcileRequest,
   Replication,
   Restored,
+  SettledGroup,
   ServedBy,
   Topology,
   TopologyChanged,
@@ -193,13 +194,18 @@ export class Client {
 
   // Conflicts ---------------------------------------------------------------------------------------------------------------
 
-  conflicts(collection: string, { state, since, limit, cursor, ...options }: ConflictOptions = {}): Promise<ConflictPage> {
-    return this.#got(`${collectionPath(collection)}/conflicts${queryOf({ state, since, limit, cursor })}`, options);
+  conflicts(collection: string, { state, since, group, limit, cursor, ...options }: ConflictOptions = {}): Promise<ConflictPage> {
+    return this.#got(`${collectionPath(collection)}/conflicts${queryOf({ state, since, group, limit, cursor })}`, options);
   }
 
   /** @throws ArchipelError `not-found` where the answering region's ledger does not hold the row */
   restore(collection: string, id: string, options: CallOptions = {}): Promise<Restored> {
     return this.#posted(`${collectionPath(collection)}/conflicts/${encodeURIComponent(id)}/restore`, undefined, options);
+  }
+
+  /** All of a group of stranded writes, as far as the answering region's ledger holds them: as the merge has it, or written again. */
+  settleGroup(collection: string, group: string, verb: 'accept' | 'restore', options: CallOptions = {}): Promise<SettledGroup> {
+    return this.#posted(`${collectionPath(collection)}/stranded/${encodeURIComponent(group)}/${verb}`, undefined, options);
   }
 
   // Collections -------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ export type Explanation = z.output<typeof schemas.explainAnswer>;
 export type ConflictPage = z.output<typeof schemas.conflictPage>;
 export type Conflict = ConflictPage['items'][number];
 export type Restored = z.output<typeof schemas.restoreAnswer>;
+export type SettledGroup = z.output<typeof schemas.groupAnswer>;
 export type Topology = z.output<typeof schemas.topologyAnswer>;
 export type TopologyChanged = z.output<typeof schemas.topologyChanged>;
 export type Replication = z.output<typeof schemas.replicationAnswer>;
@@ -124,6 +125,8 @@ export interface PageOptions extends CallOptions {
 
 export interface ConflictOptions extends PageOptions {
   readonly state?: 'lost' | 'siblings';
+  /** Stranded writes of this group only. */
+  readonly group?: string;
   /** ISO 8601, or milliseconds since 1970. */
   readonly since?: string;
 }

@@ -3,6 +3,7 @@
 
 import { toHex } from '../core/bytes.ts';
 import { HotKeys } from '../core/hot-keys.ts';
+import type { Operation } from '../core/version/operations.ts';
 import { liveValues, type Record, type State } from '../core/version/record.ts';
 import { isSystemCollection, type ItemKey } from '../core/keys/item-key.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
@@ -125,11 +126,11 @@ export class Coordinator {
    * Puts a loser back: an ordinary write of its value (or its delete) with the context of what is current.
    * @throws ArchipelError `not-found` for an unknown row
    */
-  async restore(id: string): Promise<WriteResult & { readonly row: LossRow }> {
+  async restore(id: string, operation?: Operation): Promise<WriteResult & { readonly row: LossRow }> {
     const row = await this.#parts.table.loss(id);
     if (row === undefined) throw new ArchipelError('not-found', `There is no lost write ${id} in this region's ledger.`);
     const current = await this.read(row.key);
-    const write: Write = { ...(row.value === undefined ? {} : { value: row.value }), ...(current === undefined ? {} : { context: current.context }) };
+    const write: Write = { ...(row.value === undefined ? {} : { value: row.value }), ...(current === undefined ? {} : { context: current.context }), ...(operation === undefined ? {} : { operation }) };
     return { ...(await this.write(row.key, write)), row };
   }
 

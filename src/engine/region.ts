@@ -33,6 +33,7 @@ import { Recovery } from './recovery.ts';
 import { Restored } from './restored.ts';
 import type { RegionParts } from './region-parts.ts';
 import { assertServes, type Phase } from './serving.ts';
+import { Stranded } from './stranded.ts';
 import { Timekeeper } from './timekeeper.ts';
 import { TopologyKeeper } from './topology-keeper.ts';
 import { decodeState } from '../core/version/codec.ts';
@@ -65,6 +66,7 @@ export class Region {
   readonly reaper: Reaper;
   readonly restored: Restored;
   readonly recovery: Recovery;
+  readonly stranded: Stranded;
   readonly door: PeerDoor;
   readonly parts: RegionParts;
   readonly #peers: Peers;
@@ -95,13 +97,14 @@ export class Region {
     this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) && !this.#rebuild.isShut, greet: async (link) => { if (this.#phase === 'serving') await this.#identity.hello(link, HELLO_MS); } });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
-    this.topology = new TopologyKeeper({ region: parts.id, table, changes: parts.changes, catalog, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', reconcile: (peers) => this.reconciler.run({ peers }).finished });
+    this.topology = new TopologyKeeper({ region: parts.id, table, changes: parts.changes, catalog, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', takenBack: (before, after) => this.stranded.returning(before, after), reconcile: (peers) => this.reconciler.run({ peers }).finished });
     this.lines = new ReapedLines(table);
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
     this.applier = new Applier({ ...shared, limits, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
     this.coordinator = new Coordinator(shared);
     this.collections = new Collections({ ...shared, applier: this.applier });
     this.restored = new Restored(shared);
+    this.stranded = new Stranded({ table, coordinator: this.coordinator, wallMs: () => this.time.nowMs(), actorOf: (id) => (id === this.id ? this.actor : this.links.get(id)?.actor) });
     this.reconciler = new Reconciler({ ...shared, restored: this.restored, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
     this.reaper = new Reaper({ ...shared, changes: parts.changes, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0, tombstonesMax: parts.reapTombstonesMax });
     this.recovery = new Recovery({
@@ -119,10 +122,7 @@ export class Region {
     this.#rebuild = new Rebuild({ ...shared, lanes: this.lanes, attendance: this.#attendance, identity: this.#identity, recovery: this.recovery, restored: this.restored, reconciler: this.reconciler, isStopped: () => this.#isStopped() });
     this.#fanOut = new FanOut({ region: parts.id, changes: parts.changes, catalog: this.catalog, lanes: this.lanes, log });
     this.door = new PeerDoor({
-      ...shared,
-      applier: this.applier,
-      lanes: this.lanes,
-      keyedHash: digestHash,
+      ...shared, applier: this.applier, lanes: this.lanes, keyedHash: digestHash,
       envelope: (to) => this.#envelope(to),
       forward: (request) => this.#forward(request),
       certified: (certificate) => this.reconciler.certified(certificate),

@@ -12,6 +12,8 @@
 //      that was restored (restored.ts), and has noted so before the document is in force.
 //   6. What all replicas agreed to reap under the last document has raised its line before the next is in force: whoever that
 //      one lets in asks for the lines, and hears all of them.
+//   7. When a region that was lost is taken back is noted before the document is in force: from then on what it had not passed
+//      on may lose, and that is one group in the ledger (stranded.ts).
 
 import { utf8 } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
@@ -47,6 +49,8 @@ export interface TopologyKeeperParts {
   /** 5: the document is in force. `fromOutside`: it served nobody until now. */
   returned(how: { readonly fromOutside: boolean }): void;
   isServing(): boolean;
+  /** 7: durable when it resolves. */
+  takenBack(before: Topology, after: Topology): Promise<void>;
   reconcile(peers: readonly RegionId[]): Promise<void>;
 }
 
@@ -131,6 +135,7 @@ export class TopologyKeeper {
     for (const [peer, count] of gained) await peers.lanes.get(peer)?.mayLack(count); // 3
     const comeback = await this.#comeback(document);
     if (comeback !== undefined) await this.#parts.returning(); // 5
+    await this.#parts.takenBack(catalog.topology, document); // 7
     await keepDocument(table, DOCUMENT, () => document); // 2
     for (let raising = this.#parts.raising(); raising !== undefined; raising = this.#parts.raising()) await raising; // 6
     // 3: what was written since the counting began went to those who hold it under the last document only.

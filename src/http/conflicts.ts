@@ -3,14 +3,15 @@
 import { utf8Text } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX } from '../core/limits.ts';
-import { actorRegion, compareDots, formatDot } from '../core/version/dot.ts';
+import { actorRegion, compareDots, formatDot, type ActorId } from '../core/version/dot.ts';
 import { headDot, isExpired, type State } from '../core/version/record.ts';
 import { formatState } from '../core/version/format.ts';
 import { operationOf } from '../core/version/operations.ts';
 import { formatStamp, stampMs } from '../core/version/stamp.ts';
 import { tagOf } from '../core/version/tag.ts';
 import { vectorEntries } from '../core/version/version-vector.ts';
-import type { LossRow } from '../ports/table.ts';
+import { parseGroup, type Groups } from '../engine/stranded.ts';
+import type { LossRow, Page } from '../ports/table.ts';
 import { mayUsePk } from '../auth/keys.ts';
 import type { Call } from './call.ts';
 import type { Listing } from './cursors.ts';
@@ -20,6 +21,19 @@ import type { NamedItem } from './items.ts';
 import { isoOf, keyObject, toBase64 } from './representation.ts';
 import type { Service } from './service.ts';
 import { percentDecodeText } from './target.ts';
+
+/** Of the ledger that is read for one page of a group. */
+const GROUP_PAGES_MAX = 20;
+
+interface LostQuery {
+  readonly collection: string;
+  readonly limit: number;
+  readonly since: number | undefined;
+  readonly after: Uint8Array | undefined;
+  readonly group: ActorId | undefined;
+}
+
+const groupField = (group: ActorId | undefined): { readonly group?: ActorId } => (group === undefined ? {} : { group });
 
 export class ConflictRoutes {
   readonly #service: Service;
@@ -34,9 +48,11 @@ export class ConflictRoutes {
     if (state !== 'siblings' && state !== 'lost') throw new ArchipelError('bad-request', 'state is siblings or lost.');
     const limit = call.queryNumber('limit', PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX);
     const since = this.#since(call);
-    const listing: Listing = { kind: state, scope: [collection.name, String(since ?? '')] };
+    const group = call.query('group');
+    if (group !== undefined && (state !== 'lost' || parseGroup(group) === undefined)) throw new ArchipelError('bad-request', 'group is that of lost writes, as the listing shows it.');
+    const listing: Listing = { kind: state, scope: [collection.name, String(since ?? ''), ...(group === undefined ? [] : [group])] };
     const after = this.#service.cursors.read(call, listing);
-    const page = state === 'lost' ? await this.#lost(collection.name, limit, since, after) : await this.#siblings(collection.name, limit, after);
+    const page = state === 'lost' ? await this.#lost({ collection: collection.name, limit, since, after, group: group === undefined ? undefined : parseGroup(group) }) : await this.#siblings(collection.name, limit, after);
     return { items: page.items, ...(page.cursor === undefined ? {} : { cursor: this.#service.cursors.mint(listing, page.cursor) }) };
   }
 
@@ -49,8 +65,9 @@ export class ConflictRoutes {
     return ms;
   }
 
-  async #lost(collection: string, limit: number, sinceMs: number | undefined, after: Uint8Array | undefined): Promise<{ items: unknown[]; cursor?: Uint8Array }> {
-    const page = await this.#service.region.parts.table.losses({ collection, limit, ...(sinceMs === undefined ? {} : { sinceMs }), ...(after === undefined ? {} : { after }) });
+  async #lost({ collection, limit, since, after, group }: LostQuery): Promise<{ items: unknown[]; cursor?: Uint8Array }> {
+    const groups = await this.#service.region.stranded.groups();
+    const page = group === undefined ? await this.#service.region.parts.table.losses({ collection, limit, ...(since === undefined ? {} : { sinceMs: since }), ...(after === undefined ? {} : { after }) }) : await this.#ofGroup({ collection, limit, since, after, group }, groups);
     const items = page.items.map((row) => ({
       id: row.id,
       kind: 'lost',
@@ -60,8 +77,46 @@ export class ConflictRoutes {
       ...(row.winner === undefined ? {} : { winner: formatDot(row.winner) }),
       at: isoOf(row.atMs),
       regions: [row.region],
+      ...groupField(groups.groupOf(row)),
     }));
     return page.cursor === undefined ? { items } : { items, cursor: page.cursor };
+  }
+
+  /** Fewer than asked, with a cursor, where they lie far apart. */
+  async #ofGroup({ collection, limit, since, after, group }: LostQuery & { readonly group: ActorId }, groups: Groups): Promise<Page<LossRow>> {
+    const first = groups.sinceMs(group);
+    if (first === undefined) return { items: [] };
+    const found: LossRow[] = [];
+    let from = after;
+    for (let looked = 0; looked < GROUP_PAGES_MAX; looked++) {
+      const page = await this.#service.region.parts.table.losses({ collection, limit: limit - found.length, sinceMs: Math.max(first, since ?? 0), ...(from === undefined ? {} : { after: from }) });
+      found.push(...page.items.filter((row) => groups.groupOf(row) === group));
+      from = page.cursor;
+      if (from === undefined || found.length >= limit) break;
+    }
+    return from === undefined ? { items: found } : { items: found, cursor: from };
+  }
+
+  /** All of a group that this region's ledger holds: written again, or left as the merge has it. */
+  async settle(call: Call, verb: 'accept' | 'restore'): Promise<unknown> {
+    const { region } = this.#service;
+    const collection = region.catalog.require(call.collectionName).name;
+    const group = parseGroup(percentDecodeText(call.segments[4] ?? ''));
+    const groups = await region.stranded.groups();
+    const sinceMs = group === undefined ? undefined : groups.sinceMs(group);
+    if (group === undefined || sinceMs === undefined) throw new ArchipelError('not-found', `This region knows of no stranded writes of ${JSON.stringify((call.segments[4] ?? '').slice(0, 64))}.`);
+    const counts = { writes: 0, restored: 0, overtaken: 0, refused: 0 };
+    for (let after: Uint8Array | undefined; ; ) {
+      const page = await this.#ofGroup({ collection, limit: PAGE_ITEMS_MAX, since: undefined, after, group }, groups);
+      for (const row of page.items) {
+        counts.writes++;
+        if (verb === 'restore') counts[await region.stranded.restore(row, sinceMs)]++;
+      }
+      after = page.cursor;
+      if (after === undefined) break;
+    }
+    if (counts.refused === 0) await region.stranded.accept(collection, group);
+    return { group, ...counts };
   }
 
   async #siblings(collection: string, limit: number, after: Uint8Array | undefined): Promise<{ items: unknown[]; cursor?: Uint8Array }> {

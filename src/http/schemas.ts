@@ -139,6 +139,7 @@ export const conflictPage = z
         winner: z.string().optional(),
         at: z.string().optional(),
         regions: z.array(z.string()),
+        group: z.string().optional().openapi({ description: 'Of a stranded write: the actor whose region was lost and taken back.' }),
       }),
     ),
     cursor: z.string().optional(),
@@ -146,6 +147,16 @@ export const conflictPage = z
   .openapi('ConflictPage');
 
 export const restoreAnswer = z.object({ id: z.string(), outcome: z.string(), etag: z.string().optional() }).openapi('Restored');
+
+export const groupAnswer = z
+  .object({
+    group: z.string(),
+    writes: z.int().openapi({ description: 'In this region’s ledger.' }),
+    restored: z.int(),
+    overtaken: z.int().openapi({ description: 'Left as they are: the item was written since the region was taken back.' }),
+    refused: z.int().openapi({ description: 'Not possible now; the group stays open.' }),
+  })
+  .openapi('Group');
 
 export const reconcileRequest = z
   .strictObject({ peers: z.array(regionId).min(1).optional(), collection: collectionName.optional(), deep: z.boolean().optional() })

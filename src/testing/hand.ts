@@ -1,7 +1,8 @@
 // The hand that writes the topology of a simulated cluster, by turns as an operator would: a region is added as `joining`,
 // filled by reconciliation with every replica, made active; others are drained, fenced, and taken back. It shows each
 // document to one region; the others learn from answers. Between the turns it shows what must be refused. One region may be lost
-// for good with its disk: it is listed as lost, then no more, and perhaps built anew under its name.
+// for good with its disk: it is listed as lost, then no more, and perhaps built anew under its name. Another is declared lost
+// while it runs, and taken back.
 
 import { Machine, type Process } from '../adapters/sim/machine.ts';
 import type { SeededRandom } from '../adapters/sim/random.ts';
@@ -11,6 +12,8 @@ import type { SimCluster, SimRegion } from './cluster.ts';
 
 const TURN_MS = 4_000;
 const LOOK_MS = 200;
+/** Of the regions that are put out of use, those that are declared lost, and come back. */
+const LOST_PROBABILITY = 0.4;
 const RUN_MS = 10_000;
 /** All the others have to be up. */
 const LOSE_TRIES_MAX = 20;
@@ -18,6 +21,8 @@ const LOSE_TRIES_MAX = 20;
 export class Hand {
   readonly #cluster: SimCluster;
   readonly #random: SeededRandom;
+  /** Of its own, so that what else a hand does stays. */
+  readonly #losses: SeededRandom;
   readonly #process: Process;
   readonly #lose: (region: SimRegion) => Promise<boolean>;
   #hasLost = false;
@@ -29,6 +34,7 @@ export class Hand {
     this.#cluster = cluster;
     this.#lose = lose;
     this.#random = cluster.world.random.stream('hand');
+    this.#losses = cluster.world.random.stream('hand that declares lost');
     this.#process = new Machine('hand', cluster.world).boot();
   }
 
@@ -53,18 +59,25 @@ export class Hand {
       await this.#process.wait(this.#random.around(TURN_MS));
       if (!this.#isOver) await this.#turn();
     }
-    await this.#write((_, state) => (state === 'lost' ? state : 'active'));
+    await this.#write((id, state) => (this.#isHere(id) ? 'active' : state));
   }
 
   async #turn(): Promise<void> {
     const { regions } = this.#cluster.topology;
-    const other = regions.find(({ state }) => state === 'draining' || state === 'fenced');
+    const other = regions.find(({ id, state }) => state !== 'active' && this.#isHere(id));
     if (this.#mayLose && this.#random.chance(0.5) && (await this.#loseOne())) return;
     if (this.#random.chance(0.4)) return this.#showRefused();
     if (other !== undefined) return this.#write((id, state) => (id === other.id ? 'active' : state));
     const chosen = this.#random.pick(this.#cluster.regions).id;
-    const next = this.#random.pick(['draining', 'fenced'] as const);
+    const kept = this.#random.pick(['draining', 'fenced'] as const);
+    const next = this.#losses.chance(LOST_PROBABILITY) ? 'lost' : kept;
+    if (next === 'lost') this.#cluster.world.count('region lost that comes back');
     await this.#write((id, state) => (id === chosen ? next : state));
+  }
+
+  /** Not gone with its disk. */
+  #isHere(id: RegionId): boolean {
+    return this.#cluster.regions.some((region) => region.id === id);
   }
 
   get #mayLose(): boolean {

@@ -333,6 +333,8 @@ class Run {
     const isUp = await this.#reach('the region with the old copy is ready', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp));
     if (!isUp) return;
     await this.#resumeAll(); // its disk may know of a pause
+    // What finds no room among the hints is given up at the start, and a certificate ends that only when it is older than a usual lag.
+    if (this.#has('few-hints')) await this.#world.run(this.#world.nowMs + HINTS_MS);
     await this.#reconcileAll();
     this.#checker.checkRepaired();
     oldCopy.speak();

@@ -39,7 +39,7 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   ['up --link eu-central-1>mars=http://h:1 --data /x --regions eu-central-1,us-east-1', '--link is between two of the regions, not "eu-central-1>mars".'],
   ['region --id a --listen 127.0.0.1:1 --data /x --admin-key-file /dev/null', 'The file /dev/null holds no key of the form ak_<id>_<secret>.'],
   ['edge --listen 127.0.0.1:1', 'Give at least one --region id=url.'],
-  ['topology lose eu-central-1 --url http://127.0.0.1:9', 'What eu-central-1 has not passed on is lost, and this cannot be undone: add --yes.'],
+  ['topology lose eu-central-1 --url http://127.0.0.1:9', 'What eu-central-1 has not passed on is lost, unless it comes back after all: add --yes.'],
   ['dump', "Required option '--region <id>' not specified. Add --help for what there is."],
   ['get demo x --data /nonexistent', 'No cluster is running on /nonexistent (there is no cluster.json). Start one with npm start, or give --data, or --url and --key.'],
   ['get demo x --url http://h --data /x', '--url and --data are two ways to say the same: give one of them.'],
@@ -101,7 +101,7 @@ describe('help', () => {
     expect(names).toEqual([
       'demo', 'up', 'region', 'edge', 'witness', 'put', 'get', 'del', 'range', 'scan', 'explain',
       'collection create', 'collection show', 'collection list', 'key create', 'key list', 'key revoke',
-      'status', 'top', 'conflicts list', 'conflicts restore', 'reconcile', 'replication pause', 'replication resume',
+      'status', 'top', 'conflicts list', 'conflicts restore', 'conflicts accept', 'reconcile', 'replication pause', 'replication resume',
       'topology show', 'topology drain', 'topology return', 'topology fence', 'topology lose', 'topology promote', 'dump',
       'drill list', 'drill run', 'drill compare', 'drill schedule', 'cost',
     ]);

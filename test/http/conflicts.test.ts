@@ -13,6 +13,7 @@ interface Conflict {
   readonly winner: string;
   readonly at: string;
   readonly regions: readonly string[];
+  readonly group?: string;
 }
 interface Page {
   readonly items: readonly Conflict[];
@@ -165,5 +166,66 @@ describe('explain', () => {
   test('in another region the answer is the same', async () => {
     await collide('/v1/c/carts/items/alice', '1', '2');
     expect((await cluster.at(AP).get('/v1/c/carts/explain/alice')).json<Explanation>().candidates).toEqual((await eu.get('/v1/c/carts/explain/alice')).json<Explanation>().candidates);
+  });
+});
+
+describe('conflicts: stranded writes', () => {
+  const path = (n: string): string => `/v1/c/demo/items/${n}`;
+  let group: string;
+  /** `us` is not the control region; it writes alone, is declared lost, and is taken back. */
+  beforeEach(async () => {
+    group = us.region.actor;
+    const control = eu.region.catalog.topology.control;
+    cluster.cut(US, EU);
+    cluster.cut(US, AP);
+    for (const n of ['a', 'b', 'c']) await us.put(path(n), `us ${n}`);
+    expect((await cluster.at(control).post(`/v1/regions/${US}/lose`)).status).toBe(200);
+    await cluster.converge();
+    for (const n of ['a', 'b']) await eu.put(path(n), `eu ${n}`);
+    await cluster.converge();
+    cluster.heal();
+    await cluster.converge();
+    expect((await us.put(path('d'), 'x')).status).toBe(503);
+    expect((await cluster.at(control).post(`/v1/regions/${US}/return`)).json<{ regions: { state: string }[] }>().regions.map(({ state }) => state)).toEqual(['active', 'active', 'active']);
+    await cluster.converge(70_000);
+    expect((await us.get(path('c'))).text).toBe('us c');
+  });
+
+  test('are listed as a group, page by page; another group, and siblings of one, are none', async () => {
+    const { items } = await lost(eu, `?group=${group}`);
+    expect(items.map(({ pk, group: each }) => [pk, each]).sort()).toEqual([['a', group], ['b', group]]);
+    const first = await lost(eu, `?group=${group}&limit=1`);
+    const second = await lost(eu, `?group=${group}&limit=1&cursor=${first.cursor}`);
+    expect([...first.items, ...second.items].map(({ id }) => id).sort()).toEqual(items.map(({ id }) => id).sort());
+    expect((await lost(eu, `?group=${US}~none0`)).items).toEqual([]);
+    expect((await lost(eu, `?group=${EU}~k1`)).items).toEqual([]);
+    for (const wrong of ['?group=us', `?state=siblings&group=${group}`]) expect((await eu.get(`/v1/c/demo/conflicts${wrong}`)).code).toBe('bad-request');
+  });
+
+  test('rejected: all are current again in every region, and are a group no more', async () => {
+    expect((await eu.post(`/v1/c/demo/stranded/${group}/restore`)).json()).toEqual({ group, writes: 2, restored: 2, overtaken: 0, refused: 0 });
+    await cluster.converge();
+    for (const region of [eu, us, cluster.at(AP)]) expect([(await region.get(path('a'))).text, (await region.get(path('b'))).text]).toEqual(['us a', 'us b']);
+    expect((await us.post(`/v1/c/demo/stranded/${group}/restore`)).json()).toMatchObject({ writes: 2, restored: 2 }); // the same writes
+    await cluster.converge();
+    expect((await us.get('/v1/c/demo/conflicts')).json<Page>().items.filter(({ loser }) => loser.valueBase64 !== undefined).map(({ pk }) => pk).sort()).toEqual(['a', 'b']);
+    for (const region of [eu, us]) expect((await lost(region, `?group=${group}`)).items).toEqual([]);
+  });
+
+  test('accepted: nothing changes, the rows stay, the group goes', async () => {
+    expect((await eu.post(`/v1/c/demo/stranded/${group}/accept`)).json()).toEqual({ group, writes: 2, restored: 0, overtaken: 0, refused: 0 });
+    expect((await eu.get(path('a'))).text).toBe('eu a');
+    expect((await lost(eu, `?group=${group}`)).items).toEqual([]);
+    const { items } = await lost(eu);
+    expect([items.length, items.filter((item) => item.group !== undefined)]).toEqual([2, []]);
+    expect((await eu.post(`/v1/c/demo/stranded/${group}/restore`)).json()).toMatchObject({ writes: 0 });
+  });
+
+  test('who may, and what is none', async () => {
+    const target = `/v1/c/demo/stranded/${group}/restore`;
+    expect((await eu.ask('POST', target, { key: await eu.key(['read']) })).status).toBe(403);
+    expect((await eu.post(`/v1/c/demo/stranded/${EU}~k1/restore`)).code).toBe('not-found');
+    expect((await eu.post('/v1/c/demo/stranded/nonsense/accept')).code).toBe('not-found');
+    expect((await eu.post(`/v1/c/none/stranded/${group}/accept`)).code).toBe('collection-not-found');
   });
 });

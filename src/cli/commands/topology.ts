@@ -14,14 +14,14 @@ type Verb = 'drain' | 'return' | 'fence' | 'lose';
 
 const VERBS: Readonly<Record<Verb, { readonly description: string; readonly help: string }>> = {
   drain: { description: 'route nothing new to a region', help: 'It serves whoever still asks it, and replicates on: the step before maintenance. topology return undoes it.' },
-  return: { description: 'let a region that was drained or fenced be active again', help: 'One that was fenced first takes back what the others have, and serves then.' },
+  return: { description: 'let a region that was drained, fenced or lost be active again', help: 'One that was fenced or lost first takes back what the others have, and serves then. What a lost one had not passed on merges;\nwhat of it loses is one group: archipel conflicts list shows it.' },
   fence: {
     description: 'let a region take no part',
     help: 'Its writes and reads are refused, and nothing that it sends is taken. What it had not passed on stays with it. topology return undoes it.',
   },
   lose: {
     description: 'declare a region lost for good',
-    help: 'Its peers drop what they keep for it and compare with each other at once. What it had not passed on is lost, and no more than its live RPO said.\nIt cannot be undone; needs --yes.',
+    help: 'Its peers drop what they keep for it and compare with each other at once. What it had not passed on is lost, and no more than its live RPO said.\ntopology return takes it back, if it comes after all; needs --yes.',
   },
 };
 
@@ -59,7 +59,7 @@ ${EXIT_CODES_HELP}`)
 function addVerb(group: Command, terminal: Terminal, verb: Verb): void {
   const { description, help } = VERBS[verb];
   const command = group.command(verb).description(description).argument('<region>');
-  if (verb === 'lose') command.option('--yes', 'this cannot be undone: say that it is meant');
+  if (verb === 'lose') command.option('--yes', 'what it has not passed on may be lost: say that this is meant');
   withConnection(command, { region: false })
     .addHelpText('after', `
 ${help}
@@ -70,7 +70,7 @@ Examples:
 ${EXIT_CODES_HELP}`)
     .action((region: string, flags: LoseFlags) =>
       withSession(terminal, flags, async (session) => {
-        if (verb === 'lose' && flags.yes !== true) throw new ArchipelError('bad-request', `What ${region} has not passed on is lost, and this cannot be undone: add --yes.`);
+        if (verb === 'lose' && flags.yes !== true) throw new ArchipelError('bad-request', `What ${region} has not passed on is lost, unless it comes back after all: add --yes.`);
         await show(session, await session.front.changeRegion(region, verb));
       }),
     );

@@ -10,7 +10,8 @@ export const TOPOLOGY_VERBS: readonly TopologyVerb[] = ['drain', 'return', 'fenc
 /** From which states each leads, and where to. */
 const CHANGES: Readonly<Record<TopologyVerb, { readonly from: readonly RegionState[]; readonly to: RegionState }>> = {
   drain: { from: ['active'], to: 'draining' },
-  return: { from: ['draining', 'fenced'], to: 'active' },
+  /** From `lost`, too: a region may come back after all. Its peers have dropped what they kept for it, so it is filled by comparison. */
+  return: { from: ['draining', 'fenced', 'lost'], to: 'active' },
   fence: { from: ['active', 'draining', 'joining'], to: 'fenced' },
   lose: { from: ['active', 'draining', 'joining', 'fenced'], to: 'lost' },
 };

@@ -8,6 +8,7 @@ import { PAGE_QUERY, WRITE_PROBLEMS, type RouteParts } from './parts.ts';
 const QUERY = z.object({
   state: z.enum(['siblings', 'lost']).optional().openapi({ description: 'Default: lost.' }),
   since: z.string().optional().openapi({ description: 'Lost at or after this time: ISO 8601, or milliseconds since 1970.' }),
+  group: z.string().optional().openapi({ description: 'Only stranded writes of this group: what a region that was declared lost, and was taken back, had not passed on.' }),
   ...PAGE_QUERY,
 });
 
@@ -30,4 +31,17 @@ export function addConflictRoutes({ service, add, json }: RouteParts): void {
       return json(call, { status: 200, body: await conflicts.restore(call) });
     },
   });
+  for (const [verb, summary] of [['accept', 'Leave a group of stranded writes as the merge has it'], ['restore', 'Write a group of stranded writes again']] as const) {
+    add({
+      method: 'post',
+      // Not below `conflicts`, where an id stands in this place: hono's fast router knows no such pair.
+      path: `/v1/c/{collection}/stranded/{group}/${verb}`,
+      guard: { scope: 'write', reach: 'whole-collection' },
+      document: { id: `${verb}Group`, tag: 'Conflicts', summary, answers: { 200: { description: 'What became of its writes, in the ledger of this region.', schema: schemas.groupAnswer } }, problems: ['collection-not-found', 'collection-pending', 'not-found', 'key-invalid', 'too-many-siblings', ...WRITE_PROBLEMS] },
+      handle: async (call) => {
+        service.region.assertServing();
+        return json(call, { status: 200, body: await conflicts.settle(call, verb) });
+      },
+    });
+  }
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { nodeRandom } from '../src/adapters/node/crypto.ts';
 import { patientClock } from '../src/client/node.ts';
-import { parseDrill, type Drill } from '../src/drill/drill.ts';
+import { parseDrill, withControl, type Drill } from '../src/drill/drill.ts';
 import { LocalPlace } from '../src/drill/local-place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../src/drill/run.ts';
 import { drillInSimulation } from '../src/testing/drill-place.ts';
@@ -27,7 +27,7 @@ const drills = readdirSync(folder)
   .map((name) => parseDrill(readFileSync(join(folder, name), 'utf8'), name));
 
 async function locally(drill: Drill, parts: Pick<RunParts, 'control'>): Promise<DrillReport> {
-  const place = await LocalPlace.start(drill);
+  const place = await LocalPlace.start(withControl(drill, parts.control));
   try {
     return await runDrill(drill, place, { clock: patientClock, random: nodeRandom, ...parts });
   } finally {

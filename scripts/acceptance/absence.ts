@@ -25,7 +25,7 @@ const unsent = names('unsent', UNSENT);
 const beaten = names('beaten', UNSENT);
 
 const report = new Report(`absence: away for longer than a horizon of ${HORIZON_MS / 1_000} s`);
-const place = await LocalPlace.start({ regions: 3, setsClocks: false, horizonMs: HORIZON_MS });
+const place = await LocalPlace.start({ regions: 3, setsClocks: false, fillsDisks: false, hints: undefined, reconcileEveryMs: 60_000, horizonMs: HORIZON_MS });
 try {
   const [first, , third] = ROLES.map((role) => place.client(role)) as [ReturnType<LocalPlace['client']>, unknown, ReturnType<LocalPlace['client']>];
   const put = (client: typeof first, pks: readonly string[], value: string): Promise<void> => inParallel(pks, 16, async (pk) => void (await client.put({ collection: COLLECTION, pk }, `${value} ${pk}`)));

@@ -54,7 +54,8 @@ export function unaccounted(views: readonly View[], writes: readonly LoggedWrite
     }
     for (const { pk, value, context } of losses) note(pk, value === undefined ? [] : [value], new Map(Object.entries(context)));
   }
-  const retried = Map.groupBy(writes.filter(({ attempts, outcome }) => attempts > 1 && outcome !== 'refused'), ({ pk }) => pk);
+  // Of a write whose outcome is unknown nobody told how often it was sent.
+  const retried = Map.groupBy(writes.filter(({ attempts, outcome }) => outcome === 'unknown' || (attempts > 1 && outcome !== 'refused')), ({ pk }) => pk);
   const byKey = Map.groupBy(writes, ({ pk }) => pk);
   return writes.filter((write) => {
     if (write.outcome !== 'acknowledged' || values.get(write.pk)?.has(write.value) === true) return false;

@@ -12,7 +12,7 @@ export const ROLES = ['first', 'second', 'third'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Known bugs of the drill's own equipment: with it the drill has to fail, or it proves nothing. */
-export const CONTROLS = ['clients-do-not-fail-over', 'never-healed', 'ledger-not-read', 'record-overlooked'] as const;
+export const CONTROLS = ['clients-do-not-fail-over', 'never-healed', 'never-reconciled', 'not-drained', 'ledger-not-read', 'record-overlooked'] as const;
 export type ControlName = (typeof CONTROLS)[number];
 
 export type Action =
@@ -21,6 +21,10 @@ export type Action =
   | { readonly verb: 'drain' | 'return' | 'fence'; readonly region: Role }
   /** Cut off from its peers and from the edge. */
   | { readonly verb: 'isolate'; readonly region: Role }
+  /** The edge does not reach it; its peers do. */
+  | { readonly verb: 'cut-edge'; readonly region: Role }
+  /** Nothing more can be stored there, until it is freed. */
+  | { readonly verb: 'disk-full' | 'disk-freed'; readonly region: Role }
   | { readonly verb: 'cut' | 'cut-one-way'; readonly from: Role; readonly to: Role }
   /** Every message to and from it takes this much longer. */
   | { readonly verb: 'slow'; readonly region: Role; readonly byMs: number }
@@ -54,7 +58,19 @@ export interface Drill {
   readonly setsClocks: boolean;
   /** For how long a region may be away before it is rebuilt; seven days where none is given. */
   readonly horizonMs: number | undefined;
+  /** A step fills a disk: regions are started so that they can be told so. */
+  readonly fillsDisks: boolean;
+  /** How many keys a region remembers for a peer that is away; a million where none is given. */
+  readonly hints: number | undefined;
+  /** How often pairs of regions compare. Undefined: not while the drill runs. */
+  readonly reconcileEveryMs: number | undefined;
 }
+
+/** What of a drill decides how its regions are started. */
+export type Setting = Pick<Drill, 'regions' | 'setsClocks' | 'horizonMs' | 'fillsDisks' | 'hints' | 'reconcileEveryMs'>;
+
+/** As it runs with a known bug of its equipment: some are in how the regions are started. */
+export const withControl = (drill: Drill, control: ControlName | undefined): Drill => (control === 'never-reconciled' ? { ...drill, reconcileEveryMs: undefined } : drill);
 
 const role = z.enum(ROLES);
 const pair = z.tuple([role, role]).refine(([from, to]) => from !== to, 'a link is between two regions');
@@ -76,6 +92,9 @@ const VERBS = {
   start: role,
   wipe: role,
   isolate: role,
+  'cut-edge': role,
+  'disk-full': role,
+  'disk-freed': role,
   drain: role,
   return: role,
   fence: role,
@@ -134,6 +153,8 @@ const file = z.strictObject({
   about: z.string().min(1).max(1_000),
   regions: z.int().min(2).max(3).default(3),
   horizon: time.optional(),
+  hints: z.int().min(1).max(1_000_000).optional(),
+  reconcile: time.optional(),
   load: z.strictObject({
     rate: z.int().min(1).max(5_000),
     reads: z.number().min(0).max(1).default(0.5),
@@ -153,12 +174,12 @@ export function parseDrill(text: string, name: string): Drill {
   if (broken !== undefined) throw wrong(name, broken.message.split('\n')[0] ?? 'not YAML');
   const parsed = file.safeParse(document.toJS());
   if (!parsed.success) throw wrong(name, parsed.error.issues.map(({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`).join('; '));
-  const { drill, about, regions, horizon, load, steps, end, expect, control } = parsed.data;
+  const { drill, about, regions, horizon, hints, reconcile, load, steps, end, expect, control } = parsed.data;
   for (const [at, each] of steps.entries()) {
     if (each.atMs > end || each.atMs < (steps[at - 1]?.atMs ?? 0)) throw wrong(name, `steps.${at}: steps are in the order of their times, and none is behind the end`);
     for (const used of rolesOf(each.action)) if (ROLES.indexOf(used) >= regions) throw wrong(name, `steps.${at}: there is no ${used} region of ${regions}`);
   }
-  return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, setsClocks: steps.some(({ action }) => action.verb === 'clock'), horizonMs: horizon };
+  return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, setsClocks: steps.some(({ action }) => action.verb === 'clock'), fillsDisks: steps.some(({ action }) => action.verb === 'disk-full'), horizonMs: horizon, hints, reconcileEveryMs: reconcile };
 }
 
 function rolesOf(action: Action): readonly Role[] {
@@ -175,6 +196,12 @@ export function describeAction(action: Action, name: (role: Role) => string): st
       return `cut ${name(action.from)} > ${name(action.to)}`;
     case 'isolate':
       return `isolate ${name(action.region)}`;
+    case 'cut-edge':
+      return `cut the edge off from ${name(action.region)}`;
+    case 'disk-full':
+      return `the disk of ${name(action.region)} is full`;
+    case 'disk-freed':
+      return `the disk of ${name(action.region)} has room again`;
     case 'slow':
       return `slow ${name(action.region)} by ${action.byMs} ms`;
     case 'clock':

@@ -26,6 +26,10 @@ export interface Measured {
   readonly staleReads: number;
   /** And after something was first brought back: what only the lost region knew is stale elsewhere until then, and no longer. */
   readonly staleAfterReturn: number;
+  /** The most that a region said a peer lacks of what it no longer remembers. */
+  readonly behind: number;
+  /** Answers that a drained region gave, from two seconds after that until it was returned or stopped. */
+  readonly askedWhileDrained: number;
 }
 
 export interface Verdict {
@@ -43,13 +47,13 @@ export interface Expectation {
 const TIME = /^(rto|detection|stale reads) < ([0-9]+(?:\.[0-9]+)?)(ms|s)$/;
 const CONVERGED = /^converged within ([0-9]+)(ms|s)$/;
 const SHARE = /^errors < ([0-9]+(?:\.[0-9]+)?) ?%$/;
-const COUNT = /^(lost|rpo|conflicts|stale reads|stale reads after return) (=|<=|>=) ([0-9]+)$/;
+const COUNT = /^(lost|rpo|conflicts|behind|asked while drained|stale reads|stale reads after return) (=|<=|>=) ([0-9]+)$/;
 
 /** @throws ArchipelError `bad-request` */
 export function parseExpectation(text: string): Expectation {
   const plain = text.trim().replaceAll(/\s+/g, ' ');
   const judge = timeJudge(plain) ?? shareJudge(plain) ?? countJudge(plain) ?? wordJudge(plain);
-  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, copies equal`);
+  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, behind >= 1, asked while drained = 0, copies equal`);
   return { text: plain, judge };
 }
 
@@ -80,8 +84,8 @@ function countJudge(text: string): Judge | undefined {
   const match = COUNT.exec(text);
   if (match === null) return undefined;
   const [, what, relation, amount] = match;
-  return ({ lost, rpoReal, conflicts, staleReads, staleAfterReturn }) => {
-    const found = { lost, rpo: rpoReal, conflicts, 'stale reads': staleReads, 'stale reads after return': staleAfterReturn }[what as 'lost'];
+  return ({ lost, rpoReal, conflicts, behind, askedWhileDrained, staleReads, staleAfterReturn }) => {
+    const found = { lost, rpo: rpoReal, conflicts, behind, 'asked while drained': askedWhileDrained, 'stale reads': staleReads, 'stale reads after return': staleAfterReturn }[what as 'lost'];
     const limit = Number(amount);
     const holds = found !== undefined && (relation === '=' ? found === limit : relation === '<=' ? found <= limit : found >= limit);
     return { holds, found: found === undefined ? 'not measured' : String(found) };

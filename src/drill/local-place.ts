@@ -18,9 +18,9 @@ import type { RegionId } from '../core/version/dot.ts';
 import { programPath, writePrivate } from '../local/files.ts';
 import { pause } from '../ports/clock.ts';
 import type { View } from './account.ts';
-import { ROLES, type Action, type Drill, type Role } from './drill.ts';
+import { ROLES, type Action, type Role, type Setting } from './drill.ts';
 import { Proxy } from './link-proxy.ts';
-import { comparison, mostOwed, readView } from './operator.ts';
+import { comparison, mostBehind, mostOwed, readView } from './operator.ts';
 import type { DrillPlace } from './place.ts';
 
 const READY_MS = 60_000;
@@ -52,7 +52,7 @@ export class LocalPlace implements DrillPlace {
     this.#key = key;
   }
 
-  static async start(drill: Pick<Drill, 'regions' | 'setsClocks' | 'horizonMs'>, signal?: AbortSignal): Promise<LocalPlace> {
+  static async start(drill: Setting, signal?: AbortSignal): Promise<LocalPlace> {
     const folder = mkdtempSync(join(tmpdir(), 'archipel-drill-'));
     const regions = KNOWN_REGIONS.slice(0, drill.regions);
     const { key } = newKey(nodeRandom, sha256, 'admin');
@@ -67,7 +67,7 @@ export class LocalPlace implements DrillPlace {
     }
   }
 
-  async #prepare({ setsClocks, horizonMs }: Pick<Drill, 'setsClocks' | 'horizonMs'>): Promise<void> {
+  async #prepare(setting: Setting): Promise<void> {
     const path = (name: string): string => join(this.#folder, name);
     writePrivate(path('secret'), `${toHex(nodeRandom.bytes(32))}\n`);
     writePrivate(path('admin.key'), `${this.#key}\n`);
@@ -79,14 +79,26 @@ export class LocalPlace implements DrillPlace {
     const link = (from: string, to: RegionId): string => `${to}=${(this.#proxies.get(`${from}>${to}`) as Proxy).url}`;
     for (const id of this.regions) {
       const peers = this.regions.flatMap((peer) => (peer === id ? [] : ['--peer', link(id, peer)]));
-      const clock = setsClocks ? ['--clock-offset-file', this.#clockFile(id)] : [];
-      const horizon = horizonMs === undefined ? [] : ['--horizon-ms', String(horizonMs)];
-      const testing = setsClocks || horizonMs !== undefined ? ['--unsafe-testing'] : [];
       const files = ['--topology', path('topology.json'), '--secret-file', path('secret'), '--admin-key-file', path('admin.key')];
-      this.#processes.set(id, { args: ['region', '--id', id, '--listen', `127.0.0.1:${this.#port(id)}`, '--data', path(id), '--reconcile-every', '60s', ...files, ...peers, ...testing, ...clock, ...horizon], child: undefined });
-      if (setsClocks) writeFileSync(this.#clockFile(id), '0');
+      this.#processes.set(id, { args: ['region', '--id', id, '--listen', `127.0.0.1:${this.#port(id)}`, '--data', path(id), ...files, ...peers, ...this.#unusual(id, setting)], child: undefined });
+      if (setting.setsClocks) writeFileSync(this.#clockFile(id), '0');
     }
-    this.#processes.set('edge', { args: ['edge', '--listen', `127.0.0.1:${this.#port('edge')}`, '--topology', path('topology.json'), ...this.regions.flatMap((id) => ['--region', link('edge', id)])], child: undefined });
+    this.#processes.set('edge', { args: ['edge', '--listen', `127.0.0.1:${this.#port('edge')}`, '--topology', path('topology.json'), '--secret-file', path('secret'), ...this.regions.flatMap((id) => ['--region', link('edge', id)])], child: undefined });
+  }
+
+  /** What a region is started with for this drill alone. */
+  #unusual(id: RegionId, { setsClocks, horizonMs, fillsDisks, hints, reconcileEveryMs }: Setting): readonly string[] {
+    const unsafe = [
+      ...(setsClocks ? ['--clock-offset-file', this.#clockFile(id)] : []),
+      ...(horizonMs === undefined ? [] : ['--horizon-ms', String(horizonMs)]),
+      ...(fillsDisks ? ['--free-bytes-file', this.#freeFile(id)] : []),
+      ...(hints === undefined ? [] : ['--hints-max', String(hints)]),
+    ];
+    return ['--reconcile-every', reconcileEveryMs === undefined ? 'off' : `${reconcileEveryMs}ms`, ...(unsafe.length === 0 ? [] : ['--unsafe-testing']), ...unsafe];
+  }
+
+  #freeFile(id: RegionId): string {
+    return join(this.#folder, `${id}.free`);
   }
 
   #port(name: string): number {
@@ -159,6 +171,12 @@ export class LocalPlace implements DrillPlace {
         return rmSync(join(this.#folder, this.#region(action.region)), { recursive: true, force: true });
       case 'isolate':
         return this.#links(this.#region(action.region), { cut: true });
+      case 'cut-edge':
+        return this.#proxies.get(`edge>${this.#region(action.region)}`)?.set({ cut: true });
+      case 'disk-full':
+        return writeFileSync(this.#freeFile(this.#region(action.region)), '0');
+      case 'disk-freed':
+        return rmSync(this.#freeFile(this.#region(action.region)), { force: true });
       case 'slow':
         return this.#links(this.#region(action.region), { delayMs: action.byMs });
       case 'cut':
@@ -196,6 +214,7 @@ export class LocalPlace implements DrillPlace {
   async healAll(): Promise<void> {
     for (const proxy of this.#proxies.values()) proxy.set({});
     for (const { child } of this.#processes.values()) child?.kill('SIGCONT');
+    for (const id of this.regions) rmSync(this.#freeFile(id), { force: true });
     await Promise.all([...this.#processes].filter(([, { child }]) => child === undefined).map(([name]) => this.#launch(name)));
   }
 
@@ -215,6 +234,10 @@ export class LocalPlace implements DrillPlace {
 
   liveRpo(role: Role): Promise<number> {
     return mostOwed(this.#operator(this.#region(role)));
+  }
+
+  behind(role: Role): Promise<number> {
+    return mostBehind(this.#operator(this.#region(role)));
   }
 
   view(role: Role, collection: string): Promise<View> {

@@ -11,6 +11,12 @@ export async function mostOwed(operator: Client): Promise<number> {
   return Math.max(0, ...peers.map(({ unreplicatedItems }) => unreplicatedItems));
 }
 
+/** Given up for the peer that lacks the most, until a comparison makes up for it. */
+export async function mostBehind(operator: Client): Promise<number> {
+  const { peers } = await operator.replication();
+  return Math.max(0, ...peers.map(({ behind }) => behind));
+}
+
 /** The whole dump and the whole ledger of a collection. */
 export async function readView(operator: Client, region: string, collection: string): Promise<View> {
   const lines: string[] = [];

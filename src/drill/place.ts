@@ -14,6 +14,8 @@ export interface DrillPlace {
   client(at: 'edge' | Role): Client;
   /** Live RPO of a region: the most that one of its peers lacks. */
   liveRpo(region: Role): Promise<number>;
+  /** Of what the region had for a peer, how much it no longer remembers: the most for one. */
+  behind(region: Role): Promise<number>;
   /** Regions that answer now. */
   view(region: Role, collection: string): Promise<View>;
   /** Every region has everything from everybody. */

@@ -55,7 +55,9 @@ const COLLECTION_MS_MAX = 20_000;
 const EXAMPLES = 3;
 /** Steps that take a region away, and those that may bring it back. */
 const TAKES: ReadonlySet<Action['verb']> = new Set(['kill', 'stop', 'wipe', 'pause', 'isolate']);
-const BRINGS: ReadonlySet<Action['verb']> = new Set(['start', 'resume', 'heal', 'return']);
+const BRINGS: ReadonlySet<Action['verb']> = new Set(['start', 'resume', 'heal', 'return', 'disk-freed']);
+/** An edge has heard of a change by then. */
+const LEARNT_MS = 2_000;
 
 export async function runDrill(drill: Drill, place: DrillPlace, parts: RunParts): Promise<DrillReport> {
   await createCollection(place, parts.clock);
@@ -88,6 +90,7 @@ class Run {
   readonly #events: DrillEvent[] = [];
   readonly #owed: (number | undefined)[][] = [];
   readonly #notes: string[] = [];
+  #behind = 0;
   #loss: Loss | undefined;
   #rpoReal: number | undefined;
   #isOver = false;
@@ -141,6 +144,8 @@ class Run {
   async #watch(): Promise<void> {
     for (let second = 0; !this.#isOver; second++) {
       this.#owed.push(await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.liveRpo(role)))));
+      const behind = await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.behind(role))));
+      this.#behind = Math.max(this.#behind, ...behind.map((each) => each ?? 0));
       await this.#until((second + 1) * 1_000);
     }
   }
@@ -160,6 +165,7 @@ class Run {
       if (this.#parts.control === 'never-healed') return this.#event(`(not done: ${describeAction(action, this.#name)})`);
     }
     this.#event(describeAction(action, this.#name));
+    if (action.verb === 'drain' && this.#parts.control === 'not-drained') return;
     await this.#place.do(action);
     if (this.#loss !== undefined && TAKES.has(action.verb)) this.#loss.goneMs = this.#clients.nowMs();
     if (action.verb === 'start') this.#event(`${this.#name(action.region)} is ready again`);
@@ -231,8 +237,19 @@ class Run {
       conflicts: new Set(views.flatMap(({ losses }) => losses.map(({ pk, value }) => `${pk} ${value ?? ''}`))).size,
       staleReadMs: staleReadMs(samples, faultMs),
       staleReads: staleReads(samples, faultMs),
+      behind: this.#behind,
+      askedWhileDrained: this.#askedWhileDrained(),
       staleAfterReturn: staleReads(samples, this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY),
     };
+  }
+
+  #askedWhileDrained(): number {
+    const { steps, endMs } = this.#drill;
+    return steps.flatMap(({ atMs, action }, at) => {
+      if (action.verb !== 'drain') return [];
+      const end = steps.slice(at + 1).find(({ action: later }) => 'region' in later && later.region === action.region);
+      return this.#clients.samples.filter((sample) => sample.servedBy === this.#name(action.region) && sample.atMs > atMs + LEARNT_MS && sample.atMs < (end?.atMs ?? endMs));
+    }).length;
   }
 
   /** 3 */
@@ -250,9 +267,13 @@ class Run {
     return undefined;
   }
 
-  /** With a disk went what its region had sent to some only: those know an operation more, and the tombstones of what it deleted. */
+  /**
+   * With a disk, or a hint that found no room, went what had been sent to some only: those know an operation more, and the
+   * tombstones of what was deleted. A comparison does not look at either.
+   */
   #difference(views: readonly View[]): string | undefined {
-    return firstDifference(views, this.#drill.steps.some(({ action }) => action.verb === 'wipe') ? 'live values' : 'records');
+    const { steps, hints } = this.#drill;
+    return firstDifference(views, hints !== undefined || steps.some(({ action }) => action.verb === 'wipe') ? 'live values' : 'records');
   }
 
   async #views(): Promise<readonly View[] | undefined> {

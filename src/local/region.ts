@@ -1,5 +1,6 @@
 // One region as a process of its own: composes store, engine and HTTP.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawIncarnation, identify, noteCleanStop, noteRecovered } from '../adapters/level/identity.ts';
 import { LevelDeadLetters, LevelQueue } from '../adapters/level/queue.ts';
@@ -17,6 +18,7 @@ import { PARTITIONS } from '../core/limits.ts';
 import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import { KEYS } from '../engine/catalog.ts';
+import { LIMITS } from '../engine/limits.ts';
 import { Region } from '../engine/region.ts';
 import { byField, counter, type Metric } from '../http/openmetrics.ts';
 import { addPeerRoutes } from '../http/peer-routes.ts';
@@ -45,6 +47,9 @@ export interface RegionOptions {
   /** For tests. */
   readonly graceMs?: number | undefined;
   readonly horizonMs?: number | undefined;
+  readonly hintsMax?: number | undefined;
+  /** How much room the disk has, as this file says; what the system says, where there is none. */
+  readonly freeBytesFile?: string | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly log: Log;
 }
@@ -62,7 +67,8 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   ensureFolder(options.data);
   const folder = join(options.data, 'db');
   ensureFolder(folder);
-  const store = await LevelStore.open({ folder, durability, clock, log });
+  const { freeBytesFile, hintsMax } = options;
+  const store = await LevelStore.open({ folder, durability, clock, log, ...(freeBytesFile === undefined ? {} : { freeBytes: () => (existsSync(freeBytesFile) ? Number(readText(freeBytesFile)) : undefined) }) });
   const secret = utf8(options.secret ?? readOrMake(join(options.data, 'secret'), () => toHex(nodeRandom.bytes(32))).content);
   const digestHash = hmacSha256(deriveKey(secret, 'digest'));
   const table = await LevelTable.open(store, digestHash);
@@ -100,6 +106,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
     reconcileEveryMs: options.reconcileEveryMs,
     ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
     ...(options.horizonMs === undefined ? {} : { horizonMs: options.horizonMs }),
+    ...(hintsMax === undefined ? {} : { limits: { ...LIMITS, hintsPerPeer: hintsMax } }),
   });
 
   const keys = new KeyRing(sha256, options.adminKey);

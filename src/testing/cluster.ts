@@ -49,6 +49,7 @@ export interface ClusterSetting {
   readonly reconcileEveryMs: number | undefined;
   readonly graceMs?: number | undefined;
   readonly horizonMs?: number | undefined;
+  readonly hints?: number | undefined;
   /** The edge tells the regions which of them it hears. */
   readonly edgeObserves: boolean;
   /** Regions have the direct door that processes have; without it, as functions, they have hono's alone. */
@@ -194,7 +195,7 @@ export class SimRegion {
       digestHash: DIGEST_KEY,
       reconcileEveryMs: setting.reconcileEveryMs,
       ...(setting.graceMs === undefined ? {} : { graceMs: setting.graceMs }), ...(setting.horizonMs === undefined ? {} : { horizonMs: setting.horizonMs }),
-      limits: limitsOf(setting.rare),
+      limits: { ...limitsOf(setting.rare), ...(setting.hints === undefined ? {} : { hintsPerPeer: setting.hints }) },
     });
     const keys = new KeyRing(sha256, admin);
     region.onSystemChange((collection, pk, state) => {

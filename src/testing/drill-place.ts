@@ -6,8 +6,8 @@ import { Machine, type Process } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
 import { Client } from '../client/client.ts';
 import type { View } from '../drill/account.ts';
-import { ROLES, type Action, type Drill, type Role } from '../drill/drill.ts';
-import { comparison, mostOwed, readView } from '../drill/operator.ts';
+import { ROLES, withControl, type Action, type Drill, type Role } from '../drill/drill.ts';
+import { comparison, mostBehind, mostOwed, readView } from '../drill/operator.ts';
 import type { DrillPlace } from '../drill/place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../drill/run.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
@@ -23,7 +23,8 @@ export async function drillInSimulation(drill: Drill, seed: number, parts: Pick<
   const world = new World(seed);
   const permit = forbid();
   try {
-    return await runInside(world, { seed, regions: drill.regions, faults: ['delays'], limitMs: LIMIT_MS, horizonMs: drill.horizonMs }, async (sim) => {
+    const { regions, horizonMs, hints, reconcileEveryMs } = withControl(drill, parts.control);
+    return await runInside(world, { seed, regions, faults: ['delays'], limitMs: LIMIT_MS, setting: { horizonMs, hints, reconcileEveryMs } }, async (sim) => {
       const { clock } = new Machine('drill', world).boot();
       return runDrill(drill, new SimPlace(sim, drill), { ...parts, clock, random: world.random.stream('drill') });
     });
@@ -73,6 +74,12 @@ class SimPlace implements DrillPlace {
       case 'isolate':
         for (const other of ['edge', ...this.regions]) if (other !== this.#region(action.region).id) this.#cut(this.#region(action.region).id, other, true);
         return;
+      case 'cut-edge':
+        return this.#cut('edge', this.#region(action.region).id, true);
+      case 'disk-full':
+      case 'disk-freed':
+        this.#region(action.region).machine.disk.isFull = action.verb === 'disk-full';
+        return;
       case 'cut':
       case 'cut-one-way':
         return this.#cut(this.#region(action.from).id, this.#region(action.to).id, action.verb === 'cut');
@@ -116,7 +123,10 @@ class SimPlace implements DrillPlace {
 
   async healAll(): Promise<void> {
     this.#sim.network.heal();
-    for (const { machine } of this.#sim.regions) machine.lagMs = 0;
+    for (const { machine } of this.#sim.regions) {
+      machine.lagMs = 0;
+      machine.disk.isFull = false;
+    }
     await Promise.all(this.#sim.regions.map((region) => this.#start(region)));
   }
 
@@ -139,6 +149,10 @@ class SimPlace implements DrillPlace {
 
   liveRpo(role: Role): Promise<number> {
     return mostOwed(this.#asOperator(role));
+  }
+
+  behind(role: Role): Promise<number> {
+    return mostBehind(this.#asOperator(role));
   }
 
   view(role: Role, collection: string): Promise<View> {

@@ -6,7 +6,7 @@ import { forbid } from '../adapters/sim/forbid.ts';
 import { Machine } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
 import type { Policy } from '../client/types.ts';
-import { SimCluster } from './cluster.ts';
+import { SimCluster, type ClusterSetting } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { drawSwarm, type FaultKind, type Swarm } from './swarm.ts';
 import { REGIONS_MAX, TestCluster } from './test-cluster.ts';
@@ -62,9 +62,9 @@ export async function withCluster<T>(options: WithClusterOptions, task: (cluster
 }
 
 /** The same for the house's own: the simulation itself in their hands. What is forbidden inside of one is so already. */
-export async function runInside<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number; readonly horizonMs?: number | undefined }, task: (sim: SimCluster, faults: Faults) => Promise<T>): Promise<T> {
+export async function runInside<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number; readonly setting?: Partial<Pick<ClusterSetting, 'horizonMs' | 'hints' | 'reconcileEveryMs'>> }, task: (sim: SimCluster, faults: Faults) => Promise<T>): Promise<T> {
   const swarm = swarmOf(world, options);
-  const sim = new SimCluster(world, { ...swarm, horizonMs: options.horizonMs });
+  const sim = new SimCluster(world, { ...swarm, ...options.setting });
   const { faults } = sim.network;
   sim.network.faults = { ...faults, lostAnswers: 0, lostQuestions: 0 };
   sim.start();

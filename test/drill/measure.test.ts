@@ -54,7 +54,7 @@ describe('what clients saw', () => {
 });
 
 describe('expectations', () => {
-  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0 };
+  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4 };
   const judge = (text: string, changed: Partial<Measured> = {}): boolean => parseExpectation(text).judge({ ...measured, ...changed }).holds;
 
   it.each([
@@ -73,6 +73,8 @@ describe('expectations', () => {
     ['rpo <= live rpo at the loss', { rpoReal: 8 }],
     ['rpo <= live rpo at the loss', { rpoLive: undefined }],
     ['conflicts >= 1', { conflicts: 0 }],
+    ['behind >= 1', { behind: 0 }],
+    ['asked while drained <= 4', { askedWhileDrained: 5 }],
     ['copies equal', { copiesEqual: false }],
   ] as const)('%s holds, and fails with %o', (text, changed) => {
     expect(judge(text)).toBe(true);
@@ -111,6 +113,9 @@ describe('the account of a drill', () => {
     expect(isMissing([], { attempts: 1 }, [later])).toBe(true);
     expect(isMissing([], { attempts: 2 }, [write({ value: 'w0', startedMs: -20, endedMs: -10 })])).toBe(true);
     expect(isMissing([], { attempts: 2 }, [{ ...later, outcome: 'refused' }])).toBe(true);
+    // Of one whose outcome is unknown nobody knows how often it was sent.
+    expect(isMissing([], {}, [write({ value: 'w2', outcome: 'unknown', startedMs: 5, endedMs: 5_000 })])).toBe(false);
+    expect(isMissing([], {}, [write({ value: 'w2', outcome: 'unknown', startedMs: 60_000, endedMs: 65_000 })])).toBe(true);
     // And what only one execution of another superseded is in its past.
     expect(isMissing([], {}, [{ ...later, attempts: 2 }])).toBe(false);
     expect(isMissing([], {}, [{ ...later, attempts: 2, startedMs: 99_000, endedMs: 99_010 }])).toBe(true);

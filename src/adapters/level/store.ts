@@ -87,6 +87,8 @@ export interface StoreOptions {
   readonly durability: Durability;
   readonly clock: Clock;
   readonly log: Log;
+  /** For tests: how much room there is, instead of what the system says. */
+  readonly freeBytes?: () => number | undefined;
 }
 
 export class LevelStore {
@@ -255,9 +257,9 @@ export class LevelStore {
     if (nowMs - this.#spaceCheckedMs < withinMs && this.#bytesSinceCheck < SPACE_CHECK_BYTES) return this.#hasSpace;
     this.#spaceCheckedMs = nowMs;
     this.#bytesSinceCheck = 0;
-    const { bavail, bsize } = statfsSync(this.#options.folder);
-    const hasSpace = bavail * bsize >= DISK_RESERVE_BYTES;
-    if (hasSpace !== this.#hasSpace) this.#options.log.write(hasSpace ? 'info' : 'error', hasSpace ? 'store.space-back' : 'store.nearly-full', { freeBytes: bavail * bsize });
+    const freeBytes = this.#options.freeBytes?.() ?? freeBytesOf(this.#options.folder);
+    const hasSpace = freeBytes >= DISK_RESERVE_BYTES;
+    if (hasSpace !== this.#hasSpace) this.#options.log.write(hasSpace ? 'info' : 'error', hasSpace ? 'store.space-back' : 'store.nearly-full', { freeBytes });
     this.#hasSpace = hasSpace;
     return hasSpace;
   }
@@ -312,12 +314,16 @@ async function openDatabase(folder: string): Promise<Database> {
   }
 }
 
+function freeBytesOf(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
 /** Does the disk take a megabyte, durably, beyond the reserve? */
 function canWrite(folder: string): boolean {
   const path = join(folder, 'space.probe');
   try {
-    const { bavail, bsize } = statfsSync(folder);
-    if (bavail * bsize < DISK_RESERVE_BYTES) return false;
+    if (freeBytesOf(folder) < DISK_RESERVE_BYTES) return false;
     writeFileSync(path, new Uint8Array(PROBE_BYTES));
     const file = openSync(path, 'r');
     fsyncSync(file);

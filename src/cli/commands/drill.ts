@@ -96,8 +96,9 @@ async function inSimulation(drill: Drill, seed: number, parts: Parts): Promise<D
 async function onProcesses(terminal: Terminal, drill: Drill, parts: Parts): Promise<DrillReport> {
   const { LocalPlace } = await import('../../drill/local-place.ts');
   const { runDrill } = await import('../../drill/run.ts');
+  const { withControl } = await import('../../drill/drill.ts');
   const interrupted = new AbortController();
-  const place = await LocalPlace.start(drill, interrupted.signal);
+  const place = await LocalPlace.start(withControl(drill, parts.control), interrupted.signal);
   terminal.onInterrupt(() => {
     interrupted.abort();
     void place.end().finally(() => process.exit(EXIT.failed));

@@ -168,6 +168,8 @@ interface RegionFlags extends TlsFlags {
   readonly clockOffsetFile?: string;
   readonly graceMs?: string;
   readonly horizonMs?: string;
+  readonly hintsMax?: string;
+  readonly freeBytesFile?: string;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -196,6 +198,8 @@ export function addRegion(program: Command, terminal: Terminal): void {
     .option('--clock-offset-file <file>', 'milliseconds to add to the wall clock; read again on SIGHUP')
     .option('--grace-ms <n>', 'how long a delete stays before it may be reaped')
     .option('--horizon-ms <n>', 'for how long it may be away before it is rebuilt from the others (default: 7 days)')
+    .option('--hints-max <n>', 'how many keys it remembers for a peer that is away (default: 1,000,000)')
+    .option('--free-bytes-file <file>', 'how much room its disk has, where this file is there')
     .addHelpText('after', `
 The addresses of the peers are given, never guessed, so that a proxy can stand on any link. Started by another program with a
 channel (as up does), it tells that it is ready there, and ends when that program is gone.
@@ -215,9 +219,9 @@ async function runRegion(flags: RegionFlags, terminal: Terminal): Promise<void> 
   const { host, port } = parseAddress(flags.listen);
   const peers = new Map(flags.peer.map(parsePeer));
   if (peers.has(id) || peers.size < flags.peer.length) throw new ArchipelError('bad-request', 'Each --peer is another region, named once.');
-  if (flags.clockOffsetFile !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', '--clock-offset-file is for tests: it needs --unsafe-testing.');
-  if (flags.graceMs !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', '--grace-ms is for tests: it needs --unsafe-testing.');
-  if (flags.horizonMs !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', '--horizon-ms is for tests: it needs --unsafe-testing.');
+  for (const [option, given] of [['--clock-offset-file', flags.clockOffsetFile], ['--grace-ms', flags.graceMs], ['--horizon-ms', flags.horizonMs], ['--hints-max', flags.hintsMax], ['--free-bytes-file', flags.freeBytesFile]] as const) {
+    if (given !== undefined && flags.unsafeTesting !== true) throw new ArchipelError('bad-request', `${option} is for tests: it needs --unsafe-testing.`);
+  }
   if (!flags.auth && !isLoopback(host)) throw new ArchipelError('bad-request', '--no-auth is for loopback addresses only.');
   if (flags.auth && flags.adminKeyFile === undefined) throw new ArchipelError('bad-request', 'Give --admin-key-file, or --no-auth on loopback.');
   if (peers.size > 0 && flags.secretFile === undefined) throw new ArchipelError('bad-request', 'Regions with peers share a secret: give --secret-file.');
@@ -238,6 +242,8 @@ async function runRegion(flags: RegionFlags, terminal: Terminal): Promise<void> 
     reconcileEveryMs: parseEvery(flags.reconcileEvery),
     clockOffsetFile: flags.clockOffsetFile,
     graceMs: flags.graceMs === undefined ? undefined : parseWhole('--grace-ms', flags.graceMs, 1, 86_400_000),
+    hintsMax: flags.hintsMax === undefined ? undefined : parseWhole('--hints-max', flags.hintsMax, 1, 1_000_000),
+    freeBytesFile: flags.freeBytesFile,
     horizonMs: flags.horizonMs === undefined ? undefined : parseWhole('--horizon-ms', flags.horizonMs, 1_000, 604_800_000),
     tls: tlsOf(flags),
     log: new JsonLog({ region: id }, flags.verbose === true ? 'debug' : 'warn'),

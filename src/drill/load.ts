@@ -21,6 +21,8 @@ export interface LoadParts {
   readonly clients: readonly Client[];
   readonly clock: Clock;
   readonly random: Random;
+  /** What every value begins with: of one load after another they stay apart. */
+  readonly name?: string;
 }
 
 export class Clients {
@@ -92,7 +94,7 @@ export class Clients {
   }
 
   async #write(client: Client, pk: string, atMs: number, number: number): Promise<void> {
-    const write: LoggedWrite = { pk, value: `w${number}`, outcome: 'unknown', attempts: 1, startedMs: this.nowMs(), endedMs: Number.POSITIVE_INFINITY };
+    const write: LoggedWrite = { pk, value: `${this.#parts.name ?? ''}w${number}`, outcome: 'unknown', attempts: 1, startedMs: this.nowMs(), endedMs: Number.POSITIVE_INFINITY };
     this.writes.push(write);
     this.#byValue.set(write.value, write);
     try {

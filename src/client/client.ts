@@ -6,7 +6,7 @@ import { toBase64Url, utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { uuidV7, type Random } from '../ports/random.ts';
 import type { Clock } from '../ports/clock.ts';
-import { exchange, toError, type Answered, type Attempt, type Transport } from './exchange.ts';
+import { exchange, toError, type Answered, type Attempt, type ExchangeParts, type Transport } from './exchange.ts';
 import type {
   CallOptions,
   Certificate,
@@ -54,6 +54,8 @@ export interface ClientParts {
   /** `path`: keys as people read them, where they can travel in a path. */
   readonly keysIn?: 'query' | 'path' | undefined;
   readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
+  /** Reads that are not answered for so long are asked of another region too, and the first answer counts. Off by default. */
+  readonly hedge?: ExchangeParts['hedge'];
   /** For values inside of answers; JSON.parse by default. */
   readonly parseJson?: ((text: string) => unknown) | undefined;
 }

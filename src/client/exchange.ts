@@ -8,7 +8,7 @@
 
 import { utf8Text } from '../core/bytes.ts';
 import { ArchipelError, type ErrorCode } from '../core/errors.ts';
-import { pause, type Clock } from '../ports/clock.ts';
+import { hedged, pause, type Clock } from '../ports/clock.ts';
 import { unit, type Random } from '../ports/random.ts';
 
 /** How requests travel: node:http in the command line, fetch in a browser, a simulated network in a test. */
@@ -72,6 +72,8 @@ export interface ExchangeParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
+  /** Where a read goes too that is not answered for so long: another region, or another edge. */
+  readonly hedge?: { readonly transport: Transport; readonly afterMs: number } | undefined;
 }
 
 export interface Answered extends TransportAnswer {
@@ -112,9 +114,11 @@ export async function exchange(parts: ExchangeParts, ask: Ask): Promise<Answered
 /** What an edge says of its own (`Server-Timing: edge;desc="attempts=2"`). */
 const edgeAttempts = ({ headers }: TransportAnswer): number => Number(/\bedge;desc="attempts=([0-9]{1,3})"/.exec(headers['server-timing'] ?? '')?.[1] ?? 1);
 
-async function once({ transport }: ExchangeParts, { method, target, headers, body }: Ask, timeoutMs: number): Promise<TransportAnswer | NoAnswer> {
+async function once({ transport, hedge, clock }: ExchangeParts, { method, target, headers, body }: Ask, timeoutMs: number): Promise<TransportAnswer | NoAnswer> {
+  const request = { method, target, headers, timeoutMs, ...(body === undefined ? {} : { body }) };
   try {
-    return await transport.send({ method, target, headers, timeoutMs, ...(body === undefined ? {} : { body }) });
+    if (hedge === undefined || method !== 'GET') return await transport.send(request);
+    return (await hedged({ clock, afterMs: hedge.afterMs, first: () => transport.send(request), second: () => hedge.transport.send(request), isGood: ({ status }) => !TRY_AGAIN.has(status) })).answer;
   } catch (error) {
     return error instanceof NoAnswer ? error : new NoAnswer(error instanceof Error ? error.message : String(error), false, error);
   }

@@ -13,7 +13,7 @@ import { nearestFirst, routeOrder, type Place } from '../core/routing/nearest.ts
 import { Reach } from '../core/routing/reach.ts';
 import { isRegionId, type RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
-import type { Clock } from '../ports/clock.ts';
+import { hedged, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { unit, uuidV7, type Random } from '../ports/random.ts';
 import { askedOf, Call, LAG_FIELD, rawPathOf, TOPOLOGY_FIELD, type HttpContext, type HttpEnvironment } from './call.ts';
@@ -45,6 +45,8 @@ export interface EdgeParts {
   readonly hash: HashFunction;
   /** Where the edge has them it shows them itself, so that a problem's page can be read when no region answers. */
   readonly docs?: DocsFiles;
+  /** A read that is not answered for so long is asked of the next region too. Undefined: never. */
+  readonly hedgeMs?: number | undefined;
 }
 
 /** Routes of one pk go by key; the fourth segment says which. */
@@ -64,7 +66,7 @@ export class Edge {
   readonly #reaches: ReadonlyMap<RegionId, Reach>;
   readonly #placements = new Map<string, GroupId>();
   readonly #maps = new Map<GroupId, PartitionMap>();
-  readonly stats = { requests: 0, retried: 0, failed: 0, probes: 0 };
+  readonly stats = { requests: 0, retried: 0, failed: 0, probes: 0, hedged: 0, wonByHedge: 0 };
   readonly #served = new Map<RegionId, number>();
 
   constructor(parts: EdgeParts) {
@@ -217,6 +219,19 @@ export class Edge {
     return this.#attempts(order, { method, target: call.rawTarget, headers: sent, body }, { startedMs, isWrite, mayRepeat: !isWrite || isKeyed });
   }
 
+  /** Of a region; where it takes long to read there, of the next one, if that is faster. */
+  async #answer(id: RegionId, next: RegionId | undefined, request: Parameters<RegionClient['send']>[0]): Promise<{ readonly answer: RegionAnswer; readonly by: RegionId }> {
+    const { hedgeMs, clock } = this.#parts;
+    if (hedgeMs === undefined || next === undefined || !this.#isHealthy(next)) return { answer: await this.#ask(id, request), by: id };
+    const second = (): Promise<RegionAnswer> => {
+      this.stats.hedged++;
+      return this.#ask(next, request);
+    };
+    const { answer, isSecond } = await hedged({ clock, afterMs: hedgeMs, first: () => this.#ask(id, request), second, isGood: ({ status }) => !TRY_ELSEWHERE.has(status) });
+    if (isSecond) this.stats.wonByHedge++;
+    return { answer, by: isSecond ? next : id };
+  }
+
   async #attempts(
     order: readonly RegionEntry[],
     request: Omit<Parameters<RegionClient['send']>[0], 'timeoutMs'>,
@@ -235,13 +250,14 @@ export class Edge {
       const timeoutMs = how.mayRepeat ? Math.min(EDGE_ATTEMPT_MS, leftMs) : leftMs;
       attempts++;
       try {
-        const answer = await this.#ask(id, { ...request, timeoutMs });
+        const { answer, by } = await this.#answer(id, at === 0 && !how.isWrite ? order[1]?.id : undefined, { ...request, timeoutMs });
+        if (by !== id) attempts++;
         // After an attempt of unknown outcome, what another region refuses (a precondition, above all) may be refused
         // because the first one took it: only a success is definite then.
         // mark if (isUnknown && how.isWrite && answer.status >= 400): refusal after a lost answer told as unknown
         // mark if (isUnknown && how.isWrite && answer.status < 300): retry at another region after a lost answer
         if (isUnknown && how.isWrite && answer.status >= 400) break;
-        if (!TRY_ELSEWHERE.has(answer.status)) return this.#pass(id, answer, attempts);
+        if (!TRY_ELSEWHERE.has(answer.status)) return this.#pass(by, answer, attempts);
         last = answer;
         if (answer.status === 504) isUnknown = true;
         if (!how.mayRepeat && answer.status === 504) break;
@@ -278,7 +294,7 @@ export class Edge {
     const nowMs = this.#parts.clock.monotonicMs();
     const perRegion = (value: (reach: Reach) => number): Sample[] => [...this.#reaches].map(([id, reach]) => ({ labels: { region: id }, value: value(reach) }));
     return renderMetrics([
-      counter('edge_requests', 'Requests, second attempts, failures, probes of regions that are away.', byField('what', this.stats)),
+      counter('edge_requests', 'Requests, second attempts, failures, probes of regions that are away, reads that were asked of a second region too, and answered by it first.', byField('what', this.stats)),
       counter('edge_served', 'Requests by the region that answered.', byField('region', Object.fromEntries(this.#served))),
       gauge('edge_region_up', '1 while the breaker towards the region is not open.', perRegion((reach) => (reach.isHealthy(nowMs) ? 1 : 0))),
       gauge('edge_region_down', '1 while observers agree that the region is down.', perRegion((reach) => (reach.isDown ? 1 : 0))),

@@ -19,6 +19,7 @@ export interface EdgeOptions {
   readonly regions: ReadonlyMap<RegionId, string>;
   /** That of the regions: with it the edge is an observer. */
   readonly secret: string | undefined;
+  readonly hedgeMs: number | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly log: Log;
 }
@@ -53,6 +54,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     log: options.log,
     hash: sha256,
     docs: installedDocs(),
+    hedgeMs: options.hedgeMs,
   });
   const server = await serve(app, { host: options.host, port: options.port, place: 'edge', tls: options.tls });
   const { secret } = options;

@@ -44,3 +44,48 @@ export function withDeadline<T>(clock: Clock, promise: Promise<T>, delayMs: numb
     );
   });
 }
+
+export interface Hedge<T> {
+  readonly clock: Clock;
+  /** The second is asked when the first has not answered for so long. */
+  readonly afterMs: number;
+  readonly first: () => Promise<T>;
+  readonly second: () => Promise<T>;
+  /** An answer that is none is like a failure: the other one may do better. */
+  readonly isGood: (answer: T) => boolean;
+}
+
+export interface Hedged<T> {
+  readonly answer: T;
+  readonly isSecond: boolean;
+}
+
+/** The first good answer of the two; where none is, what became of the first. One that fails before its time is up is not hedged. */
+export function hedged<T>({ clock, afterMs, first, second, isGood }: Hedge<T>): Promise<Hedged<T>> {
+  return new Promise((resolve, reject) => {
+    let left = 1;
+    let ofFirst: (() => void) | undefined;
+    const ask = (who: () => Promise<T>, isSecond: boolean): void => {
+      const spent = (settle: () => void): void => {
+        if (!isSecond) ofFirst = settle;
+        if (--left > 0) return;
+        cancel();
+        (ofFirst ?? settle)();
+      };
+      who().then(
+        (answer) => {
+          const settle = (): void => resolve({ answer, isSecond });
+          if (!isGood(answer)) return spent(settle);
+          cancel();
+          settle();
+        },
+        (error: unknown) => spent(() => reject(error instanceof Error ? error : new Error(String(error)))),
+      );
+    };
+    const cancel = clock.after(afterMs, () => {
+      left++;
+      ask(second, true);
+    });
+    ask(first, false);
+  });
+}

@@ -122,3 +122,64 @@ describe('a region that observers take for down', () => {
     expect(asked).toEqual(['near', 'far', 'near']);
   });
 });
+
+describe('hedged reads', () => {
+  const answer = (by: string, status = 200): { status: number; headers: [string, string][]; body: Uint8Array } => ({ status, headers: [['x', by]], body: new Uint8Array(0) });
+  /** `near` answers after so long, `far` at once. */
+  function edgeWith(hedgeMs: number | undefined, nearMs: number, farStatus = 200): { readonly ask: (method: string) => Promise<Response>; readonly clock: ManualClock; readonly asked: string[]; readonly stats: { readonly hedged: number; readonly wonByHedge: number } } {
+    const clock = new ManualClock();
+    const asked: string[] = [];
+    const region = (id: string, ms: number, status: number): RegionClient => ({
+      send: ({ target }) => {
+        if (!target.includes('/items')) return Promise.resolve(answer(id, 403));
+        asked.push(id);
+        return new Promise((resolve) => (ms === 0 ? resolve(answer(id, status)) : clock.after(ms, () => resolve(answer(id, status)))));
+      },
+    });
+    const topology = { format: 1 as const, term: 1, epoch: 1, control: NEAR, regions: [regionEntry(NEAR, 'http://near'), regionEntry(FAR, 'http://far')] };
+    const { app, edge } = createEdgeApp({ topology, clients: new Map([[NEAR, region('near', nearMs, 200)], [FAR, region('far', 0, farStatus)]]), clock, random: nodeRandom, log: { write: () => undefined }, hash: sha256, hedgeMs });
+    const ask = (method: string): Promise<Response> => Promise.resolve(app.fetch(new Request('http://edge/v1/c/demo/items/k?lat=37&lon=127', { method, ...(method === 'PUT' ? { headers: { 'content-length': '1' }, body: 'v' } : {}) }), {}));
+    return { ask, clock, asked, stats: edge.stats };
+  }
+  const settled = async (clock: ManualClock, response: Promise<Response>): Promise<string | null> => {
+    for (let step = 0; step < 20; step++) await clock.advance(50); // a body is read before anything is sent
+    return (await response).headers.get('x');
+  };
+
+  it('one that is answered in time is asked once; one that is not, of the next region too, whose answer counts', async () => {
+    const quick = edgeWith(50, 40);
+    expect([await settled(quick.clock, quick.ask('GET')), quick.asked, quick.stats.hedged]).toEqual(['near', ['near'], 0]);
+    const slow = edgeWith(50, 400);
+    const response = slow.ask('GET');
+    expect([await settled(slow.clock, response), slow.asked, slow.stats.hedged, slow.stats.wonByHedge]).toEqual(['far', ['near', 'far'], 1, 1]);
+    expect((await response).headers.get('server-timing')).toBe('edge;desc="attempts=2"');
+  });
+
+  it('off by default, never for a write, and a refusal of the second does not count', async () => {
+    const off = edgeWith(undefined, 400);
+    expect([await settled(off.clock, off.ask('GET')), off.asked]).toEqual(['near', ['near']]);
+    const write = edgeWith(50, 400);
+    expect([await settled(write.clock, write.ask('PUT')), write.asked]).toEqual(['near', ['near']]);
+    const refused = edgeWith(50, 400, 503);
+    expect([await settled(refused.clock, refused.ask('GET')), refused.asked, refused.stats.wonByHedge]).toEqual(['near', ['near', 'far'], 0]);
+  });
+
+  it('of the client: a read that waits is sent the other way too, a write is not', async () => {
+    const clock = new ManualClock();
+    const sent: string[] = [];
+    const transport = (name: string, ms: number): Transport => ({
+      send: ({ method }) => {
+        sent.push(`${name} ${method}`);
+        return new Promise((resolve) => clock.after(ms, () => resolve({ status: 200, headers: { etag: `"${name}"`, 'content-type': 'text/plain' }, body: new Uint8Array(0) })));
+      },
+      close: () => undefined,
+    });
+    const client = new Client({ url: 'http://near', transport: transport('near', 300), hedge: { transport: transport('far', 10), afterMs: 50 }, clock, random: nodeRandom });
+    const read = client.get({ collection: 'demo', pk: 'k' });
+    const write = client.put({ collection: 'demo', pk: 'k' }, 'v');
+    for (let step = 0; step < 20; step++) await clock.advance(50);
+    expect(await read).toMatchObject({ etag: 'far' });
+    expect((await write).etag).toBe('near');
+    expect(sent).toEqual(['near GET', 'near PUT', 'far GET']);
+  });
+});

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { JsonLog } from '../../adapters/node/log.ts';
-import { parseAddress, parsePeer } from '../../config/options.ts';
+import { parseAddress, parsePeer, parseWhole } from '../../config/options.ts';
 import { regionEntry } from '../../config/places.ts';
 import { ArchipelError } from '../../core/errors.ts';
 import type { Topology } from '../../core/placement/topology.ts';
@@ -16,6 +16,7 @@ interface EdgeFlags extends TlsFlags {
   readonly region: readonly string[];
   readonly topology?: string;
   readonly secretFile?: string;
+  readonly hedgeMs?: string;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -28,6 +29,7 @@ export function addEdge(program: Command, terminal: Terminal): void {
     .option('--region <region=url>', 'a region and its address; may be repeated', collect, [])
     .option('--topology <file>', 'the topology document (default: the regions given)')
     .option('--secret-file <file>', 'the secret of the regions: with it the edge tells them which of them it hears')
+    .option('--hedge-ms <n>', 'ask the next region too for a read that is not answered for so long; the first answer counts (default: never)')
     .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM)')
     .option('--tls-key <file>', 'and this key')
     .option('--verbose', 'log more')
@@ -56,7 +58,7 @@ async function runEdge(flags: EdgeFlags, terminal: Terminal): Promise<void> {
   const ids = [...regions.keys()];
   const topology: Topology = flags.topology === undefined ? { format: 1, term: 1, epoch: 1, control: ids[0] as RegionId, regions: ids.map((id) => regionEntry(id)) } : readTopology(flags.topology);
   const { startEdge } = await import('../../local/edge.ts');
-  const running = await startEdge({ host, port, topology, regions, tls: tlsOf(flags), secret: flags.secretFile === undefined ? undefined : readSecret(flags.secretFile), log: new JsonLog({ edge: true }, flags.verbose === true ? 'debug' : 'error') });
+  const running = await startEdge({ host, port, topology, regions, tls: tlsOf(flags), secret: flags.secretFile === undefined ? undefined : readSecret(flags.secretFile), hedgeMs: flags.hedgeMs === undefined ? undefined : parseWhole('--hedge-ms', flags.hedgeMs, 1, 60_000), log: new JsonLog({ edge: true }, flags.verbose === true ? 'debug' : 'error') });
   const url = urlOf(flags, host, running.port);
   await ready(terminal, flags, { url, pid: process.pid }, `The edge answers on ${url}`);
   liveWith(terminal.parent, () => running.stop());

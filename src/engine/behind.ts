@@ -8,16 +8,15 @@ import { keepDocument, readDocument } from './documents.ts';
 
 interface Note {
   readonly count: number;
-  /** Wall time of the last write that was given up. */
-  readonly lastMs: number;
 }
 
-const NONE: Note = { count: 0, lastMs: 0 };
+const NONE: Note = { count: 0 };
 
 export class Behind {
   readonly #table: Table;
   readonly #name: string;
   #note: Note = NONE;
+  #turn = 0;
 
   constructor(table: Table, peer: RegionId) {
     this.#table = table;
@@ -32,15 +31,21 @@ export class Behind {
     this.#note = (await readDocument<Note>(this.#table, this.#name)) ?? NONE;
   }
 
+  /** Another one whenever a write is given up: clocks of two regions, or of one that was put back, say nothing of before and after. */
+  get turn(): number {
+    return this.#turn;
+  }
+
   /** Durable when it resolves. */
-  async add(count: number, nowMs: number): Promise<void> {
-    this.#note = { count: this.#note.count + count, lastMs: nowMs };
+  async add(count: number): Promise<void> {
+    this.#turn++;
+    this.#note = { count: this.#note.count + count };
     await this.#save();
   }
 
-  /** Everything that was written before this time is proved to be there. */
-  async caughtUp(provedMs: number): Promise<void> {
-    if (this.#note.count === 0 || this.#note.lastMs >= provedMs) return;
+  /** Everything that had been given up at this turn is proved to be there. */
+  async caughtUp(turn: number): Promise<void> {
+    if (this.#note.count === 0 || this.#turn !== turn) return;
     // mark: certificate ends being behind
     this.#note = NONE;
     await this.#save();

@@ -17,6 +17,12 @@ export interface Certificate {
   readonly token: number;
 }
 
+/** As it is told to the peer. */
+export interface SentCertificate extends Certificate {
+  /** Which the first question of the proving look named; absent from who does not know of it. */
+  readonly lookedAtMs?: number;
+}
+
 export interface PairReport {
   readonly peer: RegionId;
   compared: number;

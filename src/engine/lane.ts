@@ -120,14 +120,19 @@ export class Lane {
     return this.#behind.count;
   }
 
-  /** A certificate proves that the peer has everything that was written before this time. */
-  caughtUp(provedMs: number): Promise<void> {
-    return this.#behind.caughtUp(provedMs);
+  /** To be noted before a comparison begins to look. */
+  get behindTurn(): number {
+    return this.#behind.turn;
+  }
+
+  /** A certificate proves that the peer has everything that was given up by this turn. */
+  caughtUp(turn: number): Promise<void> {
+    return this.#behind.caughtUp(turn);
   }
 
   /** So many items that this region holds, and that the peer comes to hold, may be lacking there. */
   mayLack(count: number): Promise<void> {
-    return this.#behind.add(count, this.#parts.clock.wallMs());
+    return this.#behind.add(count);
   }
 
   /** The peer will never take anything again: nothing is kept for it, and nothing is owed. True when nothing is under way either. */
@@ -308,7 +313,7 @@ export class Lane {
     if (this.behind === 0) this.#parts.log.write('error', 'peer.behind', { peer: this.#parts.link.id });
     // mark: hint overflow, peer behind
     this.stats.dropped += count;
-    await this.#behind.add(count, this.#parts.clock.wallMs());
+    await this.#behind.add(count);
   }
 
   // Forwarding ------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ import { decodeRecords, encodeReceipts, encodeRecords, seal, sentBytes, unseal, 
 import type { Lane } from './lane.ts';
 import { acquireLease, isCurrent, releaseLease, renewLease, type Lease } from './lease.ts';
 import type { PeerLink } from './peer-link.ts';
-import type { Certificate } from './reconcile.ts';
+import type { SentCertificate } from './certificate.ts';
 import { encodeRecordAnswer } from './late.ts';
 import type { Reaper } from './reap.ts';
 import { encodeLines, type ReapedLines } from './reaped-lines.ts';
@@ -47,7 +47,9 @@ export interface PeerDoorParts {
   /** Of an answer to this region; to a stranger without what is only for a peer. */
   envelope(to: RegionId | undefined): Envelope;
   forward(request: Uint8Array): Promise<Uint8Array>;
-  certified(certificate: Certificate): Promise<void>;
+  certified(certificate: SentCertificate): Promise<void>;
+  /** A look of the peer's run begins. */
+  lookedAt(peer: RegionId, askedMs: number): void;
   readonly lines: ReapedLines;
   readonly reaper: Reaper;
   actor(): ActorId;
@@ -232,6 +234,7 @@ export class PeerDoor {
   }
 
   async #view(from: RegionId, question: DigestQuestion): Promise<View> {
+    if (question.type === 'root') this.#parts.lookedAt(from, question.atMs);
     const { table, time, hash, keyedHash } = this.#parts;
     const digests = table.digests;
     if (digests === undefined) return this.#scannedView(from, question);
@@ -295,7 +298,7 @@ export class PeerDoor {
   }
 
   async #certificate(body: Uint8Array): Promise<Uint8Array> {
-    await this.#parts.certified(JSON.parse(utf8Text(body) ?? '') as Certificate);
+    await this.#parts.certified(JSON.parse(utf8Text(body) ?? '') as SentCertificate);
     return new Uint8Array(0);
   }
 }

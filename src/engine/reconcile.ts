@@ -27,6 +27,7 @@ import { decodeRootAnswer, encodeQuestion, type BranchRef, type DifferingItem, t
 import { chunks, Descent, keyName } from './descent.ts';
 import { DeepView, KeptView, type View } from './digest-view.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
+import type { Lane } from './lane.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Restored } from './restored.ts';
 import { heal, isSound, isSoundRecord, readRecord } from './soundness.ts';
@@ -52,6 +53,7 @@ export interface ReconcileParts {
   readonly hash: HashFunction;
   readonly keyedHash: HashFunction;
   readonly restored: Restored;
+  readonly lanes: ReadonlyMap<RegionId, Pick<Lane, 'behindTurn'>>;
 }
 
 interface Scope {
@@ -62,11 +64,20 @@ interface Scope {
 interface Pass {
   readonly view: View;
   readonly beganMs: number;
+  readonly look: Look;
   readonly atMs: number;
   readonly equal: boolean;
   readonly root: Sum;
   readonly differing: readonly DifferingItem[];
   readonly more: boolean;
+}
+
+/** When a look began: as the sides of the pair know it, whose clocks may differ. */
+export interface Look {
+  /** The turn of the lane to the peer (behind.ts). */
+  readonly turn: number;
+  /** Which the question for the peer's root named: by it, the peer finds its own. */
+  readonly askedMs: number;
 }
 
 /** The last look of a run. `settled`: what differs was equal, or was moved, after `sinceMs`. */
@@ -75,6 +86,7 @@ interface Compared {
   readonly root: Sum;
   readonly settled: boolean;
   readonly sinceMs: number;
+  readonly since: Look;
 }
 
 export class Comparison {
@@ -89,6 +101,7 @@ export class Comparison {
   #unequal: readonly BranchRef[] | undefined;
   #equalSum = ZERO_SUM;
   #scansBeganMs = 0;
+  #scansTurn: number | undefined;
   #signal: AbortSignal | undefined;
   readonly report: PairReport;
 
@@ -117,11 +130,11 @@ export class Comparison {
       this.report.comparedBytes = Math.max(this.report.comparedBytes, this.report.bytes - bytesBefore);
       if (found.equal) {
         this.report.equal = true;
-        return { ...found, settled: true, sinceMs: found.beganMs };
+        return { ...found, settled: true, sinceMs: found.beganMs, since: found.look };
       }
       const old = hasty ? found.differing : await this.#older(found);
       const young = found.differing.length - old.length;
-      if (old.length === 0 && !found.more && before?.more === false) return { ...found, settled: true, sinceMs: before.beganMs }; // 4
+      if (old.length === 0 && !found.more && before?.more === false) return { ...found, settled: true, sinceMs: before.beganMs, since: before.look }; // 4
       before = found;
       for (const { key } of old) {
         if (!moved.has(keyName(key)) && moved.size < NAMED_KEYS_MAX) this.report.differingKeys.push(key);
@@ -130,14 +143,14 @@ export class Comparison {
       const isNew = moved.size > this.report.differing;
       this.report.differing = moved.size;
       await this.#repair(old, found.view, { hasty, takesOnly });
-      if (hasty && !found.more) return { ...found, settled: false, sinceMs: found.beganMs };
+      if (hasty && !found.more) return { ...found, settled: false, sinceMs: found.beganMs, since: found.look };
       stalled = isNew ? 0 : stalled + 1;
       // mark if (stalled > STALLED_PASSES_MAX): comparison given up, nothing moves
       if (stalled > STALLED_PASSES_MAX) break;
       // mark if (young > 0): young difference looked at again
       if (young > 0 || stalled > 0) await pause(this.#parts.clock, YOUNG_MS, signal);
     }
-    return { atMs: 0, root: ZERO_SUM, settled: false, sinceMs: 0 };
+    return { atMs: 0, root: ZERO_SUM, settled: false, sinceMs: 0, since: { turn: 0, askedMs: 0 } };
   }
 
   /** 2. By its newest stamp on either side; one from before a clock was put back lies ahead of now, and is old at the next look. */
@@ -173,13 +186,15 @@ export class Comparison {
   async #compare(deep: boolean): Promise<Pass> {
     const { table, time, hash, keyedHash } = this.#parts;
     const beganMs = time.nowMs();
+    const turn = this.#parts.lanes.get(this.#link.id)?.behindTurn ?? 0;
     const digests = table.digests;
-    if (digests === undefined) return this.#compareByScans();
+    if (digests === undefined) return this.#compareByScans(turn);
     let atMs = await digests.sweep(time.readersMs()); // 1: the line never goes back, so a clock that is in doubt must not move it
     const deepView = deep ? new DeepView(table, atMs, hash, keyedHash) : undefined;
     const view = deepView ?? new KeptView(table, digests);
     let mine = await this.#root(view);
     const groups = this.#scopes.map(({ group }) => group);
+    const look: Look = { turn, askedMs: atMs };
     const answer = decodeRootAnswer(await this.#ask({ type: 'root', deep, atMs, groups, mine }, deep ? 300_000 : undefined));
     if (deepView !== undefined) this.#noteDeep(deepView);
     if (answer.atMs > atMs && !deep) {
@@ -187,7 +202,7 @@ export class Comparison {
       atMs = await digests.sweep(answer.atMs);
       mine = await this.#root(view);
     }
-    const base = { view, beganMs, atMs, root: mine };
+    const base = { view, beganMs, look, atMs, root: mine };
     if (answer.unknown.length === 0 && sameSum(mine, answer.sum)) {
       this.report.rounds = Math.max(this.report.rounds, 1);
       return { ...base, equal: true, differing: [], more: false };
@@ -206,9 +221,10 @@ export class Comparison {
    * to be equal are not scanned again. What was equal at some moment of the run differs by what came since, so the run as a
    * whole is one look (4).
    */
-  async #compareByScans(): Promise<Pass> {
+  async #compareByScans(turn: number): Promise<Pass> {
     const { table, time, hash, keyedHash } = this.#parts;
     this.#scansBeganMs ||= time.nowMs();
+    this.#scansTurn ??= turn;
     const differing: DifferingItem[] = [];
     const unequal: BranchRef[] = [];
     let more = false;
@@ -231,7 +247,7 @@ export class Comparison {
       }
     }
     this.#unequal = unequal;
-    return { view, beganMs: this.#scansBeganMs, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more };
+    return { view, beganMs: this.#scansBeganMs, look: { turn: this.#scansTurn, askedMs: 0 }, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more };
   }
 
   #noteDeep(view: DeepView): void {

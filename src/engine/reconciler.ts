@@ -16,7 +16,8 @@ import { keepDocument, readDocument } from './documents.ts';
 import { acquireLease, isCurrent, releaseLease, renewLease, type Lease } from './lease.ts';
 import type { LeaseQuestion } from './peer-door.ts';
 import type { PeerLink } from './peer-link.ts';
-import { Comparison, type Certificate, type PairReport, type ReconcileParts } from './reconcile.ts';
+import type { Certificate, SentCertificate } from './certificate.ts';
+import { Comparison, type PairReport, type ReconcileParts } from './reconcile.ts';
 
 export interface ReconcilerParts extends ReconcileParts {
   readonly links: ReadonlyMap<RegionId, PeerLink>;
@@ -49,6 +50,8 @@ export interface Run {
 }
 
 const RUNS_KEPT = 50;
+/** Looks of a peer's runs: the one before the last proves. */
+const LOOKS_KEPT = 8;
 
 interface History {
   readonly lastRunMs: number;
@@ -62,6 +65,8 @@ export class Reconciler {
   readonly #histories = new Map<RegionId, History>();
   /** The last run of each pair that was begun here: the next waits for it. */
   readonly #turns = new Map<RegionId, Promise<void>>();
+  /** Of each peer's run: the lane's turn when a look began, by the time that the peer's question named. */
+  readonly #looks = new Map<RegionId, Map<number, number>>();
   #cancel: Cancel = () => undefined;
   #cancelMakeUp: Cancel = () => undefined;
   #scheduled: Promise<void> = Promise.resolve();
@@ -201,8 +206,8 @@ export class Reconciler {
       // A run of one collection proves nothing about the others, and one under an older document, or a lost lease, nothing at all.
       if (compared.settled && request.groups === undefined && !comparison.isOutdated && (await this.#holds(peer, lease))) {
         comparison.report.certificate = comparison.certificate(compared, deep, lease.token);
-        await this.certified(comparison.report.certificate);
-        await link.ask('certificate', utf8(JSON.stringify(comparison.report.certificate)));
+        await this.#take(comparison.report.certificate, compared.since.turn);
+        await link.ask('certificate', utf8(JSON.stringify({ ...comparison.report.certificate, lookedAtMs: compared.since.askedMs } satisfies SentCertificate)));
       } else {
         // mark if (compared.settled && request.groups === undefined): lease lost in mid-run
         await this.#save(peer, {});
@@ -273,8 +278,25 @@ export class Reconciler {
 
   // Certificates --------------------------------------------------------------------------------------------------------------
 
-  /** A run of either side ended in a proof. An older lease's result is not taken. */
-  async certified(certificate: Certificate): Promise<void> {
+  /** The peer asks for the root, and names this time: a look of its run begins. */
+  lookedAt(peer: RegionId, askedMs: number): void {
+    const looks = this.#looks.get(peer) ?? new Map<number, number>();
+    const turn = this.#parts.lanes.get(peer)?.behindTurn;
+    if (turn === undefined || looks.has(askedMs)) return; // of two that name one time, the first proves less
+    looks.set(askedMs, turn);
+    const [oldest] = looks.keys();
+    if (looks.size > LOOKS_KEPT && oldest !== undefined) looks.delete(oldest);
+    this.#looks.set(peer, looks);
+  }
+
+  /** A run of the peer ended in a proof. */
+  async certified({ lookedAtMs, ...certificate }: SentCertificate): Promise<void> {
+    const peer = certificate.regions.find((region) => region !== this.#parts.region);
+    await this.#take(certificate, peer === undefined || lookedAtMs === undefined ? undefined : this.#looks.get(peer)?.get(lookedAtMs));
+  }
+
+  /** An older lease's result is not taken. `turn`: of the lane, when the look that proves it began; undefined when nobody knows. */
+  async #take(certificate: Certificate, turn: number | undefined): Promise<void> {
     const peer = certificate.regions.find((region) => region !== this.#parts.region);
     if (peer === undefined || !certificate.regions.includes(this.#parts.region) || !this.#parts.links.has(peer)) return;
     const newest = this.#histories.get(peer)?.certificates[0];
@@ -283,7 +305,7 @@ export class Reconciler {
     this.stats.certificates++;
     const { term, epoch } = this.#parts.catalog.version;
     const isOfThis = certificate.term === term && certificate.epoch === epoch; // of another, it says nothing of what is shared now
-    if (isOfThis) await this.#parts.lanes.get(peer)?.caughtUp(certificate.atMs - certificate.noDifferenceOlderThanMs);
+    if (isOfThis && turn !== undefined) await this.#parts.lanes.get(peer)?.caughtUp(turn);
     await this.#save(peer, { certificate });
   }
 

@@ -126,6 +126,7 @@ export class Region {
       envelope: (to) => this.#envelope(to),
       forward: (request) => this.#forward(request),
       certified: (certificate) => this.reconciler.certified(certificate),
+      lookedAt: (peer, askedMs) => this.reconciler.lookedAt(peer, askedMs),
       reaper: this.reaper,
       isInDoubt: () => this.#isInDoubt,
       isFenced: () => this.#rebuild.isFenced,

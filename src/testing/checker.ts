@@ -25,6 +25,7 @@ import { Account, isItem } from './account.ts';
 import { overInRecord, overInRegion } from './bounds.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import { copiesOf } from './copies.ts';
+import { FirstOutcomes } from './first-outcomes.ts';
 import { describe, type ClientWrite, type History } from './history.ts';
 import { beyondLiveRpo, type LastWords } from './last-words.ts';
 import { lackingAt, rowsLackingAt } from './lacking.ts';
@@ -40,8 +41,7 @@ export interface Violation {
   readonly what: string;
 }
 
-/** Enough to understand a failure; the rest is usually the same again. */
-const VIOLATIONS_MAX = 10;
+const VIOLATIONS_MAX = 10; // the rest is usually the same again
 
 export class Checker {
   readonly violations: Violation[] = [];
@@ -62,6 +62,7 @@ export class Checker {
 
   readonly #passing: Passing;
   readonly #reaped: Reaped;
+  readonly #firstOutcomes: FirstOutcomes;
   readonly #transitions = new Transitions({ violated: (rule, what) => this.#violated(rule, what), clocksAgree: () => this.#clocksAgree });
   /** When each value expires, at the latest: a retry counts from its own time. */
   readonly #expires = new Map<string, number>();
@@ -71,6 +72,7 @@ export class Checker {
     this.#history = history;
     this.#conflict = conflict;
     this.#account = new Account(cluster, history, conflict);
+    this.#firstOutcomes = new FirstOutcomes(cluster.world);
     this.#passing = new Passing({
       damaged: this.damaged, isInDoubt: () => this.clocksWereWrong,
       logged: (commit) => this.#account.noteLogged(commit),
@@ -102,6 +104,7 @@ export class Checker {
     this.#passing.logged(region, key, kind);
     if (this.#before.get(`${region.id} ${name}`) === state) return;
     this.#world.trace(region.id, `${kind} ${name} ${formatState(state)}`);
+    this.#firstOutcomes.committed(region, name, state, this.#before.get(`${region.id} ${name}`));
     for (const { dot, value } of state.values) {
       const text = utf8Text(value.bytes) ?? '';
       this.#names(name, dot, text);
@@ -140,6 +143,7 @@ export class Checker {
     const write = this.#history.writer(utf8Text(state.values[0]?.value.bytes ?? new Uint8Array(0)) ?? '');
     const [seen] = write?.superseded ?? [];
     if (replaced === undefined || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1 || state.values.length > 1) return;
+    if (this.#history.writer(seen)?.effect === 'duplicate') return; // told of what is deleted by now, a client has the context of that delete
     const past = this.#account.pastOf(item, seen);
     const text = utf8Text(replaced.value.bytes) ?? '';
     if (past === undefined || covers(past, replaced.dot) || text === seen || text === write.value || replaced.value.expiresMs !== undefined) return;
@@ -180,13 +184,10 @@ export class Checker {
     if (was !== undefined && (is === undefined || compareDots(is, was) < 0)) this.#violated('the order of lww never turns back', `${place} ${formatState(before)} -> ${formatState(state)}`);
   }
 
-  /** A region that knows the operation has to answer with its first outcome, whatever the precondition says now. */
-  refused(write: ClientWrite, at: RegionId): void {
-    const region = this.#cluster.region(at);
-    const id = operationHash(write.operation);
-    for (const { key, record } of region.running?.table.everything() ?? []) {
-      if (isItem(key, write) && findOperation(record.state.operations, id) !== undefined) this.#violated('a retry is told its first outcome', `${describe(write)} got 412 at ${at}`);
-    }
+  /** With 412. */
+  refused(write: ClientWrite, at: RegionId, sentMs: number): void {
+    const held = [...(this.#cluster.region(at).running?.table.everything() ?? [])].filter(({ key }) => isItem(key, write)).map(({ record }) => record.state);
+    if (this.#firstOutcomes.wasKnown(at, `${write.collection}/${write.pk}`, operationHash(write.operation), sentMs, held)) this.#violated('a retry is told its first outcome', `${describe(write)} got 412 at ${at}`);
   }
 
   // At moments ------------------------------------------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ class Run {
     if (this.#has('topology')) this.#hand = new Hand(this.#cluster, (region) => this.#faults.lose(region));
     if (this.#has('old-copy') && this.#hand === undefined) this.#oldCopy = new OldCopy(this.#cluster, world.random.stream('old copy'));
     this.#workload = new Workload(this.#cluster, this.#history, swarm.workload, this.#collections);
-    this.#workload.refused = (write, region) => this.#checker.refused(write, region);
+    this.#workload.refused = (write, region, sentMs) => this.#checker.refused(write, region, sentMs);
   }
 
   async all(traceHash: () => string): Promise<RunResult> {

@@ -131,7 +131,7 @@ export class Workload {
   }
 
   /** Told of a 412: checkers look whether the region had taken the operation before. */
-  refused: (write: ClientWrite, region: RegionId) => void = () => undefined;
+  refused: (write: ClientWrite, region: RegionId, sentMs: number) => void = () => undefined;
 
   nextValue(): string {
     return `v${++this.#values}`;
@@ -320,6 +320,7 @@ class Client {
     let isMaybeDone = false;
     for (let attempt = 0; attempt <= retries; attempt++) {
       const to = attempt === 0 ? this.#target() : this.#random.chance(0.5) ? 'edge' : this.#random.pick(this.#workload.cluster.topology.regions).id;
+      const sentMs = this.#nowMs;
       try {
         const answer = await this.#ask(to, question);
         write.status = answer.status;
@@ -330,7 +331,7 @@ class Client {
           if (token !== undefined && write.kind === 'put') this.#keep(`${write.collection} ${write.pk}`, { token, values: [write.value], atMs: this.#nowMs });
           return 'acknowledged';
         }
-        if (answer.status === 412 && write.servedBy !== undefined) this.#workload.refused(write, write.servedBy);
+        if (answer.status === 412 && write.servedBy !== undefined) this.#workload.refused(write, write.servedBy, sentMs);
         // Definite for this region; but an earlier attempt may have been taken elsewhere.
         if (answer.status < 500) return isMaybeDone || codeOf(answer) === 'operation-expired' ? 'unknown' : 'refused';
         if (answer.status === 504 || answer.status === 500) isMaybeDone = true;

@@ -25,6 +25,8 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 462_578_595, showed: 'a sweep answered the line of another sweep that was still at it' },
   { seed: 616_136_740_092, showed: 'two states that were settled under one dot when their collection became lww replaced each other for ever: the guard of a blind attempt let the same dot pass' },
   { seed: 191, showed: 'a copy from before the first write of its region was taken for a store that cannot have forgotten any, and a write above the forgotten ones dropped a sibling' },
+  { seed: 1_223, showed: 'a certificate ended a debt that it had not looked at: the times of two clocks were compared, of which one had been put back' },
+  { seed: 1_505, showed: 'the checker took a delete for unseen whose context a retry had been answered with' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },
 ];
 

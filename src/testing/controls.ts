@@ -159,7 +159,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'edge-tells-a-refusal-after-a-lost-answer',
     what: 'The edge says 412 although the region that it asked first had done the write.',
     edits: [{ file: 'http/edge-app.ts', find: 'if (isUnknown && how.isWrite && answer.status >= 400) break;', replace: '' }],
-    seed: 21,
+    seed: 60,
   },
   {
     name: 'unseen-value-replaced-silently',
@@ -277,7 +277,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'hints-without-limit',
     what: 'A peer that is away fills the disk with hints.',
     edits: [{ file: 'engine/lane.ts', find: 'const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));', replace: 'const room = items.length;' }],
-    seed: 6,
+    seed: 8,
   },
   {
     name: 'compare-and-set-on-an-old-read',
@@ -289,7 +289,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'expired-value-read',
     what: 'A value is shown after its time to live.',
     edits: [{ file: 'core/version/record.ts', find: 'return state.values.every(({ value }) => !isExpired(value, nowMs)) ? state.values : state.values.filter(({ value }) => !isExpired(value, nowMs));', replace: 'return nowMs < 0 ? [] : state.values;' }],
-    seed: 10,
+    seed: 13,
   },
   {
     name: 'origin-filter-on-the-record',
@@ -298,7 +298,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
       { file: 'adapters/sim/table.ts', find: '(name) => this.#items.get(name)?.record.state);', replace: '(name) => this.#items.get(name)?.record);' },
       { file: 'adapters/sim/change-log.ts', find: '{ image: encodeState(later) }', replace: '{ image: encodeState(later.state), kind: later.kind }' },
     ],
-    seed: 6,
+    seed: 23,
   },
   ...VERDICT_CONTROLS,
   {

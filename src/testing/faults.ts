@@ -163,7 +163,7 @@ export class Faults {
     const isRestarted = this.#random.chance(0.3);
     // A region that starts alone with its clock ahead issues stamps that its peers refuse until their time has come: the
     // quiet must last longer than that.
-    const byMs = this.#random.chance(0.5) ? -this.#random.pick(CLOCK_STEPS_MS) : this.#random.pick(isRestarted || this.#restarts ? CLOCK_STEPS_MS.slice(0, 4) : CLOCK_STEPS_MS);
+    const byMs = this.#random.chance(0.5) ? -this.#random.pick(CLOCK_STEPS_MS) : this.#random.pick(isRestarted || this.#restarts || !region.isUp ? CLOCK_STEPS_MS.slice(0, 4) : CLOCK_STEPS_MS);
     this.#world.trace(region.id, `its wall clock steps by ${byMs} ms`);
     machine.wallOffsetMs = byMs;
     if (isRestarted) this.kill(region);

@@ -62,6 +62,7 @@ export interface Swarm {
 
 const WANDERING = 0.05;
 const ROAMING = 0.6;
+const HOARDING_MS = 25_000;
 /** Each clock is within this of the right time, and within what a region lets pass of another. */
 const SKEW_MS = 400;
 
@@ -125,7 +126,8 @@ const drawManner = (random: SeededRandom): Pick<WorkloadOptions, 'patienceMs' | 
 /** What the settings of rare.ts change in a swarm. */
 function rarely(swarm: Swarm): Swarm {
   const has = (setting: RareSetting): boolean => swarm.rare.settings.includes(setting);
-  const roaming = has('roaming-clients') ? { ...swarm, workload: { ...swarm.workload, wandering: ROAMING } } : swarm;
+  const patient = has('hoarded-contexts') ? { ...swarm, activeMs: HOARDING_MS, workload: { ...swarm.workload, thinkMs: 300 } } : swarm; // contexts are to grow old
+  const roaming = has('roaming-clients') ? { ...patient, workload: { ...patient.workload, wandering: ROAMING } } : patient;
   // Steps that are tried come on top of it, and two of them would be more than anybody lets pass.
   const isSkewed = has('skewed-clocks') && !swarm.faults.includes('clock');
   const skewed = isSkewed ? { ...roaming, skewMs: SKEW_MS, workload: { ...roaming.workload, wandering: ROAMING, oldContexts: 0.3 } } : roaming;

@@ -146,8 +146,8 @@ export class Identity {
   async #forgot(peer: RegionId): Promise<void> {
     if (this.#hasForgotten) return; // another peer has told before
     const isSure = this.#firstPeers.has(peer);
+    if (this.#actor === this.#first) await this.goOnAnew(); // a disk that fails now is tried again by the next hello
     this.#hasForgotten = isSure;
-    if (this.#actor === this.#first) await this.goOnAnew();
     // A peer that is listed since then may have from others what was written since then: nothing tells it from what was forgotten.
     if (!isSure) this.#parts.recovery().begin([peer]);
     if (!isSure) return this.#parts.log.write('warn', 'region.unconfirmed', { before: this.#first, now: this.#actor, silent: [peer] });

@@ -170,6 +170,8 @@ export class MemoryDisk implements Disk {
 export class LevelDisk implements Disk {
   readonly #root = mkdtempSync(join(tmpdir(), 'archipel-scenario-'));
   store: LevelStore | undefined;
+  /** Before an incarnation is drawn. */
+  onDraw: () => void = () => undefined;
 
   get folder(): string {
     return join(this.#root, 'data');
@@ -196,7 +198,10 @@ export class LevelDisk implements Disk {
       isDrawn: identity.origin !== 'same',
       hints: (peer) => hints.get(peer) as LevelQueue,
       letters: (peer) => letters.get(peer) as LevelDeadLetters,
-      drawIncarnation: async () => (await drawIncarnation(this.folder, table, random)).incarnation,
+      drawIncarnation: async () => {
+        this.onDraw();
+        return (await drawIncarnation(this.folder, table, random)).incarnation;
+      },
       recovered: () => noteRecovered(table),
       close: async () => {
         await noteCleanStop(table);

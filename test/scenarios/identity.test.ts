@@ -246,6 +246,19 @@ describe('an older copy', () => {
     expect(dots.map((dot) => dot.split('@')[0])).not.toContain(again.split('@')[0]);
   });
 
+  it('rolled back, and the disk fails while the new incarnation is noted -> the next hello tries again; nothing is written as the old one', async () => {
+    const { regions, eu, dots } = await older('rolled back');
+    let failures = 1;
+    (eu.disk as LevelDisk).onDraw = () => {
+      if (failures-- > 0) throw new Error('The disk failed during the write.');
+    };
+    await eu.start();
+    const again = dotOf(await eu.put('demo', 'later0', 'again'));
+    expect(dots.map((dot) => dot.split('@')[0])).not.toContain(again.split('@')[0]);
+    await regions.converge();
+    await regions.expectEqual();
+  });
+
   it('rolled back, no peer in reach at its start, and it writes -> it goes on as somebody new; what it had forgotten is neither covered nor lost', async () => {
     const { regions, eu, dots } = await older('rolled back');
     regions.network.cut(EU, AP);

@@ -27,6 +27,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 191, showed: 'a copy from before the first write of its region was taken for a store that cannot have forgotten any, and a write above the forgotten ones dropped a sibling' },
   { seed: 1_223, showed: 'a certificate ended a debt that it had not looked at: the times of two clocks were compared, of which one had been put back' },
   { seed: 1_505, showed: 'the checker took a delete for unseen whose context a retry had been answered with' },
+  { seed: 462_578_481, showed: 'the disk failed while a region that had forgotten stamps noted its new incarnation: it went on as the old one, and covered what it had forgotten' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },
 ];
 

@@ -11,7 +11,7 @@ import { ArchipelError } from '../core/errors.ts';
 import { isOut } from '../core/placement/topology.ts';
 import { oneWrite } from '../core/version/lww.ts';
 import { formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
-import { EMPTY_STATE, type State, type Value } from '../core/version/record.ts';
+import { EMPTY_STATE, holdsSeveral, type State, type Value } from '../core/version/record.ts';
 import { decodeState, encodeState } from '../core/version/codec.ts';
 import { decideWrite } from '../core/version/write.ts';
 import type { ActorId } from '../core/version/dot.ts';
@@ -171,7 +171,7 @@ export class Collections {
     }
   }
 
-  /** After a change from `siblings` to `lww`: every item with several values keeps the largest and ledgers the rest. */
+  /** After a change from `siblings` to `lww`, and when the policy comes to be known: every item with several values keeps the largest and ledgers the rest. */
   async collapse(collection: Collection): Promise<number> {
     let count = 0;
     for (let after: Uint8Array | undefined; ; ) {
@@ -180,7 +180,7 @@ export class Collections {
         count++;
         await this.#parts.table.update(key, {
           decide: (current) => {
-            if (current === undefined || current.state.values.length < 2) return { result: undefined };
+            if (current === undefined || !holdsSeveral(current.state)) return { result: undefined };
             const [state, losses] = oneWrite(current.state);
             // Twins stay. Whoever took one of them by order alone holds that one: it is sent both, once.
             if (state === current.state && current.kind === 'local') return { result: undefined };

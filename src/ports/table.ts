@@ -155,7 +155,7 @@ export interface Table {
    * fewer than asked, or none, with a cursor.
    */
   tombstones(query: ScanQuery): Promise<Page<StoredItem>>;
-  /** Keys of items of the collection that hold several values. */
+  /** Keys of items of the collection that hold several values, or one beside a delete (`holdsSeveral`). */
   siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>>;
   /** Loss rows in the order in which they were written. */
   losses(query: LossQuery): Promise<Page<LossRow>>;

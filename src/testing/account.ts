@@ -118,6 +118,8 @@ export class Account {
     const isConcerned = (write: ClientWrite): boolean => key === undefined || isItem(key, write);
     const left = region.machine.disk;
     const lost: string[] = [];
+    // One record alone: its region writes on, and what it writes covers nothing of what the forgotten one had replaced.
+    for (const write of key === undefined ? [] : this.#history.writes.filter(isConcerned)) if (!this.#stands(write, this.view(others, write))) this.#history.excused.add(write.value);
     // What was written over by a write that is lost now, and was nowhere else, is lost with it: until nothing changes.
     for (let found = this.#unaccounted(others, left).filter(isConcerned); found.length > 0; found = this.#unaccounted(others, left).filter(isConcerned)) {
       for (const { value } of found) this.#history.excused.add(value);
@@ -186,11 +188,15 @@ export class Account {
     return (expiresMs !== undefined && expiresMs <= Math.max(EPOCH_MS + world.nowMs, latestTrustedMs)) || this.#isKept(write, view, 'at-the-end');
   }
 
+  #stands({ value }: ClientWrite, { states, losses }: View): boolean {
+    const isIt = (other: { readonly bytes: Uint8Array } | undefined): boolean => other !== undefined && utf8Text(other.bytes) === value;
+    return states.some(({ values }) => values.some((each) => isIt(each.value))) || losses.some((row) => isIt(row.value));
+  }
+
   /** It stands, or is in the ledger, or in the past of what does. */
   #isKept(write: ClientWrite, view: View, when: 'at-a-loss' | 'at-the-end'): boolean {
     const { value, collection } = write;
-    if (view.states.some(({ values }) => values.some((each) => utf8Text(each.value.bytes) === value))) return true;
-    if (view.losses.some((row) => row.value !== undefined && utf8Text(row.value.bytes) === value)) return true;
+    if (this.#stands(write, view)) return true;
     if (this.#isWrittenOver(write, view, when)) return true;
     if (this.#conflict.get(collection) === 'siblings') return false;
     // A tombstone from when the collection kept siblings is nobody's write: what it covers was deleted by somebody who had read it.

@@ -364,6 +364,14 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect((await table.siblings('demo', 10)).items.map(({ pk }) => Buffer.from(pk).toString())).toEqual(['two']);
       });
 
+      check('an item that holds a value beside a delete is in the list, until one of them is left', async () => {
+        const both = { ...written(dot(A, 1), 'x', [dot(B, 2)]), deleted: dot(B, 2) };
+        await store(table, key('both'), both);
+        expect((await table.siblings('demo', 10)).items.map(({ pk }) => Buffer.from(pk).toString())).toEqual(['both']);
+        await store(table, key('both'), deleted(dot(B, 2), [dot(A, 1)]));
+        expect((await table.siblings('demo', 10)).items).toEqual([]);
+      });
+
       check('the list has pages', async () => {
         for (const pk of ['a', 'b', 'c']) await store(table, key(pk), several([dot(A, 1), 'x'], [dot(B, 2), 'y']));
         const first = await table.siblings('demo', 2);

@@ -28,6 +28,8 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 1_223, showed: 'a certificate ended a debt that it had not looked at: the times of two clocks were compared, of which one had been put back' },
   { seed: 1_505, showed: 'the checker took a delete for unseen whose context a retry had been answered with' },
   { seed: 462_578_481, showed: 'the disk failed while a region that had forgotten stamps noted its new incarnation: it went on as the old one, and covered what it had forgotten' },
+  { seed: 462_578_446, showed: 'the account believed contexts that one forgotten record had taken with it' },
+  { seed: 462_578_643, showed: 'a delete of an lww collection that was merged before its policy was known stood beside a value for good: the index of siblings did not name the item' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },
 ];
 

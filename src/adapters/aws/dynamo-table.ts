@@ -12,7 +12,7 @@ import { ArchipelError } from '../../core/errors.ts';
 import { decodeKey, type ItemKey } from '../../core/keys/item-key.ts';
 import { MalformedError } from '../../core/version/codec.ts';
 import { isCandidate } from '../../core/version/reap.ts';
-import type { Record } from '../../core/version/record.ts';
+import { holdsSeveral, type Record } from '../../core/version/record.ts';
 import { pause } from '../../ports/clock.ts';
 import { unit } from '../../ports/random.ts';
 import type { Change, Commit, Decision, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
@@ -116,7 +116,7 @@ export class DynamoTable implements Table {
   /** Of a record without live values; several that have expired also stand in the index of siblings. */
   async #remove(key: ItemKey, current: Record): Promise<Outcome> {
     const outcome = await this.#requests.delete(places.record(key.encoded), recordIsStill(current));
-    if (outcome.type === 'done' && current.state.values.length > 1) await this.#requests.transact([{ place: places.sibling(key.collection, key.encoded) }]);
+    if (outcome.type === 'done' && holdsSeveral(current.state)) await this.#requests.transact([{ place: places.sibling(key.collection, key.encoded) }]);
     return outcome;
   }
 
@@ -188,8 +188,8 @@ const recordPut = (key: ItemKey, current: Record | undefined, { state, kind }: C
 
 /** The item's row in the index of siblings, when it comes or goes. */
 function siblingRow(key: ItemKey, current: Record | undefined, { state }: Commit): (Put | Delete)[] {
-  const was = (current?.state.values.length ?? 0) > 1;
-  const is = state.values.length > 1;
+  const was = current !== undefined && holdsSeveral(current.state);
+  const is = holdsSeveral(state);
   if (was === is) return [];
   const place = places.sibling(key.collection, key.encoded);
   return [is ? { item: place } : { place }];

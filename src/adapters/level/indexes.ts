@@ -3,7 +3,7 @@
 
 import type { ItemKey } from '../../core/keys/item-key.ts';
 import { isCandidate } from '../../core/version/reap.ts';
-import type { State } from '../../core/version/record.ts';
+import { holdsSeveral, type State } from '../../core/version/record.ts';
 import { rows } from './layout.ts';
 import type { Operation } from './store.ts';
 
@@ -25,7 +25,7 @@ export function indexRows(key: ItemKey, before: State | undefined, after: State 
   return operations.length === 0 ? NO_ROWS : operations;
 }
 
-const isConflict = (state: State | undefined): boolean => (state?.values.length ?? 0) > 1;
+const isConflict = (state: State | undefined): boolean => state !== undefined && holdsSeveral(state);
 
 const NEVER: readonly number[] = [];
 

@@ -6,7 +6,7 @@ import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../..
 import { addSums, BRANCHES, elementOf, isZeroSum, leafOf, LEAVES_PER_BRANCH, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { encodeState } from '../../core/version/codec.ts';
 import { formatDot, sameDot, type ActorId } from '../../core/version/dot.ts';
-import { headDot, type Record, type State } from '../../core/version/record.ts';
+import { headDot, holdsSeveral, type Record, type State } from '../../core/version/record.ts';
 import { encodeLossRow, lossName } from '../../core/version/loss-row.ts';
 import { isCandidate } from '../../core/version/reap.ts';
 import { findOperation, joinOperations } from '../../core/version/operations.ts';
@@ -107,7 +107,7 @@ export class MemoryTable implements Table {
   }
 
   async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
-    const items = this.#sorted(({ key, record }) => key.collection === collection && record.state.values.length > 1 && (after === undefined || compareBytes(key.encoded, after) > 0));
+    const items = this.#sorted(({ key, record }) => key.collection === collection && holdsSeveral(record.state) && (after === undefined || compareBytes(key.encoded, after) > 0));
     const shown = items.slice(0, limit).map(({ key }) => key);
     const last = shown.at(-1);
     return items.length > limit && last !== undefined ? { items: shown, cursor: last.encoded } : { items: shown };

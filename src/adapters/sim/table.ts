@@ -11,7 +11,7 @@ import { encodeState } from '../../core/version/codec.ts';
 import { encodeLossRow, lossName } from '../../core/version/loss-row.ts';
 import { isCandidate } from '../../core/version/reap.ts';
 import { sameDot, type ActorId } from '../../core/version/dot.ts';
-import type { CommitKind, Record, State } from '../../core/version/record.ts';
+import { holdsSeveral, type CommitKind, type Record, type State } from '../../core/version/record.ts';
 import { STAMP_ZERO, type Stamp } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
 import { covers, type VersionVector } from '../../core/version/version-vector.ts';
@@ -335,7 +335,7 @@ export class SimTable implements Table, GroupOwner {
 
   async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
     const keys = [...this.#items.values()]
-      .filter(({ key, record }) => key.collection === collection && record.state.values.length > 1 && (after === undefined || compareBytes(key.encoded, after) > 0))
+      .filter(({ key, record }) => key.collection === collection && holdsSeveral(record.state) && (after === undefined || compareBytes(key.encoded, after) > 0))
       .map(({ key }) => key)
       .sort((a, b) => compareBytes(a.encoded, b.encoded));
     const items = keys.slice(0, limit);

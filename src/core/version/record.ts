@@ -74,6 +74,9 @@ export function headDot(state: State): Dot | undefined {
   return head;
 }
 
+/** Several values; or, where a delete of a `lww` collection was merged before its policy was known, a value beside it. */
+export const holdsSeveral = ({ values, deleted }: State): boolean => values.length + (deleted === undefined ? 0 : 1) > 1;
+
 /** The largest stamp anywhere in the state, of any actor: a new dot must lie above it. */
 export function largestStampOf(state: State): Stamp {
   let largest = largestStamp(state.context);

@@ -55,6 +55,7 @@ export class Checker {
   readonly #heads = new Map<string, Dot>();
   readonly #before = new Map<string, State>();
   readonly damaged = new Set<SimRegion>();
+  readonly #forgotten = new Set<string>(); // items that a disk forgot alone: what their region owed of them, it does not know
   /** Writes were given up for a peer: reconciliation, which compares live values only, repairs it. */
   get wasBehind(): boolean {
     return this.#world.counts.has('peer.behind') || this.#cluster.topology.epoch > 1;
@@ -210,14 +211,14 @@ export class Checker {
   }
 
   #lacking(region: SimRegion, peer: SimRegion): string[] {
-    const isLww = (collection: string): boolean => this.#conflict.get(collection) === 'lww';
-    return lackingAt(region, peer, { nowMs: this.#world.nowMs, isLww, wasBehind: this.wasBehind, isReaping: this.#isReaping, regionOf: (id) => this.#cluster.region(id), hasReaped: (at, key, dots) => this.#account.hasReaped(at, nameOf(key), dots), isWrittenOver: (value) => this.#account.isWrittenOver(value) }).map(({ key }) => nameOf(key));
+    return lackingAt(region, peer, { nowMs: this.#world.nowMs, isLww: (collection) => this.#conflict.get(collection) === 'lww', wasBehind: this.wasBehind, isReaping: this.#isReaping, regionOf: (id) => this.#cluster.region(id), hasReaped: (at, key, dots) => this.#account.hasReaped(at, nameOf(key), dots), isWrittenOver: (value) => this.#account.isWrittenOver(value) }).map(({ key }) => nameOf(key)).filter((name) => !this.#forgotten.has(name));
   }
 
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */
   lost(region: SimRegion, key?: StoredItem['key']): readonly string[] {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
+    if (key !== undefined) this.#forgotten.add(nameOf(key));
     if (key === undefined) this.#transitions.forgotten(region.id, this.#cluster.regions.filter((other) => other !== region));
     const lost = this.#account.lost(region, key);
     // mark if (lost.length > 0): writes lost with a disk

@@ -66,9 +66,10 @@ export class Transitions {
     else if (!sameDot(known, dot)) this.#violated('an operation takes effect once', `${place}: ${id} as ${formatDot(known)} and as ${formatDot(dot)}`);
   }
 
-  /** Operations are forgotten with their record. */
+  /** With their record operations are forgotten, and under which dots it was written: by all who hold it, and nobody misses them. */
   reaped(item: string): void {
     this.#executions.delete(item);
+    for (const name of this.#own.keys()) if (name.startsWith(`${item} `)) this.#own.delete(name);
   }
 
   /**

@@ -30,6 +30,8 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 462_578_481, showed: 'the disk failed while a region that had forgotten stamps noted its new incarnation: it went on as the old one, and covered what it had forgotten' },
   { seed: 462_578_446, showed: 'the account believed contexts that one forgotten record had taken with it' },
   { seed: 462_578_643, showed: 'a delete of an lww collection that was merged before its policy was known stood beside a value for good: the index of siblings did not name the item' },
+  { seed: 5_344, showed: 'the checker went on believing stamps of a record that all had reaped' },
+  { seed: 5_285, showed: 'the checker took what a region owed of a record that its disk had forgotten for known' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },
 ];
 

@@ -46,8 +46,7 @@ export type { Phase } from './serving.ts';
 export type SystemListener = (collection: string, pk: Uint8Array, state: State) => void;
 
 const HELLO_MS = 1_000;
-const SWEEP_EVERY_MS = 1_000;
-const SETTLE_EVERY_MS = 10_000;
+const [SWEEP_EVERY_MS, SETTLE_EVERY_MS] = [1_000, 10_000] as const;
 const REAP_EVERY_MS_MIN = 100;
 
 export class Region {

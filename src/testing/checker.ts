@@ -75,8 +75,7 @@ export class Checker {
     this.#account = new Account(cluster, history, conflict);
     this.#firstOutcomes = new FirstOutcomes(cluster.world);
     this.#passing = new Passing({
-      damaged: this.damaged, isInDoubt: () => this.clocksWereWrong,
-      logged: (commit) => this.#account.noteLogged(commit),
+      damaged: this.damaged, isInDoubt: () => this.clocksWereWrong, logged: (commit) => this.#account.noteLogged(commit),
       wasDurable: (value) => history.writer(value) === undefined || this.#account.dotsOf(value).length > 0,
       violated: (rule, what) => this.#violated(rule, what),
     });

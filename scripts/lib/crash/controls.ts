@@ -2,6 +2,9 @@
 
 import type { Edit } from '../../../src/testing/controls.ts';
 
+const BATCH = "this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' })";
+const WRITES = `const written = ${BATCH};`;
+
 export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Edit }[] = [
   {
     name: 'acknowledged before it is synced',
@@ -9,18 +12,18 @@ export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Ed
   },
   {
     name: 'acknowledged before it is handed to the operating system',
-    edit: { file: 'adapters/level/store.ts', find: 'const written = this.#database.batch(', replace: 'for (const prepare of group.meanwhile) prepare()(); group.resolve(); await new Promise((resolve) => setTimeout(resolve, 2)); const written = this.#database.batch(' },
+    edit: { file: 'adapters/level/store.ts', find: WRITES, replace: `for (const prepare of group.meanwhile) prepare()(); group.resolve(); const written = new Promise((resolve) => setTimeout(resolve, 2)).then(() => ${BATCH});` },
   },
   {
     name: 'an answer that was prepared is given before the disk has done',
-    edit: { file: 'adapters/level/store.ts', find: 'await written;', replace: 'for (const answer of prepared) answer(); await written;' },
+    edit: { file: 'adapters/level/store.ts', find: 'const failure = await outcome;', replace: 'for (const answer of prepared) answer(); const failure = await outcome;' },
   },
   {
     name: 'the entry of the change log outside of the batch',
     edit: {
       file: 'adapters/level/store.ts',
-      find: 'const written = this.#database.batch([...group.operations, ...sealed], ',
-      replace: 'await this.#database.batch(group.operations, { sync: true }); await new Promise((resolve) => setTimeout(resolve, 50)); const written = this.#database.batch([...sealed], ',
+      find: WRITES,
+      replace: 'const written = this.#database.batch(group.operations, { sync: true }).then(() => new Promise((resolve) => setTimeout(resolve, 50))).then(() => this.#database.batch([...sealed], { sync: true }));',
     },
   },
   {

@@ -2,39 +2,21 @@
 // rights. Each right that a role has was used, or docs/operating/rights.md says why it is there; a right that is taken away
 // is refused. Wrong names and missing rights are what fails at a first deployment.
 
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePorts, root } from '../lib/cluster.ts';
+import { root } from '../lib/cluster.ts';
 import { sleep, until } from '../lib/http.ts';
-import { Report } from '../lib/report.ts';
 import { splitAndHeal } from '../lib/stories/split.ts';
-import { DEPLOYMENT, LocalAws, RIGHTS_LOG } from './local-aws.ts';
-import { ACCOUNT, installMiniStack } from './ministack.ts';
+import { DEPLOYMENT, RIGHTS_LOG } from './local-aws.ts';
+import { ACCOUNT } from './ministack.ts';
+import { begin } from './run.ts';
 import { conflicts, CONVERGE_MS, functionsFail, items, reconcile } from './stories.ts';
 import { changeTemplate, without } from './templates.ts';
-import { skipIfUnavailable } from './venv.ts';
 
-const RUN_MS_MAX = 10 * 60_000;
 /** By then every environment has heard of a pause. */
 const PAUSE_KNOWN_MS = 11_000;
 
-const folder = join(root, '.archipel-aws-rights');
-rmSync(folder, { recursive: true, force: true });
-const report = new Report('AWS, emulated, with the rights of every role enforced');
-const say = (step: string, seconds: number): void => report.note(`${seconds.toFixed(1).padStart(6)} s  ${step}`);
-const overdue = setTimeout(() => {
-  console.error(`not within ${RUN_MS_MAX / 60_000} minutes`);
-  process.exit(1);
-}, RUN_MS_MAX);
-
-try {
-  await installMiniStack();
-} catch (error) {
-  skipIfUnavailable(error);
-  process.exit(process.exitCode);
-}
-const port = await freePorts(6);
-const aws = await LocalAws.start({ regions: '3', port, emulatorPort: port + 5, folder, enforcesRights: true, say });
+const { aws, report, folder, end } = await begin({ title: 'AWS, emulated, with the rights of every role enforced', folder: '.archipel-aws-rights', minutesMax: 10, ports: 6, enforcesRights: true });
 const [a, b] = aws.regions as [string, string];
 try {
   await items(aws, report);
@@ -48,8 +30,7 @@ try {
 } finally {
   await aws.stop();
 }
-clearTimeout(overdue);
-report.end();
+end();
 
 /** What the others do not touch: poison, an inbox that is gone, reconciliation by HTTP, reaping, heartbeats. */
 async function rest(): Promise<void> {

@@ -3,42 +3,24 @@
 // a step that does not end in time fails, and the first failure of a deployment ends the run. Where Python, or a package of
 // PyPI, cannot be had, it says so and ends well: nothing was tested, and nothing failed.
 
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { freePorts, root } from '../lib/cluster.ts';
-import { Report } from '../lib/report.ts';
 import { splitAndHeal } from '../lib/stories/split.ts';
-import { DEPLOYMENT, LocalAws } from './local-aws.ts';
+import { DEPLOYMENT } from './local-aws.ts';
 import { lintTemplates } from './lint.ts';
-import { installMiniStack } from './ministack.ts';
+import { begin } from './run.ts';
 import { cities, conflicts, CONVERGE_MS, functionsFail, items, reconcile } from './stories.ts';
 import { changeTemplate } from './templates.ts';
-import { skipIfUnavailable } from './venv.ts';
 
-/** Of the whole run; what hangs must not look like what is slow. */
-const RUN_MS_MAX = 13 * 60_000;
 const KEYS = 20;
 const DIFFERENCES = 100;
 const CITIES = 200;
 
-const folder = join(root, '.archipel-aws-test');
-rmSync(folder, { recursive: true, force: true });
-const report = new Report('AWS, emulated: deployed by the CDK, written to, cut and healed, updated, deleted');
-const say = (step: string, seconds: number): void => report.note(`${seconds.toFixed(1).padStart(6)} s  ${step}`);
-const overdue = setTimeout(() => {
-  console.error(`not within ${RUN_MS_MAX / 60_000} minutes`);
-  process.exit(1);
-}, RUN_MS_MAX);
-
-try {
-  report.check('cfn-lint finds nothing in the templates of 1, 2, 3 and 5 regions', true, `${await lintTemplates()} templates`);
-  await installMiniStack();
-} catch (error) {
-  skipIfUnavailable(error);
-  process.exit(process.exitCode);
-}
-const port = await freePorts(8); // the front, four regions, the emulator
-const aws = await LocalAws.start({ regions: '3', port, emulatorPort: port + 7, folder, say });
+const { aws, report, end } = await begin({
+  title: 'AWS, emulated: deployed by the CDK, written to, cut and healed, updated, deleted',
+  folder: '.archipel-aws-test',
+  minutesMax: 13,
+  ports: 8, // a fourth region joins
+  before: async (told) => told.check('cfn-lint finds nothing in the templates of 1, 2, 3 and 5 regions', true, `${await lintTemplates()} templates`),
+});
 const [a] = aws.regions as [string];
 try {
   await items(aws, report);
@@ -52,8 +34,7 @@ try {
 } finally {
   await aws.stop();
 }
-clearTimeout(overdue);
-report.end();
+end();
 
 async function update(): Promise<void> {
   changeTemplate(aws.out, `${DEPLOYMENT}-${a}`, (template) => {

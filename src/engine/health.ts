@@ -15,7 +15,7 @@ import type { Table } from '../ports/table.ts';
 import { DataPath } from './data-path.ts';
 import type { Envelope, EnvelopeNews } from './envelope.ts';
 import type { Lane } from './lane.ts';
-import type { Phase } from './region.ts';
+import type { Phase } from './serving.ts';
 
 export interface HealthParts {
   readonly region: RegionId;

@@ -63,7 +63,6 @@ interface Scope {
 
 interface Pass {
   readonly view: View;
-  readonly beganMs: number;
   readonly look: Look;
   readonly atMs: number;
   readonly equal: boolean;
@@ -74,18 +73,19 @@ interface Pass {
 
 /** When a look began: as the sides of the pair know it, whose clocks may differ. */
 export interface Look {
+  /** By this side's clock. */
+  readonly beganMs: number;
   /** The turn of the lane to the peer (behind.ts). */
   readonly turn: number;
   /** Which the question for the peer's root named: by it, the peer finds its own. */
   readonly askedMs: number;
 }
 
-/** The last look of a run. `settled`: what differs was equal, or was moved, after `sinceMs`. */
+/** The last look of a run. `settled`: what differs was equal, or was moved, after `since` began. */
 interface Compared {
   readonly atMs: number;
   readonly root: Sum;
   readonly settled: boolean;
-  readonly sinceMs: number;
   readonly since: Look;
 }
 
@@ -100,8 +100,7 @@ export class Comparison {
   /** Of a comparison by scans: what is not yet seen to be equal, the sum of the rest, and when the first scan began. */
   #unequal: readonly BranchRef[] | undefined;
   #equalSum = ZERO_SUM;
-  #scansBeganMs = 0;
-  #scansTurn: number | undefined;
+  #scansLook: Look | undefined;
   #signal: AbortSignal | undefined;
   readonly report: PairReport;
 
@@ -130,11 +129,11 @@ export class Comparison {
       this.report.comparedBytes = Math.max(this.report.comparedBytes, this.report.bytes - bytesBefore);
       if (found.equal) {
         this.report.equal = true;
-        return { ...found, settled: true, sinceMs: found.beganMs, since: found.look };
+        return { ...found, settled: true, since: found.look };
       }
       const old = hasty ? found.differing : await this.#older(found);
       const young = found.differing.length - old.length;
-      if (old.length === 0 && !found.more && before?.more === false) return { ...found, settled: true, sinceMs: before.beganMs, since: before.look }; // 4
+      if (old.length === 0 && !found.more && before?.more === false) return { ...found, settled: true, since: before.look }; // 4
       before = found;
       for (const { key } of old) {
         if (!moved.has(keyName(key)) && moved.size < NAMED_KEYS_MAX) this.report.differingKeys.push(key);
@@ -143,14 +142,14 @@ export class Comparison {
       const isNew = moved.size > this.report.differing;
       this.report.differing = moved.size;
       await this.#repair(old, found.view, { hasty, takesOnly });
-      if (hasty && !found.more) return { ...found, settled: false, sinceMs: found.beganMs, since: found.look };
+      if (hasty && !found.more) return { ...found, settled: false, since: found.look };
       stalled = isNew ? 0 : stalled + 1;
       // mark if (stalled > STALLED_PASSES_MAX): comparison given up, nothing moves
       if (stalled > STALLED_PASSES_MAX) break;
       // mark if (young > 0): young difference looked at again
       if (young > 0 || stalled > 0) await pause(this.#parts.clock, YOUNG_MS, signal);
     }
-    return { atMs: 0, root: ZERO_SUM, settled: false, sinceMs: 0, since: { turn: 0, askedMs: 0 } };
+    return { atMs: 0, root: ZERO_SUM, settled: false, since: { beganMs: 0, turn: 0, askedMs: 0 } };
   }
 
   /** 2. By its newest stamp on either side; one from before a clock was put back lies ahead of now, and is old at the next look. */
@@ -188,13 +187,13 @@ export class Comparison {
     const beganMs = time.nowMs();
     const turn = this.#parts.lanes.get(this.#link.id)?.behindTurn ?? 0;
     const digests = table.digests;
-    if (digests === undefined) return this.#compareByScans(turn);
+    if (digests === undefined) return this.#compareByScans({ beganMs, turn, askedMs: 0 });
     let atMs = await digests.sweep(time.readersMs()); // 1: the line never goes back, so a clock that is in doubt must not move it
     const deepView = deep ? new DeepView(table, atMs, hash, keyedHash) : undefined;
     const view = deepView ?? new KeptView(table, digests);
     let mine = await this.#root(view);
     const groups = this.#scopes.map(({ group }) => group);
-    const look: Look = { turn, askedMs: atMs };
+    const look: Look = { beganMs, turn, askedMs: atMs };
     const answer = decodeRootAnswer(await this.#ask({ type: 'root', deep, atMs, groups, mine }, deep ? 300_000 : undefined));
     if (deepView !== undefined) this.#noteDeep(deepView);
     if (answer.atMs > atMs && !deep) {
@@ -202,7 +201,7 @@ export class Comparison {
       atMs = await digests.sweep(answer.atMs);
       mine = await this.#root(view);
     }
-    const base = { view, beganMs, look, atMs, root: mine };
+    const base = { view, look, atMs, root: mine };
     if (answer.unknown.length === 0 && sameSum(mine, answer.sum)) {
       this.report.rounds = Math.max(this.report.rounds, 1);
       return { ...base, equal: true, differing: [], more: false };
@@ -221,10 +220,9 @@ export class Comparison {
    * to be equal are not scanned again. What was equal at some moment of the run differs by what came since, so the run as a
    * whole is one look (4).
    */
-  async #compareByScans(turn: number): Promise<Pass> {
+  async #compareByScans(now: Look): Promise<Pass> {
     const { table, time, hash, keyedHash } = this.#parts;
-    this.#scansBeganMs ||= time.nowMs();
-    this.#scansTurn ??= turn;
+    const look = (this.#scansLook ??= now);
     const differing: DifferingItem[] = [];
     const unequal: BranchRef[] = [];
     let more = false;
@@ -247,7 +245,7 @@ export class Comparison {
       }
     }
     this.#unequal = unequal;
-    return { view, beganMs: this.#scansBeganMs, look: { turn: this.#scansTurn, askedMs: 0 }, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more };
+    return { view, look, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more };
   }
 
   #noteDeep(view: DeepView): void {
@@ -360,10 +358,10 @@ export class Comparison {
     return judgeTopology(this.#topology, this.#parts.catalog.version) !== 'same';
   }
 
-  certificate({ atMs, root, sinceMs }: Compared, deep: boolean, token: number): Certificate {
+  certificate({ atMs, root, since }: Compared, deep: boolean, token: number): Certificate {
     const { term, epoch } = this.#topology;
     const [a, b] = [this.#parts.region, this.#link.id].sort() as [RegionId, RegionId];
     const groups = this.#scopes.map(({ group, partitions }) => ({ group, partitions: partitions.length }));
-    return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: Math.max(YOUNG_MS, Math.ceil(atMs - sinceMs)), token };
+    return { regions: [a, b], term, epoch, groups, digest: formatSum(root), deep, atMs, noDifferenceOlderThanMs: Math.max(YOUNG_MS, Math.ceil(atMs - since.beganMs)), token };
   }
 }

@@ -40,13 +40,13 @@ import { decodeState } from '../core/version/codec.ts';
 import type { State } from '../core/version/record.ts';
 
 export type { RegionParts } from './region-parts.ts';
-export type { Phase } from './serving.ts';
 
 /** A commit in a system collection. */
 export type SystemListener = (collection: string, pk: Uint8Array, state: State) => void;
 
 const HELLO_MS = 1_000;
-const [SWEEP_EVERY_MS, SETTLE_EVERY_MS] = [1_000, 10_000] as const;
+const SWEEP_EVERY_MS = 1_000;
+const SETTLE_EVERY_MS = 10_000;
 const REAP_EVERY_MS_MIN = 100;
 
 export class Region {

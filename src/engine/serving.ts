@@ -15,9 +15,8 @@ const REFUSALS: Readonly<Partial<Record<Phase, readonly [ErrorCode, string]>>> =
 
 /** @throws ArchipelError `region-recovering`, `region-fenced`, `overloaded` */
 export function assertServes(phase: Phase, self: Pick<RegionEntry, 'state'>): void {
+  if (phase !== 'stopped' && isOut(self)) throw new ArchipelError('region-fenced', 'This region is fenced.'); // first: no waiting helps
   const refusal = REFUSALS[phase];
-  const isFenced = phase !== 'stopped' && isOut(self); // said first: no waiting helps
-  if (refusal !== undefined && !isFenced) throw new ArchipelError(...refusal);
-  if (isFenced) throw new ArchipelError('region-fenced', 'This region is fenced.');
+  if (refusal !== undefined) throw new ArchipelError(...refusal);
   if (self.state === 'joining') throw new ArchipelError('region-recovering', 'This region is joining: it does not hold everything yet.');
 }

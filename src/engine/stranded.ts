@@ -6,7 +6,7 @@
 // author's region was taken back. That, and which groups are settled, each region notes for itself.
 
 import type { Topology } from '../core/placement/topology.ts';
-import { actorRegion, parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
+import { actorRegion, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { asOperationHash, findOperation } from '../core/version/operations.ts';
 import { headDot } from '../core/version/record.ts';
 import { stampMs } from '../core/version/stamp.ts';
@@ -33,8 +33,6 @@ export interface StrandedParts {
   /** As whom a region writes now, as far as this one has heard. */
   actorOf(region: RegionId): ActorId | undefined;
 }
-
-export const parseGroup = (text: string): ActorId | undefined => parseActor(text);
 
 /** Which group a row belongs to, by the notes as they are now. */
 export interface Groups {

@@ -3,14 +3,14 @@
 import { utf8Text } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX } from '../core/limits.ts';
-import { actorRegion, compareDots, formatDot, type ActorId } from '../core/version/dot.ts';
+import { actorRegion, compareDots, formatDot, parseActor, type ActorId } from '../core/version/dot.ts';
 import { headDot, isExpired, type State } from '../core/version/record.ts';
 import { formatState } from '../core/version/format.ts';
 import { operationOf } from '../core/version/operations.ts';
 import { formatStamp, stampMs } from '../core/version/stamp.ts';
 import { tagOf } from '../core/version/tag.ts';
 import { vectorEntries } from '../core/version/version-vector.ts';
-import { parseGroup, type Groups } from '../engine/stranded.ts';
+import type { Groups } from '../engine/stranded.ts';
 import type { LossRow, Page } from '../ports/table.ts';
 import { mayUsePk } from '../auth/keys.ts';
 import type { Call } from './call.ts';
@@ -49,10 +49,10 @@ export class ConflictRoutes {
     const limit = call.queryNumber('limit', PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX);
     const since = this.#since(call);
     const group = call.query('group');
-    if (group !== undefined && (state !== 'lost' || parseGroup(group) === undefined)) throw new ArchipelError('bad-request', 'group is that of lost writes, as the listing shows it.');
+    if (group !== undefined && (state !== 'lost' || parseActor(group) === undefined)) throw new ArchipelError('bad-request', 'group is that of lost writes, as the listing shows it.');
     const listing: Listing = { kind: state, scope: [collection.name, String(since ?? ''), ...(group === undefined ? [] : [group])] };
     const after = this.#service.cursors.read(call, listing);
-    const page = state === 'lost' ? await this.#lost({ collection: collection.name, limit, since, after, group: group === undefined ? undefined : parseGroup(group) }) : await this.#siblings(collection.name, limit, after);
+    const page = state === 'lost' ? await this.#lost({ collection: collection.name, limit, since, after, group: group === undefined ? undefined : parseActor(group) }) : await this.#siblings(collection.name, limit, after);
     return { items: page.items, ...(page.cursor === undefined ? {} : { cursor: this.#service.cursors.mint(listing, page.cursor) }) };
   }
 
@@ -101,7 +101,7 @@ export class ConflictRoutes {
   async settle(call: Call, verb: 'accept' | 'restore'): Promise<unknown> {
     const { region } = this.#service;
     const collection = region.catalog.require(call.collectionName).name;
-    const group = parseGroup(percentDecodeText(call.segments[4] ?? ''));
+    const group = parseActor(percentDecodeText(call.segments[4] ?? ''));
     const groups = await region.stranded.groups();
     const sinceMs = group === undefined ? undefined : groups.sinceMs(group);
     if (group === undefined || sinceMs === undefined) throw new ArchipelError('not-found', `This region knows of no stranded writes of ${JSON.stringify((call.segments[4] ?? '').slice(0, 64))}.`);

@@ -16,7 +16,7 @@ export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Ed
   },
   {
     name: 'an answer that was prepared is given before the disk has done',
-    edit: { file: 'adapters/level/store.ts', find: 'const failure = await outcome;', replace: 'for (const answer of prepared) answer(); const failure = await outcome;' },
+    edit: { file: 'adapters/level/store.ts', find: 'const outcome = await begun.outcome;', replace: 'for (const answer of prepared) answer(); const outcome = await begun.outcome;' },
   },
   {
     name: 'the entry of the change log outside of the batch',

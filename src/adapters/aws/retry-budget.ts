@@ -9,16 +9,11 @@ export const RETRY_PRICE = 5;
 
 export class RetryBudget {
   #left = RETRY_BUDGET;
-  readonly stats = { retries: 0, refused: 0 };
 
   /** False: there is nothing left. */
   take(): boolean {
-    if (this.#left < RETRY_PRICE) {
-      this.stats.refused++;
-      return false;
-    }
+    if (this.#left < RETRY_PRICE) return false;
     this.#left -= RETRY_PRICE;
-    this.stats.retries++;
     return true;
   }
 

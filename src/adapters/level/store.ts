@@ -66,20 +66,15 @@ interface Group {
   frees: boolean;
 }
 
-/** Why a group is not durable. */
-interface Failure {
-  readonly error: unknown;
-}
-
-/** Nothing was tried. */
-const NO_SPACE: Failure = { error: undefined };
+/** `no-space`: nothing was tried. */
+type Outcome = 'durable' | 'no-space' | { readonly error: unknown };
 
 /** A group on its way to the disk. */
 interface Begun {
   readonly group: Group;
   /** What is done, first of all, when it is durable. */
   readonly prepared: readonly (() => void)[];
-  readonly outcome: Promise<Failure | undefined> | Failure;
+  readonly outcome: Promise<Outcome> | Outcome;
 }
 
 export interface StoreOptions {
@@ -183,15 +178,15 @@ export class LevelStore {
   /** The next group goes to the disk before anybody in this one is told: its sync hides what the answers cost. */
   async #flush(): Promise<void> {
     for (let begun = this.#begin(); begun !== undefined; ) {
-      const { group, prepared, outcome } = begun;
-      const failure = await outcome;
-      if (failure !== undefined && failure !== NO_SPACE) {
-        this.#fail(group, failure.error);
+      const { group, prepared } = begun;
+      const outcome = await begun.outcome;
+      if (typeof outcome === 'object') {
+        this.#fail(group, outcome.error);
         break;
       }
-      if (failure === NO_SPACE) this.#refuse(group);
+      if (outcome === 'no-space') this.#refuse(group);
       const next = this.#begin();
-      if (failure === undefined) this.#durable(group, prepared);
+      if (outcome === 'durable') this.#durable(group, prepared);
       begun = next;
     }
     this.#flushing = undefined;
@@ -203,11 +198,11 @@ export class LevelStore {
     if (group === undefined || this.#broken) return undefined;
     this.#filling = undefined;
     // A disk that somebody else filled since is told before anything is tried.
-    if (!group.frees && !this.#checkSpace(SPACE_CHECK_GROUP_MS)) return { group, prepared: [], outcome: NO_SPACE };
+    if (!group.frees && !this.#checkSpace(SPACE_CHECK_GROUP_MS)) return { group, prepared: [], outcome: 'no-space' };
     try {
       const sealed = this.#owner?.seal(group.changes) ?? [];
       const written = this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' });
-      const outcome = written.then(() => undefined, (error: unknown) => ({ error }));
+      const outcome = written.then((): Outcome => 'durable', (error: unknown) => ({ error }));
       return { group, prepared: group.meanwhile.flatMap((prepare) => this.#guarded(prepare) ?? []), outcome };
     } catch (error) {
       return { group, prepared: [], outcome: { error } };

@@ -125,6 +125,7 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
       region.takenBack();
     }
     if ((await wholeOf(table)) !== incarnation) await keepDocument(table, WHOLE, () => incarnation);
+    await region.recovery.passOn(); // a peer that is not in reach now is compared by the schedule
     return true;
   };
   const isSameTable = async (): Promise<boolean> => (await incarnationOf(dynamo, tableName)) === incarnation;

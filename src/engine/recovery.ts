@@ -5,6 +5,10 @@
 //
 //   peer in reach      compared before this region serves, again and again until it is done, at most RECOVERY_MS_MAX
 //   peer out of reach  compared when it is heard
+//   peers that gave before another one did    compared once more, while it serves
+//
+// The last because of what this region had sent to some only when it was lost: nobody is left to send that to the others,
+// and here is where it comes together.
 
 import type { GroupId } from '../core/keys/item-key.ts';
 import type { RegionId } from '../core/version/dot.ts';
@@ -21,6 +25,8 @@ const AGAIN_MS = 50;
 /** Another comparison of the pair may be under way: soon again, then less and less often. */
 const AGAIN_FIRST_MS = 100;
 const AGAIN_MAX_MS = 5_000;
+/** Values first, then what was deleted of them: that shows only where a value is. What comes later is left to the schedule. */
+const PASS_ON_ROUNDS_MAX = 3;
 
 export interface RecoveryParts {
   readonly reconciler: Reconciler;
@@ -40,6 +46,9 @@ export class Recovery {
   readonly #parts: RecoveryParts;
   /** Peers that have not given what they hold. */
   readonly #owing = new Set<RegionId>();
+  /** Peers that gave, and may lack what another one gave since. */
+  readonly #behindOthers = new Set<RegionId>();
+  #roundsLeft = PASS_ON_ROUNDS_MAX;
   #isTaking = false;
   #waitMs = AGAIN_FIRST_MS;
   #notBeforeMs = 0;
@@ -50,6 +59,7 @@ export class Recovery {
 
   /** Something may be missing that these peers hold. */
   begin(peers: Iterable<RegionId>): void {
+    this.#roundsLeft = PASS_ON_ROUNDS_MAX;
     for (const peer of peers) this.#owing.add(peer);
   }
 
@@ -62,11 +72,18 @@ export class Recovery {
     return this.#owing.size > 0;
   }
 
+  /** Now and then while it serves: what is left to do. */
+  goOn(): Promise<void> {
+    return this.isPending ? this.take() : this.passOn();
+  }
+
   #inReach(): RegionId[] {
-    return [...this.#owing].filter((peer) => {
-      const link = this.#parts.links.get(peer);
-      return link?.isUp() === true && link.actor !== undefined;
-    });
+    return [...this.#owing].filter((peer) => this.#isUp(peer));
+  }
+
+  #isUp(peer: RegionId): boolean {
+    const link = this.#parts.links.get(peer);
+    return link?.isUp() === true && link.actor !== undefined;
   }
 
   /** Before this region serves. */
@@ -91,7 +108,7 @@ export class Recovery {
   async take(): Promise<void> {
     const { systemGroup, log } = this.#parts;
     for (const peer of this.#owing) if (!this.#parts.mayGive(peer)) this.#owing.delete(peer);
-    if (this.#owing.size === 0 && !this.#isTaking) return this.#noteRecovered();
+    if (this.#owing.size === 0 && !this.#isTaking) return this.#noteTaken();
     const peers = this.#inReach();
     if (this.#isTaking || peers.length === 0 || this.#parts.clock.monotonicMs() < this.#notBeforeMs) return;
     this.#isTaking = true;
@@ -102,15 +119,54 @@ export class Recovery {
         const taken = this.#parts.isStopped() ? undefined : await this.#compare(peer);
         pulled += taken ?? 0;
         if (taken !== undefined) this.#owing.delete(peer);
+        if (taken !== undefined && taken > 0) this.#mayLackOf(peer);
       }
       // mark if (pulled > 0): recovery took back
       // mark if (this.#owing.size > 0): recovery waits for a peer
-      if (this.#owing.size === 0) await this.#noteRecovered();
+      if (this.#owing.size === 0) await this.#noteTaken();
       if (this.#inReach().length === 0) log.write('info', 'region.recovered', { pulled, stillFrom: [...this.#owing] });
     } finally {
       this.#isTaking = false;
       this.#wait(this.#inReach().length > 0);
     }
+  }
+
+  /** Something came from this one. */
+  #mayLackOf(giver: RegionId): void {
+    for (const peer of this.#parts.links.keys()) if (peer !== giver && !this.#owing.has(peer) && this.#parts.mayGive(peer)) this.#behindOthers.add(peer);
+  }
+
+  /** To peers that gave before others did: what those gave. Compared in the ordinary way, which ends in a certificate. */
+  async passOn(): Promise<void> {
+    if (this.#owing.size > 0 || this.#behindOthers.size === 0 || this.#isTaking || this.#parts.clock.monotonicMs() < this.#notBeforeMs) return;
+    this.#isTaking = true;
+    try {
+      const given: RegionId[] = [];
+      for (const peer of [...this.#behindOthers]) {
+        const pulled = this.#parts.mayGive(peer) ? await this.#tell(peer) : 0;
+        if (pulled !== undefined) this.#behindOthers.delete(peer);
+        if (pulled !== undefined && pulled > 0) given.push(peer);
+      }
+      if (this.#behindOthers.size > 0) return;
+      // mark: recovery passed on what only some had
+      if (--this.#roundsLeft > 0) for (const peer of given) this.#mayLackOf(peer);
+      await this.#noteTaken();
+    } finally {
+      this.#isTaking = false;
+      this.#wait(this.#behindOthers.size > 0);
+    }
+  }
+
+  /** How many items came; undefined when it was not told. */
+  async #tell(peer: RegionId): Promise<number | undefined> {
+    if (!this.#isUp(peer) || this.#parts.isStopped()) return undefined;
+    const run = this.#parts.reconciler.run({ peers: [peer] });
+    await run.finished;
+    return run.state === 'done' ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;
+  }
+
+  async #noteTaken(): Promise<void> {
+    if (this.#owing.size === 0 && this.#behindOthers.size === 0) await this.#noteRecovered();
   }
 
   /** Not noted, it is only done once more at the next start. */

@@ -330,7 +330,7 @@ export class Region {
     this.#fanOut.wake();
     await this.topology.tidy();
     await Promise.all(quiet.map((link) => this.#identity.hello(link, HELLO_MS)));
-    if (this.recovery.isPending && !this.#rebuild.isPending) void this.recovery.take().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
+    if (!this.#rebuild.isPending) void this.recovery.goOn().catch((error: unknown) => this.parts.log.write('warn', 'region.not-recovered', { error: String(error) }));
   }
 
   /** Once, when it changes: writes are refused from now on, or taken again. */

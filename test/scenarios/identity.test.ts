@@ -53,6 +53,23 @@ describe('a wiped folder', () => {
     expect(eu.memory.isNew).toBe(false);
   });
 
+  it.each([AP, US])('its last write had reached %s only -> it comes to all of them with the region, without a schedule', async (told) => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    regions.network.cut(EU, told === AP ? US : AP);
+    await eu.put('demo', 'k0', 'told to one');
+    await eu.delete('demo', 'k2');
+    await regions.advance(1_000);
+    await eu.crash();
+    eu.memory.wipe();
+    regions.network.heal();
+    await eu.start();
+    await regions.advance(10_000);
+    for (const site of regions.sites) expect([await site.get('demo', 'k0'), await site.get('demo', 'k2')]).toEqual([['told to one'], []]);
+    expect(eu.memory.isNew).toBe(false);
+  });
+
   it('killed in the middle of taking back -> the next start takes back before it serves', async () => {
     const regions = await begin();
     await fill(regions);

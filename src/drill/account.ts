@@ -71,7 +71,7 @@ export const isLive = (line: string): boolean => !/^\S+ \S+ "(?:[^"\\]|\\.)*" \{
 
 /** The first place where two copies are not the same; undefined: they are. `live values`: without tombstones and operations. */
 export function firstDifference(all: readonly View[], what: 'records' | 'live values'): string | undefined {
-  const views = what === 'records' ? all : all.map(({ region, lines }) => ({ region, lines: lines.filter(isLive).map((line) => line.replace(/ ops \[[^\]]*\]$/, '')) }));
+  const views = what === 'records' ? all : all.map(({ region, lines }) => ({ region, lines: lines.filter(isLive).map((line) => line.replace(/ ops \[[^\]]*\](?: evicted \S+)?$/, '')) }));
   const [first, ...others] = views;
   if (first === undefined) return undefined;
   for (const { region, lines } of others) {

@@ -128,5 +128,7 @@ describe('the account of a drill', () => {
     expect(firstDifference([whole, fewer], 'records')).toContain('s: 00ff');
     expect(firstDifference([whole, fewer], 'live values')).toBeUndefined();
     expect(firstDifference([whole, view([])], 'live values')).toContain('nothing');
+    const evicted = view(whole.lines.map((each) => `${each} evicted 0004.0000`));
+    expect(firstDifference([evicted, fewer], 'live values')).toBeUndefined();
   });
 });

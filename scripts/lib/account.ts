@@ -3,23 +3,11 @@
 //
 //  - `siblings`, without trusting any context of the store: a value that is not current must have been read by somebody
 //    who then wrote over it.
-//  - `lww`: a value that is not current is in a ledger, or its dot is covered by the context of what is current or of a
-//    ledger entry, or a write that named it by If-Match was made.
+//  - `lww`: so as well; or as drills judge it.
 
-import { covers, isLive, parseLine, type Context } from '../../src/drill/account.ts';
+import { isLive, judge, parseLine, type LedgerRow, type View } from '../../src/drill/account.ts';
 import type { Cluster } from './cluster.ts';
 import type { LoggedWrite } from './workload.ts';
-
-/**
- * By then a write is in all regions, whichever was killed, so that every later execution covers it. Without this bound any
- * write of a hot key would be excused by some retry at the end of the run.
- */
-const SPREAD_MS = 15_000;
-
-interface Ledgered {
-  readonly values: ReadonlySet<string>;
-  readonly contexts: readonly Context[];
-}
 
 export interface Account {
   readonly missing: readonly LoggedWrite[];
@@ -41,36 +29,24 @@ export async function takeAccount(cluster: Cluster, collections: { readonly lww:
   const dumps = new Map<string, string[][]>();
   for (const collection of [collections.lww, collections.siblings]) dumps.set(collection, await Promise.all(cluster.regions.map((id) => cluster.dump(id, collection))));
   const differing = firstDifference(cluster, dumps, compared === 'all' ? () => true : isLive);
-  const items = new Map<string, Pick<ReturnType<typeof parseLine>, 'current' | 'context'>>();
-  for (const [collection, [lines]] of dumps) for (const { pk, ...item } of (lines ?? []).map(parseLine)) items.set(`${collection} ${pk}`, item);
-  const ledger = await readLedgers(cluster, collections.lww);
+  const views = await Promise.all(cluster.regions.map(async (region, at): Promise<View> => ({ region, lines: dumps.get(collections.lww)?.[at] ?? [], losses: await readLedger(cluster, region, collections.lww) })));
+  const siblings = new Map((dumps.get(collections.siblings)?.[0] ?? []).map(parseLine).map(({ pk, current }) => [pk, current]));
   const acknowledged = writes.filter(({ outcome, kind }) => outcome === 'acknowledged' && kind === 'put');
   const overwritten = new Set(writes.filter(({ outcome }) => outcome !== 'refused').flatMap(({ collection, superseded }) => superseded.map((value) => `${collection} ${value}`)));
-  // A write that was executed in two regions is one write, and its context that of the execution which stands: what only
-  // the other one had superseded is in its past all the same, but no context tells. The clients know what they retried.
-  const retried = Map.groupBy(writes.filter(({ collection, attempts, outcome }) => collection === collections.lww && attempts > 1 && outcome !== 'refused'), ({ pk }) => pk);
-  let throughRetries = 0;
-  const isCoveredByRetry = (write: LoggedWrite): boolean => {
-    const found = (retried.get(write.pk) ?? []).some((other) => other !== write && other.endedMs > write.startedMs && other.startedMs < write.endedMs + SPREAD_MS);
-    if (found) throughRetries++;
-    return found;
-  };
-  const missing = acknowledged.filter((write) => {
-    const item = items.get(`${write.collection} ${write.pk}`);
-    if (item?.current.includes(write.value) === true || overwritten.has(`${write.collection} ${write.value}`)) return false;
-    if (write.collection === collections.siblings) return true;
-    const lost = ledger.get(write.pk);
-    if (lost?.values.has(write.value) === true) return false;
-    if (write.dot !== undefined && [item?.context, ...(lost?.contexts ?? [])].some((context) => context !== undefined && covers(context, write.dot as string))) return false;
-    return !isCoveredByRetry(write);
-  });
+  const isOverwritten = ({ collection, value }: LoggedWrite): boolean => overwritten.has(`${collection} ${value}`);
+  const inLww = ({ collection }: LoggedWrite): boolean => collection === collections.lww;
+  const judged = judge(views, writes.filter(inLww), acknowledged.filter((write) => inLww(write) && !isOverwritten(write)));
+  const missing = [
+    ...judged.missing,
+    ...acknowledged.filter((write) => !inLww(write) && siblings.get(write.pk)?.includes(write.value) !== true && !isOverwritten(write)),
+  ];
   return {
     missing,
     acknowledged: acknowledged.length,
     unknown: writes.filter(({ outcome }) => outcome === 'unknown').length,
     reissued: reissuedDots(acknowledged),
-    throughRetries,
-    ledgerRows: [...ledger.values()].reduce((sum, { values }) => sum + values.size, 0),
+    throughRetries: judged.throughRetries,
+    ledgerRows: new Set(views.flatMap(({ losses }) => losses.map(({ pk, value }) => `${pk} ${value ?? ''}`))).size,
     dumpsEqual: differing === undefined,
     differing,
   };
@@ -100,20 +76,12 @@ function reissuedDots(writes: readonly LoggedWrite[]): string[] {
   });
 }
 
-async function readLedgers(cluster: Cluster, collection: string): Promise<Map<string, Ledgered>> {
-  const rows = new Map<string, { values: Set<string>; contexts: Context[] }>();
-  for (const region of cluster.regions) {
-    for (let cursor: string | undefined; ; ) {
-      const page = (await cluster.ask(region, `/v1/c/${collection}/conflicts?state=lost&limit=1000${cursor === undefined ? '' : `&cursor=${cursor}`}`)).json<{ items: { pk: string; loser: { valueBase64?: string; context: Record<string, string> } }[]; cursor?: string }>();
-      for (const { pk, loser } of page.items) {
-        const row = rows.get(pk) ?? { values: new Set(), contexts: [] };
-        rows.set(pk, row);
-        if (loser.valueBase64 !== undefined) row.values.add(Buffer.from(loser.valueBase64, 'base64').toString());
-        row.contexts.push(new Map(Object.entries(loser.context)));
-      }
-      cursor = page.cursor;
-      if (cursor === undefined) break;
-    }
+async function readLedger(cluster: Cluster, region: string, collection: string): Promise<LedgerRow[]> {
+  const rows: LedgerRow[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = (await cluster.ask(region, `/v1/c/${collection}/conflicts?state=lost&limit=1000${cursor === undefined ? '' : `&cursor=${cursor}`}`)).json<{ items: { pk: string; loser: { valueBase64?: string; context: Record<string, string> } }[]; cursor?: string }>();
+    for (const { pk, loser } of page.items) rows.push({ pk, value: loser.valueBase64 === undefined ? undefined : Buffer.from(loser.valueBase64, 'base64').toString(), context: loser.context });
+    cursor = page.cursor;
+    if (cursor === undefined) return rows;
   }
-  return rows;
 }

@@ -121,6 +121,14 @@ describe('the account of a drill', () => {
     expect(isMissing([], {}, [{ ...later, attempts: 2, startedMs: 99_000, endedMs: 99_010 }])).toBe(true);
   });
 
+  it('done twice, and a write that overlapped it superseded the other execution: the record remembers both dots', () => {
+    const overlapping = write({ value: 'w2', startedMs: 5, endedMs: 30, dot: 'b~1@0006.0000' });
+    const record = (operations: string): View => view([line('k', 'b~1@0006.0000 "w2" text/plain', 'b~1@0006.0000', operations)]);
+    expect(isMissing([record('aa>a~1@0005.0000, aa>b~1@0004.0000, bb>b~1@0006.0000')], { attempts: 2 }, [overlapping])).toBe(false);
+    expect(isMissing([record('aa>a~1@0005.0000, cc>b~1@0004.0000, bb>b~1@0006.0000')], { attempts: 2 }, [overlapping])).toBe(true);
+    expect(isMissing([record('aa>a~1@0005.0000, aa>b~1@0007.0000, bb>b~1@0006.0000')], { attempts: 2 }, [overlapping])).toBe(true);
+  });
+
   it('copies differ where a line does; a disk that was lost took operations and tombstones with it', () => {
     const whole = view([line('k', 'a~1@0005.0000 "w1" text/plain', 'a~1@0005.0000', '1>a~1@0005.0000')]);
     const fewer = { ...view([line('k', 'a~1@0005.0000 "w1" text/plain', 'a~1@0005.0000'), line('l', 'a~1@0007.0000 deleted', 'a~1@0007.0000')]), region: 's' };

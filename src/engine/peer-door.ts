@@ -58,6 +58,8 @@ export interface PeerDoorParts {
   /** It was away for too long: nothing but a greeting is answered. */
   isFenced(): boolean;
   servedWithoutMs(peer: RegionId): number;
+  /** Of a region that is joining. */
+  lacks(): readonly RegionId[];
 }
 
 /** How far apart the lines of two regions are that sweep every second. */
@@ -84,6 +86,8 @@ export interface HelloAnswer {
   readonly largest: string | null;
   /** For so long this region has served without the asker. (A region of an earlier release does not say.) */
   readonly withoutMs?: number;
+  /** Of a region that is joining: with whom it has no certificate yet. */
+  readonly lacks?: readonly RegionId[];
 }
 
 export class PeerDoor {
@@ -196,7 +200,7 @@ export class PeerDoor {
     const { actor: text } = JSON.parse(utf8Text(body) ?? '') as Hello;
     const actor = parseActor(text);
     const largest = actor === undefined ? undefined : this.#parts.table.largestStamps?.().get(actor);
-    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest), withoutMs: this.#parts.servedWithoutMs(from) };
+    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest), withoutMs: this.#parts.servedWithoutMs(from), ...(this.#parts.catalog.self.state === 'joining' ? { lacks: this.#parts.lacks() } : {}) };
     return utf8(JSON.stringify(answer));
   }
 

@@ -11,9 +11,12 @@
 // and here is where it comes together.
 
 import type { GroupId } from '../core/keys/item-key.ts';
+import { isOut } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
+import type { Catalog } from './catalog.ts';
+import type { Joining } from './joining.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Restored } from './restored.ts';
@@ -31,8 +34,9 @@ const PASS_ON_ROUNDS_MAX = 3;
 export interface RecoveryParts {
   readonly reconciler: Reconciler;
   readonly restored: Restored;
+  readonly joining: Joining;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
-  readonly systemGroup: GroupId;
+  readonly catalog: Catalog;
   readonly clock: Clock;
   readonly log: Log;
   /** Nothing is missing any more; durable when it resolves. */
@@ -74,7 +78,13 @@ export class Recovery {
 
   /** Now and then while it serves: what is left to do. */
   goOn(): Promise<void> {
-    return this.isPending ? this.take() : this.passOn();
+    if (this.isPending) return this.take();
+    return this.#behindOthers.size > 0 ? this.passOn() : this.#parts.joining.goOn();
+  }
+
+  /** Fenced or lost: nobody gives it anything, and it serves nobody. Taken back, it begins again. */
+  get #isOut(): boolean {
+    return isOut(this.#parts.catalog.self);
   }
 
   #inReach(): RegionId[] {
@@ -93,7 +103,7 @@ export class Recovery {
     log.write('info', 'region.recovering', { from: this.#inReach() });
     const { promise: late, resolve } = Promise.withResolvers<void>();
     const cancel = clock.after(RECOVERY_MS_MAX, resolve);
-    await Promise.race([this.#takeAll(() => clock.monotonicMs() >= endMs || this.#parts.isStopped()), late]);
+    await Promise.race([this.#takeAll(() => clock.monotonicMs() >= endMs || this.#parts.isStopped() || this.#isOut), late]);
     cancel();
   }
 
@@ -106,7 +116,8 @@ export class Recovery {
 
   /** From every peer in reach, the policies of all before the rest. */
   async take(): Promise<void> {
-    const { systemGroup, log } = this.#parts;
+    const { catalog, log } = this.#parts;
+    if (this.#isOut) return;
     for (const peer of this.#owing) if (!this.#parts.mayGive(peer)) this.#owing.delete(peer);
     if (this.#owing.size === 0 && !this.#isTaking) return this.#noteTaken();
     const peers = this.#inReach();
@@ -114,7 +125,7 @@ export class Recovery {
     this.#isTaking = true;
     try {
       let pulled = 0;
-      for (const peer of peers) await this.#compare(peer, [systemGroup]);
+      for (const peer of peers) await this.#compare(peer, [catalog.systemGroup]);
       for (const peer of peers) {
         const taken = this.#parts.isStopped() ? undefined : await this.#compare(peer);
         pulled += taken ?? 0;

@@ -21,6 +21,7 @@ import { FanOut } from './fan-out.ts';
 import { Health } from './health.ts';
 import { Identity } from './incarnation.ts';
 import { LIMITS } from './limits.ts';
+import { Joining } from './joining.ts';
 import type { Lane } from './lane.ts';
 import { PeerDoor } from './peer-door.ts';
 import type { PeerLink, Speaker } from './peer-link.ts';
@@ -65,6 +66,7 @@ export class Region {
   readonly reaper: Reaper;
   readonly restored: Restored;
   readonly recovery: Recovery;
+  readonly joining: Joining;
   readonly stranded: Stranded;
   readonly door: PeerDoor;
   readonly parts: RegionParts;
@@ -106,13 +108,9 @@ export class Region {
     this.stranded = new Stranded({ table, coordinator: this.coordinator, wallMs: () => this.time.nowMs(), actorOf: (id) => (id === this.id ? this.actor : this.links.get(id)?.actor) });
     this.reconciler = new Reconciler({ ...shared, restored: this.restored, applier: this.applier, lanes: this.lanes, random: parts.random, keyedHash: digestHash, everyMs: parts.reconcileEveryMs });
     this.reaper = new Reaper({ ...shared, changes: parts.changes, applier: this.applier, lanes: this.lanes, graceMs: this.#graceMs, lineSettlesMs: parts.lineSettlesMs ?? 0, tombstonesMax: parts.reapTombstonesMax });
+    this.joining = new Joining({ ...shared, reconciler: this.reconciler, isPending: () => this.recovery.isPending });
     this.recovery = new Recovery({
-      reconciler: this.reconciler,
-      restored: this.restored,
-      links: this.links,
-      systemGroup: this.catalog.systemGroup,
-      clock,
-      log,
+      ...shared, reconciler: this.reconciler, restored: this.restored, joining: this.joining,
       recovered: () => parts.recovered?.() ?? Promise.resolve(),
       mayGive: (peer) => this.#identity.mayGive(peer),
       isStopped: () => this.#phase === 'stopped',
@@ -130,6 +128,7 @@ export class Region {
       isInDoubt: () => this.#isInDoubt,
       isFenced: () => this.#rebuild.isFenced,
       servedWithoutMs: (peer) => this.#attendance.servedWithoutMs(peer),
+      lacks: () => this.joining.lacks(),
     });
   }
 

@@ -201,7 +201,12 @@ export class Administration {
   async changeTopology(call: Call, verb: TopologyVerb): Promise<Answer> {
     const id = percentDecodeText(call.segments[2] ?? '');
     if (!isRegionId(id) || this.#service.region.catalog.entry(id) === undefined) throw new ArchipelError('not-found', `There is no region ${JSON.stringify(id)} in the topology.`);
-    return changed(await this.#service.region.topology.write((current) => changeTopology(current, id, verb)));
+    const { catalog, joining, topology } = this.#service.region;
+    const { epoch } = catalog.version;
+    const lacks = verb === 'return' && catalog.entry(id)?.state === 'joining' ? await joining.whyNot(id) : undefined;
+    // What it holds was said of this document.
+    const lacksNow = (current: Topology): string | undefined => (current.epoch === epoch ? lacks : `${id} is joining under a document that is a newer one by now: ask again.`);
+    return changed(await topology.write((current) => changeTopology(current, id, verb, { lacks: lacksNow(current) })));
   }
 
   /** This region becomes the control region. */

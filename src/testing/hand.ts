@@ -1,5 +1,5 @@
 // The hand that writes the topology of a simulated cluster, by turns as an operator would: a region is added as `joining`,
-// filled by reconciliation with every replica, made active; others are drained, fenced, and taken back. It shows each
+// filled by reconciliation with every replica, made active; others are drained, fenced, declared lost, and taken back. It shows each
 // document to one region; the others learn from answers. Between the turns it shows what must be refused. One region may be lost
 // for good with its disk: it is listed as lost, then no more, and perhaps built anew under its name. Another is declared lost
 // while it runs, and taken back.
@@ -14,7 +14,6 @@ const TURN_MS = 4_000;
 const LOOK_MS = 200;
 /** Of the regions that are put out of use, those that are declared lost, and come back. */
 const LOST_PROBABILITY = 0.4;
-const RUN_MS = 10_000;
 /** All the others have to be up. */
 const LOSE_TRIES_MAX = 20;
 
@@ -59,6 +58,7 @@ export class Hand {
       await this.#process.wait(this.#random.around(TURN_MS));
       if (!this.#isOver) await this.#turn();
     }
+    for (const { id, state } of this.#cluster.topology.regions) if (state === 'lost' && this.#isHere(id)) await this.#join(this.#cluster.region(id));
     await this.#write((id, state) => (this.#isHere(id) ? 'active' : state));
   }
 
@@ -67,6 +67,7 @@ export class Hand {
     const other = regions.find(({ id, state }) => state !== 'active' && this.#isHere(id));
     if (this.#mayLose && this.#random.chance(0.5) && (await this.#loseOne())) return;
     if (this.#random.chance(0.4)) return this.#showRefused();
+    if (other?.state === 'lost') return this.#join(this.#cluster.region(other.id));
     if (other !== undefined) return this.#write((id, state) => (id === other.id ? 'active' : state));
     const chosen = this.#random.pick(this.#cluster.regions).id;
     const kept = this.#random.pick(['draining', 'fenced'] as const);
@@ -107,21 +108,11 @@ export class Hand {
     if (region.isGone) region.rebuild(this.#cluster.topology);
     else if (region.machine.process === undefined) region.start();
     const { epoch } = this.#cluster.topology;
-    // Every replica sends it everything from now on; what was there before comes by reconciliation.
-    for (const peer of this.#cluster.regions) {
-      while (peer !== region && !(await this.#isCertified(region, peer.id, epoch))) await this.#process.wait(LOOK_MS);
-    }
+    // Every replica sends it everything from now on; what was there before comes by its own comparisons.
+    const isReady = (): boolean => region.isUp && region.running?.region.catalog.version.epoch === epoch && region.running.region.joining.lacks().length === 0;
+    while (!isReady()) await this.#process.wait(LOOK_MS);
     world.count('region joined');
     await this.#write((id, state) => (id === region.id ? 'active' : state));
-  }
-
-  async #isCertified(region: SimRegion, peer: RegionId, epoch: number): Promise<boolean> {
-    const { running } = region;
-    if (running?.isReady !== true || !running.region.links.has(peer)) return false;
-    const run = running.region.reconciler.run({ peers: [peer] });
-    // It may die in the middle.
-    await Promise.race([run.finished.catch(() => undefined), this.#process.wait(RUN_MS)]);
-    return run.state === 'done' && run.pairs.some(({ certificate }) => certificate?.epoch === epoch);
   }
 
   /** The next document; resolves when every region works on it. */

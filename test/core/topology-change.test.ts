@@ -16,13 +16,20 @@ describe('topology: what may be changed', () => {
     //                  active          draining        fenced      lost        joining
     expect(found).toEqual([
       ['8 draining', '7 draining', no('fenced', 'draining'), no('lost', 'draining'), no('joining', 'draining')],
-      ['7 active', '8 active', '8 active', '8 active', no('joining', 'active')],
+      ['7 active', '8 active', '8 active', '8 joining', '8 active'],
       ['8 fenced', '8 fenced', '7 fenced', no('lost', 'fenced'), '8 fenced'],
       ['8 lost', '8 lost', '8 lost', '7 lost', '8 lost'],
     ]);
     function no(from: string, to: string): string {
       return `${B} is ${from}: it cannot be made ${to}.`;
     }
+  });
+
+  it('a joining region that does not hold everything is not made active, but may be given up', () => {
+    const lacks = `${B} has no certificate with ${C} yet.`;
+    expect(told(changeTopology(document({ [B]: 'joining' }), B, 'return', { lacks }))).toBe(lacks);
+    expect(told(changeTopology(document({ [B]: 'joining' }), B, 'lose', { lacks }))).toBe('2.8 ap-northeast-2 active lost active');
+    expect(told(changeTopology(document({ [B]: 'fenced' }), B, 'return', { lacks }))).toBe('2.8 ap-northeast-2 active active active');
   });
 
   it('the next document is newer than the last, and says nothing else', () => {

@@ -45,6 +45,26 @@ describe('topology: drain, return, fence, lose, promote', () => {
     expect((await cluster.at(victim).get(ITEM)).text).toBe('meanwhile');
   });
 
+  test('a region that was lost is joining first; made active when it holds everything, and not before, whoever is asked', async () => {
+    const [victim, third] = others as [typeof AP, typeof AP];
+    await cluster.at(control).post(`/v1/regions/${victim}/lose`);
+    await cluster.converge();
+    await cluster.at(control).put(ITEM, 'meanwhile');
+    for (const id of [AP, EU, US]) if (id !== victim) cluster.cut(victim, id);
+    expect((await cluster.at(third).post(`/v1/regions/${victim}/return`)).json()).toMatchObject({ epoch: 3 });
+    expect(state(control, victim)).toBe('joining');
+    await cluster.converge();
+    const early = cluster.at(third).post(`/v1/regions/${victim}/return`);
+    await cluster.clock.advance(5_000);
+    expect([(await early).status, (await early).code]).toEqual([409, 'topology-change-refused']);
+    cluster.heal();
+    await cluster.converge(30_000);
+    expect((await cluster.at(victim).get(ITEM)).code).toBe('region-recovering');
+    expect((await cluster.at(victim).post(`/v1/regions/${victim}/return`)).json()).toMatchObject({ epoch: 4 });
+    await cluster.converge();
+    expect([state(third, victim), (await cluster.at(victim).get(ITEM)).text]).toEqual(['active', 'meanwhile']);
+  });
+
   test('what cannot be is 409, who may not is 403, who is not there is 404', async () => {
     const here = cluster.at(control);
     const refused = await here.post(`/v1/regions/${control}/fence`);

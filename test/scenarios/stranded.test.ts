@@ -2,10 +2,12 @@
 
 import { describe, expect, it } from 'vitest';
 import { utf8Text } from '../../src/core/bytes.ts';
-import type { ActorId, RegionId } from '../../src/core/version/dot.ts';
+import type { RegionState } from '../../src/core/placement/topology.ts';
+import { asRegionId, type ActorId, type RegionId } from '../../src/core/version/dot.ts';
 import { AP, archipelago, EU, US, type Archipelago, type Site } from './archipelago.ts';
 
-const offer = (regions: Archipelago, to: RegionId, states: Readonly<Record<string, 'lost' | 'active'>>, epoch: number): Promise<string> => regions.drive(regions.at(to).region.topology.offer(regions.topology(states, { epoch })));
+const SA = asRegionId('sa-east-1');
+const offer = (regions: Archipelago, to: RegionId, states: Readonly<Record<string, RegionState>>, epoch: number): Promise<string> => regions.drive(regions.at(to).region.topology.offer(regions.topology(states, { epoch })));
 
 /** Losers of a group in the ledger of a region. */
 async function group(site: Site, actor: ActorId): Promise<string[]> {
@@ -37,6 +39,79 @@ async function comeback(regions: Archipelago): Promise<ActorId> {
   await regions.advance(70_000);
   return actor;
 }
+
+describe('a region that was lost is taken back as joining', () => {
+  it('it is sent everything and serves nobody; it compares by itself, says what it lacks, and is ready when nothing is left', async () => {
+    const regions = await archipelago();
+    const [ap, eu, us] = [regions.at(AP), regions.at(EU), regions.at(US)];
+    for (const peer of [AP, EU]) regions.network.cut(US, peer);
+    await us.put('demo', 'alone', 'only of us');
+    await offer(regions, EU, { [US]: 'lost' }, 2);
+    await eu.put('demo', 'k', 'meanwhile');
+    await regions.advance(5_000);
+    regions.network.heal();
+    regions.network.cut(US, AP);
+    await regions.advance(5_000);
+    await offer(regions, EU, { [US]: 'joining' }, 3);
+    await regions.advance(20_000);
+    expect(await us.get('demo', 'k')).toEqual(['meanwhile']);
+    expect(() => us.region.assertServing()).toThrow('joining');
+    expect(await regions.drive(eu.region.joining.whyNot(US))).toBe(`${US} is joining: it has no certificate with ${AP}, ${EU} yet.`);
+    regions.network.cut(US, EU);
+    expect(await regions.drive(eu.region.joining.whyNot(US))).toContain('does not answer');
+    regions.network.heal();
+    await regions.advance(40_000);
+    expect(await regions.drive(eu.region.joining.whyNot(US))).toBeUndefined();
+    await offer(regions, EU, { [US]: 'active' }, 4);
+    await regions.converge();
+    for (const site of [ap, eu, us]) expect(await site.get('demo', 'alone')).toEqual(['only of us']);
+    await us.put('demo', 'k', 'of the one that is back');
+    await regions.converge();
+    await regions.expectEqual();
+  });
+
+  it.each(['lost', 'fenced'] as const)('it starts while it is %s -> it serves nobody, and nobody waits for it', async (how) => {
+    const regions = await archipelago();
+    const us = regions.at(US);
+    await us.crash();
+    await offer(regions, EU, { [US]: how }, 2);
+    await regions.converge();
+    const { ready } = await us.boot();
+    let isReady = false;
+    void ready.then(() => (isReady = true));
+    await regions.advance(5_000);
+    expect(isReady).toBe(true);
+    expect(() => us.region.assertServing()).toThrow('fenced');
+    await offer(regions, EU, { [US]: how === 'lost' ? 'joining' : 'active' }, 3);
+    await regions.advance(20_000);
+    expect(us.region.recovery.isPending).toBe(false);
+  });
+
+  it('others have held its partitions meanwhile, alone -> it has what they were given before they stop', async () => {
+    const regions = await archipelago({ regions: [AP, EU, US, SA] });
+    await regions.collection('one', { replicas: 1 });
+    const [ap, us] = [regions.at(AP), regions.at(US)];
+    const holders = (pk: string): readonly RegionId[] => ap.region.catalog.holdersOf(ap.key('one', pk)) ?? [];
+    const mine = Array.from({ length: 40 }, (_, at) => `k${at}`).filter((pk) => holders(pk).includes(US));
+    await us.put('one', mine[0] as string, 'from before');
+    await regions.converge();
+    for (const peer of [AP, EU, SA]) regions.network.cut(US, peer);
+    await offer(regions, EU, { [US]: 'lost' }, 2);
+    await regions.advance(5_000);
+    for (const pk of mine.slice(1)) await regions.at(holders(pk)[0] as RegionId).put('one', pk, 'meanwhile');
+    regions.network.heal();
+    await offer(regions, EU, { [US]: 'joining' }, 3);
+    await regions.advance(30_000);
+    expect(await regions.drive(ap.region.joining.whyNot(US))).toBeUndefined();
+    await offer(regions, EU, { [US]: 'active' }, 4);
+    await regions.converge();
+    expect(mine.length).toBeGreaterThan(3);
+    for (const [at, pk] of mine.entries()) {
+      expect(holders(pk)).toEqual([US]);
+      expect(await us.get('one', pk)).toEqual([at === 0 ? 'from before' : 'meanwhile']);
+    }
+  });
+});
 
 describe('a region that was lost comes back', () => {
   it('what it had not passed on merges; what of it loses is one group, in every ledger; nothing is owed', async () => {

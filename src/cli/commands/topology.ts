@@ -1,10 +1,12 @@
 // `topology`: which regions take part, as an operator has decided. Nothing automatic changes it.
 
 import type { Command } from 'commander';
+import { patientClock } from '../../client/node.ts';
 import type { TopologyChanged } from '../../client/types.ts';
 import { cityOf } from '../../config/places.ts';
-import { ArchipelError } from '../../core/errors.ts';
+import { ArchipelError, isArchipelError } from '../../core/errors.ts';
 import type { RegionId } from '../../core/version/dot.ts';
+import { pause } from '../../ports/clock.ts';
 import { EXIT_CODES_HELP } from '../exit.ts';
 import { table } from '../output.ts';
 import { withConnection, withSession, type ConnectionFlags, type Session } from '../session.ts';
@@ -14,7 +16,9 @@ type Verb = 'drain' | 'return' | 'fence' | 'lose';
 
 const VERBS: Readonly<Record<Verb, { readonly description: string; readonly help: string }>> = {
   drain: { description: 'route nothing new to a region', help: 'It serves whoever still asks it, and replicates on: the step before maintenance. topology return undoes it.' },
-  return: { description: 'let a region that was drained, fenced or lost be active again', help: 'One that was fenced or lost first takes back what the others have, and serves then. What a lost one had not passed on merges;\nwhat of it loses is one group: archipel conflicts list shows it.' },
+  return: { description: 'let a region that was drained, fenced or lost be active again', help: `One that was fenced or lost first takes back what the others have, and serves then. One that was lost is joining until it holds
+everything, with a certificate of every replica, and made active then: this waits for it, and --no-wait leaves it joining, for the same
+command later. What a lost one had not passed on merges; what of it loses is one group: archipel conflicts list shows it.` },
   fence: {
     description: 'let a region take no part',
     help: 'Its writes and reads are refused, and nothing that it sends is taken. What it had not passed on stays with it. topology return undoes it.',
@@ -25,9 +29,12 @@ const VERBS: Readonly<Record<Verb, { readonly description: string; readonly help
   },
 };
 
-interface LoseFlags extends ConnectionFlags {
+interface VerbFlags extends ConnectionFlags {
   readonly yes?: boolean;
+  readonly wait?: boolean;
 }
+
+const LOOK_EVERY_MS = 500;
 
 export function addTopology(program: Command, terminal: Terminal): void {
   const group = program.command('topology').description('which regions take part: show, drain, return, fence, lose, promote').helpCommand(false);
@@ -60,6 +67,7 @@ function addVerb(group: Command, terminal: Terminal, verb: Verb): void {
   const { description, help } = VERBS[verb];
   const command = group.command(verb).description(description).argument('<region>');
   if (verb === 'lose') command.option('--yes', 'what it has not passed on may be lost: say that this is meant');
+  if (verb === 'return') command.option('--no-wait', 'leave a region that was lost joining, and do not wait until it holds everything');
   withConnection(command, { region: false })
     .addHelpText('after', `
 ${help}
@@ -68,12 +76,29 @@ Any region takes the change and passes it on to the control region; the others l
 Examples:
   archipel topology ${verb} us-east-1${verb === 'lose' ? ' --yes' : ''}
 ${EXIT_CODES_HELP}`)
-    .action((region: string, flags: LoseFlags) =>
+    .action((region: string, flags: VerbFlags) =>
       withSession(terminal, flags, async (session) => {
         if (verb === 'lose' && flags.yes !== true) throw new ArchipelError('bad-request', `What ${region} has not passed on is lost, unless it comes back after all: add --yes.`);
-        await show(session, await session.front.changeRegion(region, verb));
+        const changed = await session.front.changeRegion(region, verb);
+        await show(session, verb === 'return' && flags.wait !== false ? await untilActive(session, region, changed, (why) => terminal.err.write(`${why}\n`)) : changed);
       }),
     );
+}
+
+/** A region that was lost is joining first: it is asked for again until it holds everything. */
+async function untilActive(session: Session, region: string, changed: TopologyChanged, tell: (why: string) => Promise<void>): Promise<TopologyChanged> {
+  let last = changed;
+  for (let told: string | undefined; last.regions.find(({ id }) => id === region)?.state === 'joining'; ) {
+    try {
+      last = await session.front.changeRegion(region, 'return');
+    } catch (error) {
+      if (!isArchipelError(error, 'topology-change-refused')) throw error;
+      if (error.message !== told) await tell(error.message);
+      told = error.message;
+      await pause(patientClock, LOOK_EVERY_MS);
+    }
+  }
+  return last;
 }
 
 async function show(session: Session, { term, epoch, control, regions }: TopologyChanged): Promise<void> {

@@ -7,24 +7,29 @@ import { topologyFault, type RegionState, type Topology } from './topology.ts';
 export type TopologyVerb = 'drain' | 'return' | 'fence' | 'lose';
 export const TOPOLOGY_VERBS: readonly TopologyVerb[] = ['drain', 'return', 'fence', 'lose'];
 
-/** From which states each leads, and where to. */
-const CHANGES: Readonly<Record<TopologyVerb, { readonly from: readonly RegionState[]; readonly to: RegionState }>> = {
-  drain: { from: ['active'], to: 'draining' },
-  /** From `lost`, too: a region may come back after all. Its peers have dropped what they kept for it, so it is filled by comparison. */
-  return: { from: ['draining', 'fenced', 'lost'], to: 'active' },
-  fence: { from: ['active', 'draining', 'joining'], to: 'fenced' },
-  lose: { from: ['active', 'draining', 'joining', 'fenced'], to: 'lost' },
+/**
+ * Where each leads, by the state that the region is in. One that was lost may come back after all; others hold by then what it had
+ * held, and have dropped what they kept for it: it is `joining` first, beside them, and `active` when it has shown that it holds
+ * everything. One that was fenced has held its partitions all the time.
+ */
+const CHANGES: Readonly<Record<TopologyVerb, { readonly to: RegionState; readonly from: Readonly<Partial<Record<RegionState, RegionState>>> }>> = {
+  drain: { to: 'draining', from: { active: 'draining' } },
+  return: { to: 'active', from: { draining: 'active', fenced: 'active', lost: 'joining', joining: 'active' } },
+  fence: { to: 'fenced', from: { active: 'fenced', draining: 'fenced', joining: 'fenced' } },
+  lose: { to: 'lost', from: { active: 'lost', draining: 'lost', joining: 'lost', fenced: 'lost' } },
 };
 
 export type TopologyChange = { readonly document: Topology } | { readonly refused: string };
 
-/** The next document; what is so already gives the one that stands. */
-export function changeTopology(current: Topology, region: RegionId, verb: TopologyVerb): TopologyChange {
+/** The next document; what is so already gives the one that stands. `lacks`: why a joining region does not hold everything yet. */
+export function changeTopology(current: Topology, region: RegionId, verb: TopologyVerb, { lacks }: { readonly lacks?: string | undefined } = {}): TopologyChange {
   const entry = current.regions.find(({ id }) => id === region);
   if (entry === undefined) return { refused: `There is no region ${region} in the topology.` };
-  const { from, to } = CHANGES[verb];
-  if (entry.state === to) return { document: current };
-  if (!from.includes(entry.state)) return { refused: `${region} is ${entry.state}: it cannot be made ${to}.` };
+  const { to: wanted, from } = CHANGES[verb];
+  if (entry.state === wanted) return { document: current };
+  const to = from[entry.state];
+  if (to === undefined) return { refused: `${region} is ${entry.state}: it cannot be made ${wanted}.` };
+  if (entry.state === 'joining' && to === 'active' && lacks !== undefined) return { refused: lacks };
   if (region === current.control && (to === 'fenced' || to === 'lost')) return { refused: `${region} is the control region, which orders the documents: promote another one first.` };
   return checked({ ...current, epoch: current.epoch + 1, regions: current.regions.map((each) => (each.id === region ? { ...each, state: to } : each)) });
 }

@@ -75,7 +75,7 @@ async function target(): Promise<Target> {
     noAuth: false,
     tls: undefined,
     restart: true,
-    reconcileEvery: 'off',
+    hedgeMs: undefined, reconcileEvery: 'off',
     clockOffsetFolder: undefined,
     links: new Map(),
     verbose: false,

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   readonly restart: boolean;
   readonly reconcileEvery: string;
+  /** Of the edge: ask the next region too for a read that is not answered for so long. */
+  readonly hedgeMs: number | undefined;
   /** For tests: a folder with a file per region, of milliseconds to add to its clock. */
   readonly clockOffsetFolder: string | undefined;
   /** Addresses under which the regions reach each other, where a proxy stands on a link: `from>to=url`. */
@@ -186,9 +188,9 @@ class Cluster {
   }
 
   #edgeArguments(): string[] {
-    const { port, regions, data, verbose } = this.#options;
+    const { port, regions, data, verbose, hedgeMs } = this.#options;
     const urls = regions.flatMap((id, at) => ['--region', `${id}=${this.#url(port + 1 + at)}`]);
-    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', topologyPath(data), '--secret-file', join(data, 'secret'), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
+    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', topologyPath(data), '--secret-file', join(data, 'secret'), ...(hedgeMs === undefined ? [] : ['--hedge-ms', String(hedgeMs)]), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
   }
 
   // Children ------------------------------------------------------------------------------------------------------------------

@@ -157,10 +157,15 @@ it('a parent that is killed takes its processes with it, also while they are sta
 
 it('two regions, one killed: down by the word of the other and of the edge, and of a witness that is started; the edge asks it no more', async () => {
   const data = join(folder, 'two');
-  const cluster = start(['up', '--data', data, '--port', String(await freePorts(3)), '--regions', '2', '--no-restart', '--no-auth', '--json']);
+  const cluster = start(['up', '--data', data, '--port', String(await freePorts(3)), '--regions', '2', '--no-restart', '--no-auth', '--hedge-ms', '1', '--json']);
   programs.push(cluster);
   const { edge, regions } = JSON.parse(await until(() => cluster.out(), (out) => out.endsWith('\n'), 20 * SECONDS)) as ClusterFile;
   const [left, killed] = regions as readonly [ClusterFile['regions'][number], ClusterFile['regions'][number]];
+  const metricsAfterRead = async (): Promise<string> => {
+    await fetch(`${edge.url}/v1/c/demo/items/k`);
+    return (await fetch(`${edge.url}/metrics`)).text();
+  };
+  await until(metricsAfterRead, (text) => /what="hedged"\} [1-9]/.test(text)); // sooner or later one takes a millisecond
   process.kill(killed.pid, 'SIGKILL');
   interface Told { readonly peers: readonly { readonly verdict: string; readonly suspectedBy: readonly string[] }[] }
   const seen = async (): Promise<Told['peers'][number]> => ((await (await fetch(`${left.url}/v1/replication`)).json()) as Told).peers[0] as Told['peers'][number];

@@ -28,6 +28,7 @@ interface UpFlags extends TlsFlags {
   readonly auth: boolean;
   readonly restart: boolean;
   readonly reconcileEvery: string;
+  readonly hedgeMs?: string;
   readonly link: readonly string[];
   readonly unsafeTesting?: boolean;
   readonly clockOffsetDir?: string;
@@ -45,6 +46,7 @@ export function addUp(program: Command, terminal: Terminal): void {
     .option('--replicas <n>', 'regions that hold each partition of a new collection (default: all, up to 3)')
     .option('--durability <mode>', 'sync: on disk before a write is acknowledged; relaxed: handed to the system', 'sync')
     .option('--reconcile-every <time|off>', 'how often pairs of regions prove that they agree', '60s')
+    .option('--hedge-ms <n>', 'of the edge: ask the next region too for a read that is not answered for so long (default: never)')
     .option('--no-restart', 'leave a process dead that dies')
     .option('--verbose', 'log more')
     .option('--json', 'one line of JSON when ready')
@@ -87,6 +89,7 @@ async function up(flags: UpFlags, terminal: Terminal): Promise<void> {
     tls: tlsFiles(flags),
     restart: flags.restart,
     reconcileEvery: flags.reconcileEvery,
+    hedgeMs: flags.hedgeMs === undefined ? undefined : parseWhole('--hedge-ms', flags.hedgeMs, 1, 60_000),
     links: new Map(flags.link.map((text) => parseLink(text, regions))),
     clockOffsetFolder: flags.clockOffsetDir === undefined ? undefined : resolve(flags.clockOffsetDir),
     verbose: flags.verbose === true,

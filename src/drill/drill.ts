@@ -18,7 +18,7 @@ export type ControlName = (typeof CONTROLS)[number];
 export type Action =
   | { readonly verb: 'kill' | 'stop' | 'pause' | 'resume' | 'start' | 'wipe'; readonly region: Role }
   /** What an operator decides: the topology document says so from then on. */
-  | { readonly verb: 'drain' | 'return' | 'fence'; readonly region: Role }
+  | { readonly verb: 'drain' | 'return' | 'fence' | 'lose'; readonly region: Role }
   /** Cut off from its peers and from the edge. */
   | { readonly verb: 'isolate'; readonly region: Role }
   /** The edge does not reach it; its peers do. */
@@ -98,6 +98,7 @@ const VERBS = {
   drain: role,
   return: role,
   fence: role,
+  lose: role,
   cut: pair,
   'cut-one-way': pair,
   slow: z.strictObject({ region: role, by: time }),
@@ -212,6 +213,8 @@ export function describeAction(action: Action, name: (role: Role) => string): st
       return `kill -9 ${name(action.region)} and delete its folder`;
     case 'kill-edge':
       return 'kill -9 the edge';
+    case 'lose':
+      return `declare ${name(action.region)} lost`;
     case 'heal':
       return 'heal all links';
     default:

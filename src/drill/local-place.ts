@@ -20,7 +20,7 @@ import { pause } from '../ports/clock.ts';
 import type { View } from './account.ts';
 import { ROLES, type Action, type Role, type Setting } from './drill.ts';
 import { Proxy } from './link-proxy.ts';
-import { comparison, mostBehind, mostOwed, readView } from './operator.ts';
+import { comparison, decide, mostBehind, mostOwed, readView } from './operator.ts';
 import type { DrillPlace } from './place.ts';
 
 const READY_MS = 60_000;
@@ -117,6 +117,11 @@ export class LocalPlace implements DrillPlace {
     return this.regions[ROLES.indexOf(role)] as RegionId;
   }
 
+  /** Whom an operator asks about a region. */
+  #another(role: Role): RegionId {
+    return this.regions.find((id) => id !== this.#region(role)) as RegionId;
+  }
+
   // Processes ---------------------------------------------------------------------------------------------------------------
 
   /** Resolves when it is ready. */
@@ -196,8 +201,8 @@ export class LocalPlace implements DrillPlace {
       case 'drain':
       case 'return':
       case 'fence':
-        await this.#operator(this.#region(action.region)).changeRegion(this.#region(action.region), action.verb);
-        return;
+      case 'lose':
+        return decide(this.#operator(this.#another(action.region)), this.#region(action.region), action.verb, () => pause(patientClock, ASK_EVERY_MS));
       case 'heal':
         for (const proxy of this.#proxies.values()) proxy.set({});
     }

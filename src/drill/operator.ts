@@ -3,6 +3,8 @@
 import type { Client } from '../client/client.ts';
 import type { Reconciliation } from '../client/types.ts';
 import { fromBase64Url, utf8Text } from '../core/bytes.ts';
+import { isArchipelError } from '../core/errors.ts';
+import type { TopologyVerb } from '../core/placement/topology-change.ts';
 import type { LedgerRow, View } from './account.ts';
 
 /** Live RPO towards the peer that lacks the most. */
@@ -47,6 +49,19 @@ const ledgerRow = (pk: string | undefined, { valueBase64, context }: Loser): Led
 });
 
 const textOf = (base64: string): string | undefined => utf8Text(fromBase64Url(base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')) ?? new Uint8Array(0));
+
+/** What an operator decides of a region, asked of another one: a region that is lost is heard by nobody. `wait`: some 50 ms. */
+export async function decide(operator: Client, region: string, verb: TopologyVerb, wait: () => Promise<void>): Promise<void> {
+  if (verb === 'lose' && (await operator.topology()).control === region) await operator.promote();
+  for (let tries = 0; ; tries++) {
+    const state = await operator.changeRegion(region, verb).then(({ regions }) => regions.find(({ id }) => id === region)?.state, (error: unknown) => {
+      if (verb !== 'return' || tries === TRIES || !isArchipelError(error, 'topology-change-refused')) throw error;
+      return 'joining' as const;
+    });
+    if (state !== 'joining') return;
+    await wait(); // it was lost, and does not hold everything yet
+  }
+}
 
 /** A peer that is just back is not spoken to before its breaker lets a trial through. */
 const TRIES = 600;

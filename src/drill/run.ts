@@ -56,6 +56,10 @@ const EXAMPLES = 3;
 /** Steps that take a region away, and those that may bring it back. */
 const TAKES: ReadonlySet<Action['verb']> = new Set(['kill', 'stop', 'wipe', 'pause', 'isolate']);
 const BRINGS: ReadonlySet<Action['verb']> = new Set(['start', 'resume', 'heal', 'return', 'disk-freed']);
+/** What an operator decides. */
+const DECIDED: ReadonlySet<Action['verb']> = new Set(['drain', 'fence', 'lose']);
+/** Steps by which somebody forgets what had been sent to some only. */
+const FORGETS: ReadonlySet<Action['verb']> = new Set(['wipe', 'lose']);
 /** An edge has heard of a change by then. */
 const LEARNT_MS = 2_000;
 
@@ -165,7 +169,7 @@ class Run {
       if (this.#parts.control === 'never-healed') return this.#event(`(not done: ${describeAction(action, this.#name)})`);
     }
     this.#event(describeAction(action, this.#name));
-    if (action.verb === 'drain' && this.#parts.control === 'not-drained') return;
+    if (DECIDED.has(action.verb) && this.#parts.control === 'not-drained') return;
     await this.#place.do(action);
     if (this.#loss !== undefined && TAKES.has(action.verb)) this.#loss.goneMs = this.#clients.nowMs();
     if (action.verb === 'start') this.#event(`${this.#name(action.region)} is ready again`);
@@ -193,8 +197,7 @@ class Run {
 
   async #conclude(): Promise<DrillReport> {
     if (this.#parts.control !== 'never-healed') await this.#place.healAll();
-    const convergedMs = await this.#converge();
-    const views = await this.#views();
+    const { convergedMs, views = await this.#views() } = await this.#converge();
     const difference = (views === undefined ? 'a region does not answer' : this.#difference(views)) ?? (await this.#place.reconcile().catch(String));
     if (difference !== undefined) this.#notes.push(`copies differ: ${difference}`);
     const lost = unaccounted(views ?? [], this.#clients.writes);
@@ -252,28 +255,28 @@ class Run {
     }).length;
   }
 
-  /** 3 */
-  async #converge(): Promise<number | undefined> {
+  /** 3. `views`: as they were found equal; a request that was given up may yet arrive, and be seen in some regions before others. */
+  async #converge(): Promise<{ readonly convergedMs: number | undefined; readonly views?: readonly View[] }> {
     const { clock } = this.#parts;
     const fromMs = clock.monotonicMs();
     while (clock.monotonicMs() - fromMs < CONVERGE_MS_MAX) {
       if (await this.#place.isQuiet()) {
         const views = await this.#views();
-        if (views !== undefined && this.#difference(views) === undefined) return clock.monotonicMs() - fromMs;
+        if (views !== undefined && this.#difference(views) === undefined) return { convergedMs: clock.monotonicMs() - fromMs, views };
       }
       await pause(clock, LOOK_EVERY_MS);
-      if (this.#parts.control === 'never-healed' && clock.monotonicMs() - fromMs > LOOK_EVERY_MS * 40) return undefined; // nothing will change
+      if (this.#parts.control === 'never-healed' && clock.monotonicMs() - fromMs > LOOK_EVERY_MS * 40) break; // nothing will change
     }
-    return undefined;
+    return { convergedMs: undefined };
   }
 
   /**
-   * With a disk, or a hint that found no room, went what had been sent to some only: those know an operation more, and the
+   * With a disk, a hint that found no room, or what was kept for a region that was declared lost, went what had been sent to some only: those know an operation more, and the
    * tombstones of what was deleted. A comparison does not look at either.
    */
   #difference(views: readonly View[]): string | undefined {
     const { steps, hints } = this.#drill;
-    return firstDifference(views, hints !== undefined || steps.some(({ action }) => action.verb === 'wipe') ? 'live values' : 'records');
+    return firstDifference(views, hints !== undefined || steps.some(({ action }) => FORGETS.has(action.verb)) ? 'live values' : 'records');
   }
 
   async #views(): Promise<readonly View[] | undefined> {

@@ -4,6 +4,7 @@
 
 import { forbid } from '../adapters/sim/forbid.ts';
 import { Machine } from '../adapters/sim/machine.ts';
+import type { NetworkFaults } from '../adapters/sim/network.ts';
 import { World } from '../adapters/sim/world.ts';
 import type { Policy } from '../client/types.ts';
 import { SimCluster, type ClusterSetting } from './cluster.ts';
@@ -62,9 +63,9 @@ export async function withCluster<T>(options: WithClusterOptions, task: (cluster
 }
 
 /** The same for the house's own: the simulation itself in their hands. What is forbidden inside of one is so already. */
-export async function runInside<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number; readonly setting?: Partial<Pick<ClusterSetting, 'horizonMs' | 'hints' | 'reconcileEveryMs'>> }, task: (sim: SimCluster, faults: Faults) => Promise<T>): Promise<T> {
+export async function runInside<T>(world: World, options: WithClusterOptions & { readonly regions: number; readonly limitMs: number; readonly setting?: Partial<Pick<ClusterSetting, 'horizonMs' | 'hints' | 'reconcileEveryMs'>>; readonly network?: Partial<NetworkFaults> }, task: (sim: SimCluster, faults: Faults) => Promise<T>): Promise<T> {
   const swarm = swarmOf(world, options);
-  const sim = new SimCluster(world, { ...swarm, ...options.setting });
+  const sim = new SimCluster(world, { ...swarm, ...options.setting, network: { ...swarm.network, ...options.network } });
   const { faults } = sim.network;
   sim.network.faults = { ...faults, lostAnswers: 0, lostQuestions: 0 };
   sim.start();

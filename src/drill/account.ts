@@ -108,16 +108,29 @@ export const unaccounted = (views: readonly View[], writes: readonly LoggedWrite
 /** A record without live values is `{}`, or `{<dot> deleted}`. */
 export const isLive = (line: string): boolean => !/^\S+ \S+ "(?:[^"\\]|\\.)*" \{(?:\S+ deleted)?\} ctx /.test(line);
 
-/** The first place where two copies are not the same; undefined: they are. `live values`: without tombstones and operations. */
-export function firstDifference(all: readonly View[], what: 'records' | 'live values'): string | undefined {
-  const views = what === 'records' ? all : all.map(({ region, lines }) => ({ region, lines: lines.filter(isLive).map((line) => line.replace(/ ops \[[^\]]*\](?: evicted \S+)?$/, '')) }));
-  const [first, ...others] = views;
+/** `live values`: without tombstones and operations. */
+export type Compared = 'records' | 'live values';
+
+const comparedLines = (views: readonly View[], what: Compared): readonly Pick<View, 'region' | 'lines'>[] =>
+  what === 'records' ? views : views.map(({ region, lines }) => ({ region, lines: lines.filter(isLive).map((line) => line.replace(/ ops \[[^\]]*\](?: evicted \S+)?$/, '')) }));
+
+/** The first place where two copies are not the same; undefined: they are. */
+export function firstDifference(all: readonly View[], what: Compared): string | undefined {
+  const [first, ...others] = comparedLines(all, what);
   if (first === undefined) return undefined;
   for (const { region, lines } of others) {
     const at = Array.from({ length: Math.max(first.lines.length, lines.length) }, (_, i) => i).find((i) => first.lines[i] !== lines[i]);
     if (at !== undefined) return `${first.region}: ${first.lines[at] ?? 'nothing'}\n${region}: ${lines[at] ?? 'nothing'}`;
   }
   return undefined;
+}
+
+/** How many keys are not the same in all copies. */
+export function differences(all: readonly View[], what: Compared): number {
+  const seen = new Map<string, number>();
+  const views = comparedLines(all, what);
+  for (const { lines } of views) for (const line of lines) seen.set(line, (seen.get(line) ?? 0) + 1);
+  return new Set([...seen].filter(([, copies]) => copies < views.length).map(([line]) => parseLine(line).pk)).size;
 }
 
 export const covers = (context: Context, dot: string): boolean => {

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { nodeRandom, sha256 } from '../adapters/node/crypto.ts';
 import { newKey } from '../auth/keys.ts';
 import type { Client } from '../client/client.ts';
+import type { Certificate } from '../client/types.ts';
 import { connect, patientClock } from '../client/node.ts';
 import { KNOWN_REGIONS, regionEntry } from '../config/places.ts';
 import { toHex } from '../core/bytes.ts';
@@ -20,8 +21,8 @@ import { pause } from '../ports/clock.ts';
 import type { View } from './account.ts';
 import { ROLES, type Action, type Role, type Setting } from './drill.ts';
 import { Proxy } from './link-proxy.ts';
-import { comparison, decide, mostBehind, mostOwed, readView } from './operator.ts';
-import type { DrillPlace } from './place.ts';
+import { comparison, decide, keptAt, mostOwed, readView } from './operator.ts';
+import type { DrillPlace, Kept } from './place.ts';
 
 const READY_MS = 60_000;
 const STOP_MS = 5_000;
@@ -241,8 +242,12 @@ export class LocalPlace implements DrillPlace {
     return mostOwed(this.#operator(this.#region(role)));
   }
 
-  behind(role: Role): Promise<number> {
-    return mostBehind(this.#operator(this.#region(role)));
+  kept(role: Role): Promise<Kept> {
+    return keptAt(this.#operator(this.#region(role)));
+  }
+
+  certificates(role: Role): Promise<readonly Certificate[]> {
+    return this.#operator(this.#region(role)).certificates();
   }
 
   view(role: Role, collection: string): Promise<View> {

@@ -6,6 +6,7 @@ import { fromBase64Url, utf8Text } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
 import type { TopologyVerb } from '../core/placement/topology-change.ts';
 import type { LedgerRow, View } from './account.ts';
+import type { Kept } from './place.ts';
 
 /** Live RPO towards the peer that lacks the most. */
 export async function mostOwed(operator: Client): Promise<number> {
@@ -13,10 +14,9 @@ export async function mostOwed(operator: Client): Promise<number> {
   return Math.max(0, ...peers.map(({ unreplicatedItems }) => unreplicatedItems));
 }
 
-/** Given up for the peer that lacks the most, until a comparison makes up for it. */
-export async function mostBehind(operator: Client): Promise<number> {
+export async function keptAt(operator: Client): Promise<Kept> {
   const { peers } = await operator.replication();
-  return Math.max(0, ...peers.map(({ behind }) => behind));
+  return { behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0) };
 }
 
 /** The whole dump and the whole ledger of a collection. */

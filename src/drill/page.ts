@@ -2,8 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Measured } from './expectation.ts';
-import type { DrillReport } from './run.ts';
+import type { DrillReport, Proof } from './run.ts';
 
 const require = createRequire(import.meta.url);
 const text = (name: string): string => readFileSync(require.resolve(`uplot/dist/${name}`), 'utf8');
@@ -15,7 +14,9 @@ const embedded = (value: unknown): string => JSON.stringify(value).replaceAll('<
 const time = (ms: number | undefined): string => (ms === undefined ? 'not measured' : ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms)} ms`);
 const whole = (value: number | undefined): string => (value === undefined ? 'not measured' : value.toLocaleString('en'));
 
-function figures({ rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs, staleReads, staleAfterReturn }: Measured): readonly (readonly [string, string, string])[] {
+function figures({ hints, divergedKeys, measured }: DrillReport): readonly (readonly [string, string, string])[] {
+  const { rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs, staleReads, staleAfterReturn } = measured;
+  const hintsMost = hints.flat().reduce((most: number, each) => Math.max(most, each ?? 0), 0);
   return [
     ['RTO', time(rtoMs), 'last good second to the first of five'],
     ['Detection', time(detectionMs), 'first answer from elsewhere'],
@@ -24,16 +25,22 @@ function figures({ rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, err
     ['Acknowledged', whole(acknowledged), 'writes'],
     ['Without account', whole(lost), 'acknowledged writes, at the end'],
     ['Errors', `${(errorRate * 100).toFixed(2)} %`, 'of all requests'],
-    ['Converged', time(convergedMs), 'after the load ended'],
+    ['Keys that differed', whole(divergedKeys), 'when the load ended'],
+    ['Converged', time(convergedMs), 'after that'],
+    ['Hints', whole(hintsMost), 'waited in one region, at most'],
     ['In the ledger', whole(conflicts), 'losers of conflicts'],
-    ['Stale reads', staleReadMs === 0 ? 'none' : whole(staleReads), `${whole(staleAfterReturn)} after the return; the last ${time(staleReadMs)} after the first fault`],
+    ['Stale reads', staleReadMs === 0 ? 'none' : whole(staleReads), staleReadMs === 0 ? 'none showed what had ended' : `${whole(staleAfterReturn)} after the return; the last ${time(staleReadMs)} after the first fault`],
   ];
 }
 
+const plural = (count: number): string => (count === 1 ? 'one message' : `${whole(count)} messages`);
+const shownTime = (at: string | undefined): string => (at === undefined ? 'none' : `<time>${at.slice(11, 19)}</time>`);
+const proofRow = ({ pair, before, after, digest }: Proof): string => `<tr><td>${escaped(pair)}</td><td>${shownTime(before)}</td><td>${shownTime(after)}</td><td><code>${escaped(digest ?? '')}</code></td></tr>`;
+
 export function drillPage(report: DrillReport): string {
-  const { drill, about, place, regions, control, passed, verdicts, measured, events, requests, retriesPerRequest, skipped, notes } = report;
+  const { drill, about, place, regions, control, passed, verdicts, measured, events, requests, retriesPerRequest, skipped, notes, certificates, deadLetters } = report;
   const rows = verdicts.map(({ expectation, holds, found }) => `<tr class="${holds ? 'holds' : 'fails'}"><td>${holds ? 'holds' : 'fails'}</td><td>${escaped(expectation)}</td><td>${escaped(found)}</td></tr>`);
-  const cards = figures(measured).map(([name, value, what]) => `<div class="card"><dt>${name}</dt><dd>${value}</dd><small>${what}</small></div>`);
+  const cards = figures(report).map(([name, value, what]) => `<div class="card"><dt>${name}</dt><dd>${value}</dd><small>${what}</small></div>`);
   const list = events.map(({ atMs, what }) => `<li><time>${(atMs / 1_000).toFixed(1)} s</time> ${escaped(what)}</li>`);
   const remarks = notes.map((note) => `<li><code>${escaped(note)}</code></li>`);
   return `<!doctype html>
@@ -61,15 +68,19 @@ ${STYLE}
 <h3>Latency in milliseconds: p50 and p99</h3><div class="plot" id="latency"></div>
 <h3>Answers a second, by the region that gave them</h3><div class="plot" id="served"></div>
 <h3>Live RPO: items that a region owes to its furthest peer</h3><div class="plot" id="owed"></div>
+<h3>Hints: keys that wait in a region for its peers</h3><div class="plot" id="hints"></div>
+</section>
+<section><h2>Certificates</h2>
+<table class="proofs"><thead><tr><th>Pair</th><th>From before</th><th>After</th><th>Digest</th></tr></thead><tbody>${certificates.map(proofRow).join('')}</tbody></table>
 </section>
 <section><h2>Also</h2>
-<p>${requests.toLocaleString('en')} requests, ${retriesPerRequest.toFixed(3)} retries per request by the clients, ${skipped.toLocaleString('en')} not sent because too many waited. At the end every pair of regions compared its copies: ${measured.copiesEqual ? 'no difference, certified' : 'not equal, or not compared'}.</p>
+<p>${requests.toLocaleString('en')} requests, ${retriesPerRequest.toFixed(3)} retries per request by the clients, ${skipped.toLocaleString('en')} not sent because too many waited; ${deadLetters === 0 ? 'no message' : plural(deadLetters)} that could not be handled. At the end every pair of regions compared its copies: ${measured.copiesEqual ? 'no difference, certified' : 'not equal, or not compared'}.</p>
 ${remarks.length === 0 ? '' : `<ul>${remarks.join('')}</ul>`}
 <p class="limits">One machine proves the protocol, the recovery and the account. It does not prove the losses and delays of a wide area network, that disks keep what they say, or that regions fail independently of each other.</p>
 </section>
 </main>
 <script>${text('uPlot.iife.min.js')}</script>
-<script>const report = ${embedded({ seconds: report.seconds, owed: report.owed, regions, events })};
+<script>const report = ${embedded({ seconds: report.seconds, owed: report.owed, hints: report.hints, regions, events })};
 ${SCRIPT}</script>
 </html>
 `;
@@ -84,27 +95,30 @@ main { max-width: 1080px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; margin: .2em 0; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; } h3 { font-size: .9rem; font-weight: 600; color: var(--soft); margin: 1.2rem 0 .3rem; }
 .kicker, small, .limits, time { color: var(--soft); } .kicker { margin: 0; font-size: .9rem; }
 .holds { color: var(--good); } .fails { color: var(--bad); font-weight: 600; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: .75rem; margin: 1.5rem 0 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(148px, 1fr)); gap: .75rem; margin: 1.5rem 0 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .9rem; }
 .card dt { font-size: .8rem; color: var(--soft); } .card dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .card small { font-size: .75rem; }
-.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 0 2.5rem; }
-table { border-collapse: collapse; width: 100%; } td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td:nth-child(n+2) { color: var(--ink); font-weight: 400; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 0 2.5rem; }
+table { border-collapse: collapse; width: 100%; } th { text-align: left; font-size: .8rem; font-weight: 600; color: var(--soft); padding: .3rem .6rem .3rem 0; } td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td:nth-child(n+2) { color: var(--ink); font-weight: 400; }
 .events { list-style: none; margin: 0; padding: 0; } .events li { padding: .2rem 0; } time { display: inline-block; min-width: 4.2em; font-variant-numeric: tabular-nums; }
 .plot { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .5rem; overflow: hidden; }
-.u-legend { font-size: .8rem; color: var(--ink); } .u-legend .u-series:first-child { display: none; }
+.u-legend { font-size: .8rem; color: var(--ink); }
 code { font-size: .85em; overflow-wrap: anywhere; }
-@media print { main { max-width: none; padding: 0; } body { font-size: 11px; } .plot, .card, .two > div { break-inside: avoid; } h2 { margin: 1rem 0 .2rem; } }
+@media print { :root { color-scheme: light; font-size: 11px; --paper: #ffffff; --ink: #1d2733; --soft: #5b6673; --line: #d9d6cd; --card: #ffffff; --good: #1f7a4d; --bad: #b3261e; --a: #1b6ca8; --b: #c2571a; --c: #6b4fa0; } main { max-width: none; padding: 0; } body { font-size: 10.5px; line-height: 1.3; } section:last-of-type, .limits { margin-bottom: 0; } .plot, .card, .two > div, .proofs { break-inside: avoid; } h1 { font-size: 1.6rem; } h2 { margin: .7rem 0 .2rem; break-after: avoid; } h3 { margin: .5rem 0 .15rem; break-after: avoid; } .cards { grid-template-columns: repeat(6, 1fr); gap: .4rem; margin-top: .6rem; } .card { padding: .3rem .5rem; } .card dd { font-size: 1.1rem; } .two { grid-template-columns: 1fr 1fr; } td { padding: .15rem .6rem .15rem 0; } .events li { padding: 0; } .plot { padding: .2rem; } .u-legend { font-size: .7rem; } }
 @page { margin: 14mm; }
 `;
 
 const SCRIPT = `
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const plots = [];
+const HEIGHT = 160, PRINTED = 100;
+const widthOf = (box) => box.clientWidth - 18;
 const marks = { hooks: { draw: [(u) => {
   const { ctx, bbox } = u;
   ctx.save(); ctx.strokeStyle = css('--soft'); ctx.setLineDash([4, 4]); ctx.lineWidth = 1;
   for (const { atMs } of report.events) {
     const x = Math.round(u.valToPos(atMs / 1000, 'x', true)) + 0.5;
+    if (x < bbox.left || x > bbox.left + bbox.width) continue;
     ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
   }
   ctx.restore();
@@ -113,7 +127,7 @@ function plot(id, names, colours, data) {
   const box = document.getElementById(id);
   const axis = { stroke: () => css('--soft'), grid: { stroke: () => css('--line'), width: 1 }, ticks: { stroke: () => css('--line') } };
   const series = [{ label: 'seconds' }, ...names.map((label, i) => ({ label, stroke: () => css(colours[i]), width: 2, spanGaps: false, points: { show: false } }))];
-  const u = new uPlot({ width: box.clientWidth - 18, height: 170, scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } }, axes: [axis, { ...axis, size: 56 }], series, legend: { live: false }, plugins: [marks] }, [report.seconds.map((s) => s.second), ...data], box);
+  const u = new uPlot({ width: widthOf(box), height: HEIGHT, scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } }, axes: [{ ...axis, size: 34 }, { ...axis, size: 56 }], series, legend: { live: false }, plugins: [marks] }, [report.seconds.map((s) => s.second), ...data], box);
   plots.push([u, box]);
 }
 const s = report.seconds;
@@ -121,7 +135,9 @@ plot('throughput', ['answered', 'failed'], ['--good', '--bad'], [s.map((x) => x.
 plot('latency', ['p50', 'p99'], ['--a', '--b'], [s.map((x) => x.p50Ms), s.map((x) => x.p99Ms)]);
 plot('served', report.regions, ['--a', '--b', '--c'], report.regions.map((id) => s.map((x) => x.servedBy[id] ?? 0)));
 plot('owed', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.owed[x.second]?.[at] ?? null)));
-const fit = () => { for (const [u, box] of plots) u.setSize({ width: box.clientWidth - 18, height: 170 }); };
-addEventListener('resize', fit); addEventListener('beforeprint', fit);
+plot('hints', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.hints[x.second]?.[at] ?? null)));
+const printed = matchMedia('print');
+const fit = () => { for (const [u, box] of plots) u.setSize({ width: widthOf(box), height: printed.matches ? PRINTED : HEIGHT }); };
+addEventListener('resize', fit); addEventListener('beforeprint', fit); addEventListener('afterprint', fit); printed.addEventListener('change', fit);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { for (const [u] of plots) u.redraw(); });
 `;

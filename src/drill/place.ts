@@ -2,8 +2,17 @@
 // shows what an operator could see; it knows nothing of expectations.
 
 import type { Client } from '../client/client.ts';
+import type { Certificate } from '../client/types.ts';
 import type { View } from './account.ts';
 import type { Action, Role } from './drill.ts';
+
+export interface Kept {
+  /** No longer remembered: the most for one peer. */
+  readonly behind: number;
+  /** Keys that are remembered for peers, together. */
+  readonly hints: number;
+  readonly deadLetters: number;
+}
 
 export interface DrillPlace {
   readonly name: 'local' | 'sim';
@@ -14,8 +23,10 @@ export interface DrillPlace {
   client(at: 'edge' | Role): Client;
   /** Live RPO of a region: the most that one of its peers lacks. */
   liveRpo(region: Role): Promise<number>;
-  /** Of what the region had for a peer, how much it no longer remembers: the most for one. */
-  behind(region: Role): Promise<number>;
+  /** What the region keeps for its peers, and what it could not handle. */
+  kept(region: Role): Promise<Kept>;
+  /** What its comparisons proved, newest first. */
+  certificates(region: Role): Promise<readonly Certificate[]>;
   /** Regions that answer now. */
   view(region: Role, collection: string): Promise<View>;
   /** Every region has everything from everybody. */

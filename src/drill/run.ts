@@ -6,9 +6,10 @@
 //   3. Convergence is timed without reconciliation; reconciliation then proves it.
 
 import type { Client } from '../client/client.ts';
+import type { Certificate } from '../client/types.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
-import { firstDifference, unaccounted, type LoggedWrite, type View } from './account.ts';
+import { differences, firstDifference, unaccounted, type LoggedWrite, type View } from './account.ts';
 import { describeAction, ROLES, type Action, type ControlName, type Drill, type Role } from './drill.ts';
 import type { Measured, Verdict } from './expectation.ts';
 import { Clients, COLLECTION } from './load.ts';
@@ -34,11 +35,26 @@ export interface DrillReport {
   readonly seconds: readonly Second[];
   /** Per second and region: live RPO; undefined while it does not answer. */
   readonly owed: readonly (readonly (number | undefined)[])[];
+  /** The same of the keys that wait for peers. */
+  readonly hints: readonly (readonly (number | undefined)[])[];
+  /** The most that one region could not handle. */
+  readonly deadLetters: number;
+  /** Keys that were not the same everywhere when the load ended; undefined: a region did not answer. */
+  readonly divergedKeys: number | undefined;
+  readonly certificates: readonly Proof[];
   readonly requests: number;
   readonly retriesPerRequest: number;
   readonly skipped: number;
   /** Examples of what went wrong. */
   readonly notes: readonly string[];
+}
+
+/** Of one pair of regions: the newest from before the drill, and the newest. */
+export interface Proof {
+  readonly pair: string;
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+  readonly digest: string | undefined;
 }
 
 export interface RunParts {
@@ -93,6 +109,10 @@ class Run {
   readonly #clients: Clients;
   readonly #events: DrillEvent[] = [];
   readonly #owed: (number | undefined)[][] = [];
+  readonly #hints: (number | undefined)[][] = [];
+  readonly #startedMs: number;
+  #deadLetters = 0;
+  #divergedKeys: number | undefined;
   readonly #notes: string[] = [];
   #behind = 0;
   #loss: Loss | undefined;
@@ -103,6 +123,7 @@ class Run {
     this.#drill = drill;
     this.#place = place;
     this.#parts = parts;
+    this.#startedMs = parts.clock.wallMs();
     this.#clients = new Clients({ setting: drill.load, clients: this.#connections(), clock: parts.clock, random: parts.random });
   }
 
@@ -148,14 +169,16 @@ class Run {
   async #watch(): Promise<void> {
     for (let second = 0; !this.#isOver; second++) {
       this.#owed.push(await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.liveRpo(role)))));
-      const behind = await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.behind(role))));
-      this.#behind = Math.max(this.#behind, ...behind.map((each) => each ?? 0));
+      const kept = await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.kept(role))));
+      this.#behind = Math.max(this.#behind, ...kept.map((each) => each?.behind ?? 0));
+      this.#deadLetters = Math.max(this.#deadLetters, ...kept.map((each) => each?.deadLetters ?? 0));
+      this.#hints.push(kept.map((each) => each?.hints));
       await this.#until((second + 1) * 1_000);
     }
   }
 
   /** A region that does not answer within a second has no figure for it. */
-  #patiently(figure: Promise<number>): Promise<number | undefined> {
+  #patiently<T>(figure: Promise<T>): Promise<T | undefined> {
     return Promise.race([figure.catch(() => undefined), pause(this.#parts.clock, 1_000).then(() => undefined)]);
   }
 
@@ -216,6 +239,10 @@ class Run {
       events: this.#events,
       seconds: secondsOf(this.#clients.samples, this.#drill.endMs),
       owed: this.#owed,
+      hints: this.#hints,
+      deadLetters: this.#deadLetters,
+      divergedKeys: this.#divergedKeys,
+      certificates: await this.#proofs(),
       requests: this.#clients.samples.length,
       retriesPerRequest: this.#clients.samples.reduce((sum, { attempts }) => sum + Math.max(0, attempts - 1), 0) / Math.max(1, this.#clients.samples.length),
       skipped: this.#clients.skipped,
@@ -246,6 +273,15 @@ class Run {
     };
   }
 
+  async #proofs(): Promise<readonly Proof[]> {
+    const all = (await Promise.all(this.#roles.map((role) => this.#place.certificates(role).catch((): readonly Certificate[] => [])))).flat().sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+    return [...Map.groupBy(all, ({ regions }) => regions.join(' and '))].map(([pair, certificates]) => {
+      const [newest] = certificates;
+      const before = certificates.find(({ at }) => Date.parse(at) < this.#startedMs)?.at;
+      return { pair, before, ...(newest === undefined || newest.at === before ? { after: undefined, digest: undefined } : { after: newest.at, digest: newest.digest }) };
+    });
+  }
+
   #askedWhileDrained(): number {
     const { steps, endMs } = this.#drill;
     return steps.flatMap(({ atMs, action }, at) => {
@@ -259,6 +295,8 @@ class Run {
   async #converge(): Promise<{ readonly convergedMs: number | undefined; readonly views?: readonly View[] }> {
     const { clock } = this.#parts;
     const fromMs = clock.monotonicMs();
+    const atTheEnd = await this.#views();
+    this.#divergedKeys = atTheEnd === undefined ? undefined : this.#differing(atTheEnd);
     while (clock.monotonicMs() - fromMs < CONVERGE_MS_MAX) {
       if (await this.#place.isQuiet()) {
         const views = await this.#views();
@@ -274,10 +312,13 @@ class Run {
    * With a disk, a hint that found no room, or what was kept for a region that was declared lost, went what had been sent to some only: those know an operation more, and the
    * tombstones of what was deleted. A comparison does not look at either.
    */
-  #difference(views: readonly View[]): string | undefined {
+  get #compared(): 'live values' | 'records' {
     const { steps, hints } = this.#drill;
-    return firstDifference(views, hints !== undefined || steps.some(({ action }) => FORGETS.has(action.verb)) ? 'live values' : 'records');
+    return hints !== undefined || steps.some(({ action }) => FORGETS.has(action.verb)) ? 'live values' : 'records';
   }
+
+  readonly #difference = (views: readonly View[]): string | undefined => firstDifference(views, this.#compared);
+  readonly #differing = (views: readonly View[]): number => differences(views, this.#compared);
 
   async #views(): Promise<readonly View[] | undefined> {
     const views = await Promise.all(this.#roles.map((role) => this.#place.view(role, COLLECTION).catch(() => undefined)));

@@ -5,10 +5,11 @@ import { forbid } from '../adapters/sim/forbid.ts';
 import { Machine, type Process } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
 import { Client } from '../client/client.ts';
+import type { Certificate } from '../client/types.ts';
 import type { View } from '../drill/account.ts';
 import { ROLES, withControl, type Action, type Drill, type Role } from '../drill/drill.ts';
-import { comparison, decide, mostBehind, mostOwed, readView } from '../drill/operator.ts';
-import type { DrillPlace } from '../drill/place.ts';
+import { comparison, decide, keptAt, mostOwed, readView } from '../drill/operator.ts';
+import type { DrillPlace, Kept } from '../drill/place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../drill/run.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import { simTransport } from './transport.ts';
@@ -156,8 +157,12 @@ class SimPlace implements DrillPlace {
     return mostOwed(this.#asOperator(role));
   }
 
-  behind(role: Role): Promise<number> {
-    return mostBehind(this.#asOperator(role));
+  kept(role: Role): Promise<Kept> {
+    return keptAt(this.#asOperator(role));
+  }
+
+  certificates(role: Role): Promise<readonly Certificate[]> {
+    return this.#asOperator(role).certificates();
   }
 
   view(role: Role, collection: string): Promise<View> {

@@ -1,7 +1,7 @@
 // Figures of a drill from what clients saw, checked by hand; and what expectations say of them.
 
 import { describe, expect, it } from 'vitest';
-import { firstDifference, unaccounted, type LoggedWrite, type View } from '../../src/drill/account.ts';
+import { differences, firstDifference, unaccounted, type LoggedWrite, type View } from '../../src/drill/account.ts';
 import { parseExpectation, type Measured } from '../../src/drill/expectation.ts';
 import { detectionMs, errorRate, quantile, recoveryMs, secondsOf, staleReadMs, staleReads, type Sample } from '../../src/drill/measure.ts';
 
@@ -136,6 +136,7 @@ describe('the account of a drill', () => {
     expect(firstDifference([whole, fewer], 'records')).toContain('s: 00ff');
     expect(firstDifference([whole, fewer], 'live values')).toBeUndefined();
     expect(firstDifference([whole, view([])], 'live values')).toContain('nothing');
+    expect([differences([whole, whole], 'records'), differences([whole, fewer], 'records'), differences([whole, fewer], 'live values'), differences([whole, view([])], 'live values')]).toEqual([0, 2, 0, 1]);
     const evicted = view(whole.lines.map((each) => `${each} evicted 0004.0000`));
     expect(firstDifference([evicted, fewer], 'live values')).toBeUndefined();
   });

@@ -22,6 +22,9 @@ describe('drills in the simulation', () => {
     expect(report.passed).toBe(true);
     expect(report.measured.acknowledged).toBeGreaterThan(100);
     expect(report.measured.rpoLive).toBeGreaterThanOrEqual(report.measured.rpoReal ?? Number.NaN);
+    expect(report.hints.flat().some((hints) => (hints ?? 0) > 0)).toBe(true);
+    expect(report.certificates).toHaveLength(3);
+    expect(report.certificates.every(({ after, digest }) => after !== undefined && digest === report.certificates[0]?.digest)).toBe(true);
     expect(await drillInSimulation(drill, 1)).toEqual(report);
     const page = drillPage({ ...report, notes: ['</script><b>'] });
     expect(page).not.toMatch(/(src|href)=|@import|url\(/);

@@ -14,6 +14,7 @@ const TURN_MS = 4_000;
 const LOOK_MS = 200;
 /** Of the regions that are put out of use, those that are declared lost, and come back. */
 const LOST_PROBABILITY = 0.4;
+const RUN_MS = 10_000;
 /** All the others have to be up. */
 const LOSE_TRIES_MAX = 20;
 
@@ -111,8 +112,19 @@ export class Hand {
     // Every replica sends it everything from now on; what was there before comes by its own comparisons.
     const isReady = (): boolean => region.isUp && region.running?.region.catalog.version.epoch === epoch && region.running.region.joining.lacks().length === 0;
     while (!isReady()) await this.#process.wait(LOOK_MS);
+    // And once more with each: one that was cut off in between, and remembers no more hints, gives its partitions away with what it alone has.
+    for (const peer of this.#cluster.regions) while (peer !== region && !(await this.#isCertified(region, peer.id, epoch))) await this.#process.wait(LOOK_MS);
     world.count('region joined');
     await this.#write((id, state) => (id === region.id ? 'active' : state));
+  }
+
+  async #isCertified(region: SimRegion, peer: RegionId, epoch: number): Promise<boolean> {
+    const { running } = region;
+    if (running?.isReady !== true || !running.region.links.has(peer)) return false;
+    const run = running.region.reconciler.run({ peers: [peer] });
+    // It may die in the middle.
+    await Promise.race([run.finished.catch(() => undefined), this.#process.wait(RUN_MS)]);
+    return run.state === 'done' && run.pairs.some(({ certificate }) => certificate?.epoch === epoch);
   }
 
   /** The next document; resolves when every region works on it. */

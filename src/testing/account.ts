@@ -141,10 +141,14 @@ export class Account {
 
   #isLostWithout(write: ClientWrite, view: View): boolean {
     // That it has expired accounts for a value, but not for what it had replaced: an older value that is still under way comes
-    // back when nobody knows any more that it was written over.
-    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.#isKept(write, view, 'at-a-loss');
+    // back when nobody knows any more that it was written over. Who has dropped both knows.
+    if (write.kind === 'put') return (this.#dots.has(write.value) || write.effect === 'superseded') && !this.#isKept(write, view, 'at-a-loss') && !this.#isKnown(write, view);
     // A delete leaves nothing to look for but what it deleted: nobody has dropped that, and whoever holds it, or is sent it, keeps it.
     return write.superseded.some((value) => !view.states.some((state) => this.#hasDropped(state, value)));
+  }
+
+  #isKnown({ value, superseded }: ClientWrite, { states }: View): boolean {
+    return states.some((state) => [value, ...superseded].every((each) => this.#hasDropped(state, each)));
   }
 
   #hasDropped({ values, context }: State, value: string): boolean {

@@ -122,6 +122,14 @@ describe('lww: states that were merged as siblings', () => {
 
 describe('lww: retries', () => {
   const x = (at: Dot): State => ({ ...written(at, 'x'), operations: ops(['X', at]) });
+
+  it('what was deleted while the collection kept siblings does not come back under the dot of its twin', () => {
+    const tombstone: State = { values: [], context: vector(dot(A, 5)), operations: ops(['X', dot(A, 1)], ['D', dot(A, 5)]) };
+    for (const merged of [merge(tombstone, x(dot(B, 2))), merge(x(dot(B, 2)), tombstone)]) {
+      expect(merged.state.values).toEqual([]);
+      expect(merged.losses).toEqual([]);
+    }
+  });
   const yOverX = (at: Dot, past: Dot): State => ({ ...written(at, 'y', [past]), operations: ops(['X', past], ['Y', at]) });
 
   it('two executions of one write are one write: the smaller is no loss', () => {

@@ -15,6 +15,7 @@
 import { compareDots, sameDot, type Dot } from './dot.ts';
 import { findOperation, joinOperations, operationOf, type Operations } from './operations.ts';
 import { headDot, withRemoved, withoutRemoved, type DottedValue, type State } from './record.ts';
+import { coversTwin } from './siblings.ts';
 import { boundVector, covers, EMPTY_VECTOR, joinVectors, withDot } from './version-vector.ts';
 
 /** Why a merge dropped something. */
@@ -78,12 +79,12 @@ function mergeWrites(stored: State, incoming: State, issue: IssueDot): Merged {
   return { state, losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind };
 }
 
-/** At most one side holds a write; the other is nothing, or a tombstone from when the collection kept siblings. */
+/** At most one side holds a write; the other is nothing, or a tombstone from when the collection kept siblings: what deleted one twin deleted all. */
 function withoutWrite(a: State, b: State, operations: Operations): State {
   const [holder, other] = headDot(a) === undefined ? [b, a] : [a, b];
   const head = headDot(holder);
   const context = boundVector(joinVectors(a.context, b.context), head === undefined ? [] : [head]);
-  if (head !== undefined && !covers(other.context, head)) return { ...holder, context, operations };
+  if (head !== undefined && !coversTwin(other.context, head, operations)) return { ...holder, context, operations };
   return { values: [], context, operations };
 }
 

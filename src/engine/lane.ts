@@ -73,6 +73,8 @@ export class Lane {
   #hintAgainMs = 0;
   #hintsSinceMs: number | undefined;
   readonly #owed = new Owed();
+  /** Items of partitions that this region has given up and the peer has come to hold (hand-over.ts). */
+  toHandOver = 0;
   /** Commit to acknowledgement, in milliseconds. */
   readonly lag = new Histogram();
   readonly stats = { sent: 0, messages: 0, bytes: 0, hinted: 0, forwarded: 0, refused: 0, dropped: 0 };
@@ -80,7 +82,7 @@ export class Lane {
   constructor(parts: LaneParts) {
     this.#parts = parts;
     this.#behind = new Behind(parts.table, parts.link.id);
-    this.#forwarder = new Forwarder(parts, { isOpen: () => this.#isOpen(), push: (records) => this.#push(records), wake: () => this.wake(), stats: this.stats });
+    this.#forwarder = new Forwarder(parts, { isOpen: () => this.isOpen, push: (records) => this.#push(records), wake: () => this.wake(), stats: this.stats });
     parts.link.onReturn(() => this.wake());
   }
 
@@ -107,7 +109,8 @@ export class Lane {
 
   /** Live RPO towards this peer: how many items a loss of this region, now, would lose there. */
   async unreplicated(): Promise<{ readonly items: number; readonly exact: boolean }> {
-    return { items: (await this.#owed.countWith(this.#parts.hints)) + this.behind, exact: this.behind === 0 && this.#parts.hints.supports.exactDepth };
+    const uncounted = this.behind + this.toHandOver;
+    return { items: (await this.#owed.countWith(this.#parts.hints)) + uncounted, exact: uncounted === 0 && this.#parts.hints.supports.exactDepth };
   }
 
   oldestMs(): number {
@@ -144,6 +147,7 @@ export class Lane {
     const { hints } = this.#parts;
     for (let taken = await hints.receive(RETIRED_HINTS); taken.length > 0; taken = await hints.receive(RETIRED_HINTS)) await hints.acknowledge(taken.map(({ receipt }) => receipt));
     await this.#behind.forget();
+    this.toHandOver = 0;
     return this.#inFlight === 0 && !this.#spilling && (await hints.depth()) === 0;
   }
 
@@ -166,7 +170,8 @@ export class Lane {
 
   // Sending ---------------------------------------------------------------------------------------------------------------
 
-  #isOpen(): boolean {
+  /** The peer takes what it is sent. */
+  get isOpen(): boolean {
     return !this.#stopped && !this.#paused && this.#parts.link.isUp() && this.#parts.isGreeted();
   }
 
@@ -185,14 +190,14 @@ export class Lane {
   /** Sends what waits, or hints it. Called after offers, after answers, and when the peer or the disk is back. */
   wake(): void {
     if (this.#stopped) return;
-    // mark if (this.#isOpen() && this.#isOverfull() && this.#mustSpill()): slow peer, its lane overfull
+    // mark if (this.isOpen && this.#isOverfull() && this.#mustSpill()): slow peer, its lane overfull
     if (this.#mustSpill()) void this.#spill();
-    else while (this.#isOpen() && this.#maySend()) void this.#send(this.#takeMessage());
+    else while (this.isOpen && this.#maySend()) void this.#send(this.#takeMessage());
     void this.#forward();
   }
 
   #mustSpill(): boolean {
-    return (!this.#isOpen() || this.#isOverfull()) && this.#parts.clock.monotonicMs() >= this.#hintAgainMs;
+    return (!this.isOpen || this.#isOverfull()) && this.#parts.clock.monotonicMs() >= this.#hintAgainMs;
   }
 
   /** The first message goes at once; behind one that is in flight only full ones do, so that a busy lane sends few and large ones. */
@@ -266,7 +271,7 @@ export class Lane {
       await this.#hint(items);
     }
     this.#spilling = false;
-    if (this.#waiting.size > 0 && this.#isOpen()) this.wake();
+    if (this.#waiting.size > 0 && this.isOpen) this.wake();
   }
 
   async #hint(items: readonly LaneItem[]): Promise<void> {
@@ -319,7 +324,7 @@ export class Lane {
   // Forwarding ------------------------------------------------------------------------------------------------------------
 
   async #forward(): Promise<void> {
-    if (this.#forwarding || !this.#isOpen()) return;
+    if (this.#forwarding || !this.isOpen) return;
     this.#forwarding = true;
     try {
       await this.#forwarder.run();

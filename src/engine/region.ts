@@ -98,7 +98,7 @@ export class Region {
     this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) && !this.#rebuild.isShut, greet: async (link) => { if (this.#phase === 'serving') await this.#identity.hello(link, HELLO_MS); } });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
-    this.topology = new TopologyKeeper({ region: parts.id, table, changes: parts.changes, catalog, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', takenBack: (before, after) => this.stranded.returning(before, after), reconcile: (peers) => this.reconciler.run({ peers }).finished });
+    this.topology = new TopologyKeeper({ region: parts.id, table, changes: parts.changes, catalog, hash, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', takenBack: (before, after) => this.stranded.returning(before, after), reconcile: (peers) => this.reconciler.run({ peers }).finished });
     this.lines = new ReapedLines(table);
     const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
     this.applier = new Applier({ ...shared, limits, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
@@ -170,7 +170,7 @@ export class Region {
     await this.catalog.load(this.parts.table);
     await this.lines.load();
     this.#learnFromChanges();
-    await this.#peers.load();
+    await Promise.all([this.#peers.load(), this.topology.handOver.load()]);
     await this.#fanOut.start();
     await this.reconciler.start();
     return { ready: this.#becomeReady() };

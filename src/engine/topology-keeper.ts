@@ -4,7 +4,8 @@
 //   1. Only a newer document that has no fault is put in force; an older, a different or an empty one is refused and alarmed.
 //   2. It is durable before it is in force: a region that starts again never falls back.
 //   3. What a peer holds under it and did not hold before counts as lacking there, from before it is in force until a
-//      certificate says otherwise: the live RPO is never too low.
+//      certificate says otherwise: the live RPO is never too low. What this region gives up no certificate covers: it hands that
+//      over itself (hand-over.ts).
 //   4. Nothing is kept for a region that will never take it: hints for what is lost or no longer listed go. The others compare
 //      with each other at once: it may have told only some of them.
 //   5. Who did not take part for a while holds, perhaps, what was deleted and reaped meanwhile: a region that was fenced, lost
@@ -17,21 +18,22 @@
 
 import { utf8 } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
-import { partitionOf, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
+import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
 import { formatTopology, isOut, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology, type TopologyVerdict } from '../core/placement/topology.ts';
 import type { TopologyChange } from '../core/placement/topology-change.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { ChangeLog } from '../ports/change-log.ts';
 import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
+import type { HashFunction } from '../core/version/tag.ts';
 import type { Catalog } from './catalog.ts';
 import { keepDocument, readDocument } from './documents.ts';
+import { countItems, HandOver } from './hand-over.ts';
 import type { Peers } from './peers.ts';
 
 const DOCUMENT = 'topology';
 /** Of the last document that this region wrote as the control region. */
 const WRITTEN = 'topology-written';
-const COUNT_PAGE = 1_000;
 /** Writes do not wait for a document; nor does it wait for a moment without writes for ever. */
 const MEANWHILE_ROUNDS_MAX = 4;
 
@@ -42,6 +44,7 @@ export interface TopologyKeeperParts {
   readonly catalog: Catalog;
   readonly peers: Peers;
   readonly log: Log;
+  readonly hash: HashFunction;
   /** Undefined when no line is being raised. */
   raising(): Promise<unknown> | undefined;
   /** 5: durable when it resolves. */
@@ -58,10 +61,12 @@ type Comeback = 'from-outside' | 'in-doubt' | undefined;
 
 export class TopologyKeeper {
   readonly #parts: TopologyKeeperParts;
+  readonly handOver: HandOver;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: TopologyKeeperParts) {
     this.#parts = parts;
+    this.handOver = new HandOver(parts);
   }
 
   /** At start, before anything is counted: the document that was last in force, when it is newer than the one given. */
@@ -121,11 +126,12 @@ export class TopologyKeeper {
 
   async #take(document: Topology): Promise<void> {
     await this.#meetAll(document);
-    const meanwhile = new Meanwhile(this.#parts, document);
+    const meanwhile = new Meanwhile(this.#parts, document, (key) => this.handOver.wrote(key));
     try {
       await this.#putInForce(document, meanwhile);
     } finally {
       meanwhile.end();
+      this.handOver.taken(false); // where it failed
     }
   }
 
@@ -133,6 +139,7 @@ export class TopologyKeeper {
     const { table, catalog, peers, log } = this.#parts;
     const gained = await this.#gained(document);
     for (const [peer, count] of gained) await peers.lanes.get(peer)?.mayLack(count); // 3
+    await this.handOver.prepare(document); // 3
     const comeback = await this.#comeback(document);
     if (comeback !== undefined) await this.#parts.returning(); // 5
     await this.#parts.takenBack(catalog.topology, document); // 7
@@ -146,6 +153,7 @@ export class TopologyKeeper {
     }
     const isOthersLoss = [...peers.lanes.keys()].some((peer) => !isGone(catalog.entry(peer)) && isGone(entryIn(document, peer)));
     catalog.replace(document);
+    this.handOver.taken(true);
     if (comeback !== undefined) this.#parts.returned({ fromOutside: comeback === 'from-outside' });
     log.write('info', 'topology.in-force', { topology: formatTopology(document) });
     await this.#tidy();
@@ -160,6 +168,7 @@ export class TopologyKeeper {
 
   async #tidy(): Promise<void> {
     const { catalog, peers } = this.#parts;
+    this.handOver.wake();
     for (const [peer, lane] of [...peers.lanes]) {
       if (isGone(catalog.entry(peer)) && (await lane.retire()) && catalog.entry(peer) === undefined) peers.part(peer);
     }
@@ -181,7 +190,7 @@ export class TopologyKeeper {
       const before = catalog.map(group) ?? [];
       for (const [partition, holders] of catalog.mapUnder(document, group).entries()) {
         const isRegained = holders.includes(region) && before[partition]?.includes(region) !== true;
-        if (isRegained && (await this.#count(group, partition)) > 0) return true;
+        if (isRegained && (await countItems(this.#parts.table, { group, partition })) > 0) return true;
       }
     }
     return false;
@@ -199,37 +208,27 @@ export class TopologyKeeper {
     }
   }
 
-  /** Per peer: items of the partitions that this region has and that the peer comes to hold. */
+  /** Per peer: items of the partitions that this region holds and that the peer comes to hold. */
   async #gained(document: Topology): Promise<ReadonlyMap<RegionId, number>> {
     const gained = new Map<RegionId, number>();
     for (const group of this.#parts.catalog.groups().keys()) {
       for (const [partition, coming] of comingTo(this.#parts, document, group)) {
-        const items = await this.#count(group, partition);
+        const items = await countItems(this.#parts.table, { group, partition });
         if (items > 0) for (const id of coming) gained.set(id, (gained.get(id) ?? 0) + items);
       }
     }
     return gained;
   }
-
-  async #count(group: GroupId, partition: PartitionId): Promise<number> {
-    let count = 0;
-    for (let after: Uint8Array | undefined; ; ) {
-      const page = await this.#parts.table.scan({ group, partition, limit: COUNT_PAGE, bytesMax: 1 << 20, ...(after === undefined ? {} : { after }) });
-      count += page.items.length;
-      if (page.cursor === undefined) return count;
-      after = page.cursor;
-    }
-  }
 }
 
-/** Per partition of a group: the other regions that hold it under this document and do not yet. */
+/** Per partition of a group that this region holds: the other regions that hold it under this document and do not yet. */
 function comingTo({ catalog, region }: Pick<TopologyKeeperParts, 'catalog' | 'region'>, document: Topology, group: GroupId): ReadonlyMap<PartitionId, readonly RegionId[]> {
   const before = catalog.map(group) ?? [];
   const coming = new Map<PartitionId, readonly RegionId[]>();
   for (const [partition, holders] of catalog.mapUnder(document, group).entries()) {
     const had = before[partition] ?? [];
     const others = holders.filter((id) => id !== region && !had.includes(id));
-    if (others.length > 0) coming.set(partition, others);
+    if (others.length > 0 && holders.includes(region)) coming.set(partition, others);
   }
   return coming;
 }
@@ -239,10 +238,11 @@ class Meanwhile {
   #counts = new Map<RegionId, number>();
   readonly end: () => void;
 
-  constructor(parts: TopologyKeeperParts, document: Topology) {
+  constructor(parts: TopologyKeeperParts, document: Topology, wrote: (key: ItemKey) => void) {
     const maps = new Map<GroupId, ReadonlyMap<PartitionId, readonly RegionId[]>>();
     this.end = parts.changes.subscribe((entries) => {
       for (const { key } of entries) {
+        wrote(key);
         const coming = maps.get(key.group) ?? comingTo(parts, document, key.group);
         maps.set(key.group, coming);
         for (const id of coming.get(partitionOf(key.encoded)) ?? []) this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);

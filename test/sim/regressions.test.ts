@@ -33,6 +33,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 5_344, showed: 'the checker went on believing stamps of a record that all had reaped' },
   { seed: 5_285, showed: 'the checker took what a region owed of a record that its disk had forgotten for known' },
   { seed: 16, showed: 'the simulated network let two copies of one forwarded request be executed at once: the first was refused, which the client took for definite, and the second was done' },
+  { seed: 462_578_529, showed: 'a partition changed hands while one of its two holders had lost its disk: nobody compared the copy that the other had given up' },
   { seed: 900_000_138, showed: 'a value that was deleted while its collection kept siblings came back, when the collection became lww, under the dot of a retry in another region' },
   { seed: 900_000_630, showed: 'the account took an expired write for lost with a disk although another region had dropped it, and knew what it had replaced' },
 ];

@@ -21,6 +21,8 @@ export interface Transition {
   /** Undefined: nothing was there, or it is not known. */
   readonly before: State | undefined;
   readonly state: State;
+  /** The region knows the collection's policy: else it serves nothing of it, and merges as siblings what was merged otherwise before. */
+  readonly isServed: boolean;
 }
 
 export class Transitions {
@@ -46,9 +48,10 @@ export class Transitions {
     for (const { dot } of state.values) if (!before.values.some((held) => sameDot(held.dot, dot))) this.#notBack(change, before, dot);
   }
 
-  #notBack({ place, state }: Transition, before: State, dot: Dot): void {
+  #notBack({ place, state, isServed }: Transition, before: State, dot: Dot): void {
     const text = `${place} ${formatDot(dot)}: ${formatState(before)} -> ${formatState(state)}`;
     if (covers(before.context, dot)) this.#violated('what a record has covered stays away from it', text);
+    if (!isServed) return; // an operation of last-write-wins comes without the past of its write
     const [first] = twinDots(state.operations, dot).filter((twin) => !sameDot(twin, dot) && operationOf(before.operations, twin) !== undefined);
     if (first === undefined || before.removed !== undefined) return;
     const id = operationOf(before.operations, first);

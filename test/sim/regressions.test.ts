@@ -36,6 +36,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 462_578_529, showed: 'a partition changed hands while one of its two holders had lost its disk: nobody compared the copy that the other had given up' },
   { seed: 900_000_138, showed: 'a value that was deleted while its collection kept siblings came back, when the collection became lww, under the dot of a retry in another region' },
   { seed: 900_000_630, showed: 'the account took an expired write for lost with a disk although another region had dropped it, and knew what it had replaced' },
+  { seed: 900_001_896, showed: 'the checker took a retry for back in a region that did not know the policy of its collection yet, and served nothing of it' },
 ];
 
 describe('seeds that showed a defect once', () => {

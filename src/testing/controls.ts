@@ -51,7 +51,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
   {
     name: 'twins-told-apart',
     what: 'A retry that was executed in a second region comes back after somebody has written over the first execution.',
-    edits: [{ file: 'core/version/siblings.ts', find: 'return isGone(dot) || twinDots(operations, dot).some(isGone);', replace: 'return isGone(dot);' }],
+    edits: [{ file: 'core/version/siblings.ts', find: 'return isGone(dot, side) || twinDots(operations, dot).some((twin) => isGone(twin, side));', replace: 'return isGone(dot, side);' }],
     seed: 31,
   },
   {

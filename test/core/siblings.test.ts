@@ -112,6 +112,16 @@ describe('siblings: the hard cap', () => {
     expect(mergeSiblings(merged.state, many(A, 1, 2)).state).toEqual(merged.state);
   });
 
+  it('a twin that goes with its brother is sent: who has evicted the operation would keep it', () => {
+    const superseded: State = withOps({ ...several([dot(A, 3), 'y']), context: vector(dot(A, 3)) }, ['X', dot(A, 1)], ['Y', dot(A, 3)]);
+    const twin = withOps(several([dot(B, 2), 'x']), ['X', dot(B, 2)]);
+    for (const merged of [mergeSiblings(superseded, twin), mergeSiblings(twin, superseded)]) expect([texts(merged.state), merged.kind]).toEqual([['y'], 'local']);
+    const forgetful: State = { ...superseded, operations: NO_OPERATIONS };
+    const { state: kept, kind } = mergeSiblings(forgetful, twin);
+    expect([texts(kept), kind]).toEqual([['x', 'y'], 'applied']);
+    expect(texts(mergeSiblings(kept, mergeSiblings(superseded, twin).state).state)).toEqual(['y']);
+  });
+
   it('a twin goes with its brother, and merging the outcome with itself changes nothing', () => {
     const state: State = withOps(several([dot(A, 1), 'x'], ...Array.from({ length: SIBLINGS_HARD_MAX }, (_, i) => [dot(B, i + 2), `${i + 2}`] as const)), ['X', dot(A, 1)], ['X', dot(B, 20)]);
     const merged = mergeSiblings(state, state);

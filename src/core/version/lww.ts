@@ -61,7 +61,7 @@ function mergeWrites(stored: State, incoming: State, issue: IssueDot): Merged {
   const head = headDot(mine);
   const arrived = headDot(theirs);
 
-  if (arrived === undefined || head === undefined) return { state: withoutWrite(mine, theirs, operations), losses, kind };
+  if (arrived === undefined || head === undefined) return withoutWrite(mine, theirs, { operations, losses, kind });
   if (sameDot(head, arrived)) return { state: { ...mine, values: joinTwins(mine.values, theirs.values), context: boundVector(joinVectors(mine.context, theirs.context), [head]), operations }, losses, kind };
 
   const larger = compareDots(arrived, head) > 0;
@@ -79,13 +79,17 @@ function mergeWrites(stored: State, incoming: State, issue: IssueDot): Merged {
   return { state, losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind };
 }
 
-/** At most one side holds a write; the other is nothing, or a tombstone from when the collection kept siblings: what deleted one twin deleted all. */
-function withoutWrite(a: State, b: State, operations: Operations): State {
+/**
+ * At most one side holds a write; the other is nothing, or a tombstone from when the collection kept siblings. What deleted one
+ * twin deleted all: that is sent, because who has evicted the operation in the meantime would keep the other.
+ */
+function withoutWrite(a: State, b: State, { operations, losses, kind }: { readonly operations: Operations } & Pick<Merged, 'losses' | 'kind'>): Merged {
   const [holder, other] = headDot(a) === undefined ? [b, a] : [a, b];
   const head = headDot(holder);
   const context = boundVector(joinVectors(a.context, b.context), head === undefined ? [] : [head]);
-  if (head !== undefined && !coversTwin(other.context, head, operations)) return { ...holder, context, operations };
-  return { values: [], context, operations };
+  if (head !== undefined && !coversTwin(other.context, head, operations)) return { state: { ...holder, context, operations }, losses, kind };
+  const isByTwin = head !== undefined && !covers(other.context, head);
+  return { state: { values: [], context, operations }, losses, kind: isByTwin ? 'local' : kind };
 }
 
 const joinTwins = (a: State['values'], b: State['values']): State['values'] =>

@@ -41,15 +41,18 @@ export function mergeSiblings(mine: State, theirs: State): Merged {
   // mark if (survivors.length > Math.max(stored.values.length, incoming.values.length)): concurrent values merged
   // mark if (survivors.some(({ dot }) => twinDots(operations, dot).length > 1)): twins merged
   const merged = capped(withRemoved(state, mine.removed, theirs.removed));
-  // A held value that a removal dropped: nobody's context says so, and the outcome must.
-  return stored === mine ? merged : { ...merged, kind: 'local' };
+  // A held value that a removal dropped: nobody's context says so, and the outcome must. So with one that went with its twin: who
+  // has evicted the operation in the meantime would keep it.
+  const isByTwin = [...stored.values, ...incoming.values].some((value) => !survives(value) && !isGone(value.dot, stored) && !isGone(value.dot, incoming));
+  return stored === mine && !isByTwin ? merged : { ...merged, kind: 'local' };
 }
+
+const isGone = (dot: Dot, side: State): boolean => covers(side.context, dot) && !side.values.some((held) => sameDot(held.dot, dot));
 
 /** Has this side seen the value under `dot`, or a twin of it, and no longer holds it? Then something superseded them all. */
 function isSuperseded(dot: Dot, side: State, operations: Operations): boolean {
-  const isGone = (twin: Dot): boolean => covers(side.context, twin) && !side.values.some((held) => sameDot(held.dot, twin));
-  // mark if (!isGone(dot) && twinDots(operations, dot).some(isGone)): a twin goes with its brother
-  return isGone(dot) || twinDots(operations, dot).some(isGone);
+  // mark if (!isGone(dot, side) && twinDots(operations, dot).some((twin) => isGone(twin, side))): a twin goes with its brother
+  return isGone(dot, side) || twinDots(operations, dot).some((twin) => isGone(twin, side));
 }
 
 export const coversTwin = (context: VersionVector, dot: Dot, operations: Operations): boolean =>

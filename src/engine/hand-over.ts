@@ -40,7 +40,10 @@ const READ_MAX = 256;
 interface GivenUp {
   readonly group: GroupId;
   readonly partition: PartitionId;
-  /** Who held it when this region gave it up: what these lack of this region's writes is owed to them already. */
+  /**
+   * Who held it when this region gave it up: what these lack of this region's writes is owed to them already. Not who was
+   * `behind`: a certificate that covers nothing of it ends that debt.
+   */
   readonly had: readonly RegionId[];
   /** Holders that were given what they lacked. */
   readonly given: readonly RegionId[];
@@ -84,7 +87,7 @@ export class HandOver {
       const before = catalog.map(group) ?? [];
       return catalog.mapUnder(document, group).flatMap((holders, partition): GivenUp[] => {
         const had = before[partition] ?? [];
-        return holders.includes(region) || !had.includes(region) ? [] : [{ group, partition, had, given: [] }];
+        return holders.includes(region) || !had.includes(region) ? [] : [{ group, partition, had: this.#upToDate(had), given: [] }];
       });
     });
     if (this.#coming.length === 0) return;
@@ -92,6 +95,10 @@ export class HandOver {
     for (const each of this.#coming) this.#add(nameOf(each), await countItems(table, each));
     await this.#save();
     this.#tell((group) => catalog.mapUnder(document, group));
+  }
+
+  #upToDate(holders: readonly RegionId[]): readonly RegionId[] {
+    return holders.filter((id) => (this.#parts.peers.lanes.get(id)?.behind ?? 0) === 0);
   }
 
   #add(name: string, count: number): void {
@@ -106,7 +113,8 @@ export class HandOver {
 
   /** It was taken, or was not. */
   taken(isInForce: boolean): void {
-    const coming = isInForce ? this.#coming.filter((each) => (this.#items.get(nameOf(each)) ?? 0) > 0) : [];
+    const isAny = (each: GivenUp): boolean => (this.#items.get(nameOf(each)) ?? 0) > 0;
+    const coming = isInForce ? this.#coming.filter(isAny).map((each) => ({ ...each, had: this.#upToDate(each.had) })) : [];
     const names = new Set(coming.map(nameOf));
     this.#givenUp = [...this.#givenUp.filter((each) => !names.has(nameOf(each))), ...coming];
     this.#coming = [];

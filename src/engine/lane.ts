@@ -11,6 +11,7 @@
 //  3. Nothing waits without a bound: beyond `inboxRecords` records or INBOX_BYTES_MAX bytes the rest becomes hints.
 //  4. What a hint forwards is the record as it is then, to the regions that hold it then.
 //  5. A row of the ledger is never given up: no comparison would find it missing. Its hint is a fraction of the row beside it.
+//     Nor is an item that this region holds no longer.
 
 import { textKey } from '../core/bytes.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
@@ -279,7 +280,7 @@ export class Lane {
     const { hints, link, log, limits } = this.#parts;
     try {
       const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));
-      const kept = items.filter(({ state }, at) => isLossRow(state) || at < room); // 5
+      const kept = items.filter(({ key, state }, at) => isLossRow(state) || !this.#isCompared(key) || at < room); // 5
       const { refused } = kept.length === 0 ? { refused: [] } : await hints.send(kept.map(({ name }) => hintOf(name)));
       await this.#drop(items.length - kept.length);
       if (refused.length > 0) log.write('error', 'hint.failed', { peer: link.id, refused: refused.length });
@@ -291,6 +292,11 @@ export class Lane {
       this.#keepWaiting(items);
     }
     this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
+  }
+
+  #isCompared(key: ItemKey): boolean {
+    const { catalog } = this.#parts;
+    return catalog.holdersOf(key)?.includes(catalog.self.id) !== false;
   }
 
   #hinted(items: readonly LaneItem[], count: number): void {

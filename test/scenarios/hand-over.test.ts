@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { partitionOf } from '../../src/core/keys/item-key.ts';
+import { HINTS_PER_PEER_MAX } from '../../src/core/limits.ts';
 import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
 import { AP, archipelago, EU, US, type Archipelago, type Site } from './archipelago.ts';
 
@@ -55,6 +56,42 @@ describe('a region gives up a partition', () => {
     await regions.converge();
     for (const site of [sa, eu]) expect(await site.get('few', pk)).toEqual(['v']);
     expect(owed(us)).toBe(0);
+  });
+
+  it('a holder that stays is behind -> it is owed what there was, whatever certificate comes', async () => {
+    const { regions, pk, turn } = await start();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    regions.network.cut(US, EU);
+    await regions.advance(5_000);
+    us.memory.hints(EU).ballast = HINTS_PER_PEER_MAX;
+    await us.put('few', pk, 'v');
+    await regions.advance(1_000);
+    us.memory.hints(EU).ballast = 0;
+    expect(us.region.lanes.get(EU)?.behind).toBe(1);
+    regions.network.hold(US, EU, ['digest', 'merge']);
+    await turn([US]);
+    expect(us.region.lanes.get(EU)?.toHandOver).toBe(1);
+    regions.network.heal();
+    await turn([AP, EU]);
+    await regions.until('it is handed over', () => us.region.lanes.get(EU)?.toHandOver === 0);
+    expect(await eu.get('few', pk)).toEqual(['v']);
+  });
+
+  it('what it could not hint in time is hinted all the same: no comparison would find it', async () => {
+    const { regions, pk, turn } = await start();
+    const us = regions.at(US);
+    regions.network.cut(US, EU);
+    await regions.advance(5_000);
+    const hints = us.memory.hints(EU);
+    hints.onSend = () => {
+      throw new Error('The disk is full.');
+    };
+    await us.put('few', pk, 'v');
+    await turn([US]);
+    hints.onSend = () => [];
+    hints.ballast = HINTS_PER_PEER_MAX;
+    await regions.advance(1_000);
+    expect([us.region.lanes.get(EU)?.behind, hints.has(us.key('few', pk).encoded)]).toEqual([0, true]);
   });
 
   it('it dies as soon as the document is durable -> it owes it after its start, and hands it over', async () => {

@@ -15,6 +15,8 @@ interface Stored {
 
 interface Waiting extends Stored {
   isDurable: boolean;
+  /** Acknowledged, and not durably gone. */
+  isLeaving?: boolean;
   received: number;
   hiddenUntilMs: number;
 }
@@ -57,7 +59,7 @@ export class SimQueue implements Queue {
     const written = this.#store.write(added.map(({ name, stored }) => ({ name: this.#prefix + name, value: stored })), { frees: true });
     const replaced = added.map(({ name, stored }) => {
       const before = this.#waiting.get(name);
-      this.#waiting.set(name, { ...stored, isDurable: before?.isDurable === true, received: 0, hiddenUntilMs: 0 });
+      this.#waiting.set(name, { ...stored, isDurable: before?.isDurable === true && before.isLeaving !== true, received: 0, hiddenUntilMs: 0 });
       return before;
     });
     try {
@@ -66,7 +68,7 @@ export class SimQueue implements Queue {
       for (const [at, { name, stored }] of added.entries()) {
         if (this.#waiting.get(name)?.version !== stored.version) continue;
         const before = replaced[at];
-        if (before?.isDurable === true) this.#waiting.set(name, before);
+        if (before?.isDurable === true && before.isLeaving !== true) this.#waiting.set(name, before);
         else this.#waiting.delete(name);
       }
       throw error;
@@ -81,7 +83,7 @@ export class SimQueue implements Queue {
   async receive(limit: number): Promise<readonly Delivery[]> {
     this.#process.assertCapacity(this.#random);
     const nowMs = this.#process.clock.monotonicMs();
-    const visible = [...this.#waiting].filter(([, waiting]) => waiting.isDurable && waiting.hiddenUntilMs <= nowMs);
+    const visible = [...this.#waiting].filter(([, waiting]) => waiting.isDurable && waiting.isLeaving !== true && waiting.hiddenUntilMs <= nowMs);
     const start = visible.length === 0 ? 0 : this.#random.between(0, visible.length - 1);
     return [...visible.slice(start), ...visible.slice(0, start)].slice(0, limit).map(([name, waiting]) => {
       if (++waiting.received > 1) this.#process.world.count('hint delivered again');
@@ -97,10 +99,18 @@ export class SimQueue implements Queue {
     return waiting === undefined || waiting.version !== Number(receipt.slice(0, at)) ? undefined : { name, waiting };
   }
 
+  /** Counted until it is durably gone. */
   async acknowledge(receipts: readonly string[]): Promise<void> {
-    const done = receipts.flatMap((receipt) => this.#delivered(receipt)?.name ?? []);
-    for (const name of done) this.#waiting.delete(name);
-    if (done.length > 0) await this.#store.write(done.map((name) => ({ name: this.#prefix + name, value: undefined })), { frees: true });
+    const done = receipts.flatMap((receipt) => this.#delivered(receipt) ?? []);
+    if (done.length === 0) return;
+    for (const { waiting } of done) waiting.isLeaving = true;
+    try {
+      await this.#store.write(done.map(({ name }) => ({ name: this.#prefix + name, value: undefined })), { frees: true });
+    } catch (error) {
+      for (const { waiting } of done) waiting.isLeaving = false;
+      throw error;
+    }
+    for (const { name, waiting } of done) if (this.#waiting.get(name) === waiting) this.#waiting.delete(name);
   }
 
   async retryLater(receipt: string, delayMs: number): Promise<void> {

@@ -170,7 +170,7 @@ export class Account {
     return this.promised().filter((write) => !this.isAccounted(write, this.view(others, write)));
   }
 
-  /** `placed`: what was left behind when the topology changed does not count. */
+  /** `placed`: a value that was left behind when the topology changed does not count. That something was deleted it still tells. */
   view(regions: readonly SimRegion[], write: ClientWrite, { placed = false }: { readonly placed?: boolean } = {}): View {
     const tables = regions.flatMap(({ running }) => running?.table ?? []);
     const reaped = regions.flatMap(({ id }) => this.#reaped.get(`${id} ${write.collection}/${write.pk}`) ?? []).map((state): State => {
@@ -178,7 +178,7 @@ export class Account {
       return { ...state, values: [], ...(head === undefined ? {} : { deleted: head }) };
     });
     const states = regions.flatMap(({ id, running }) =>
-      [...(running?.table.everything() ?? [])].filter(({ key }) => isItem(key, write) && (!placed || running?.region.catalog.holdersOf(key)?.includes(id) === true)).map(({ record }) => record.state),
+      [...(running?.table.everything() ?? [])].filter(({ key, record }) => isItem(key, write) && (!placed || record.state.values.length === 0 || running?.region.catalog.holdersOf(key)?.includes(id) === true)).map(({ record }) => record.state),
     );
     return {
       states: [...states, ...reaped],

@@ -15,13 +15,14 @@ export const overInRecord = ({ values, context, operations, removed }: State): s
   ...over('removals', removed?.length ?? 0, REMOVED_DOTS_MAX),
 ];
 
-/** Takes no virtual time. */
-export async function overInRegion({ running }: SimRegion, { hintsPerPeer }: Limits): Promise<string[]> {
+/** Takes no virtual time. `failures`: writes of hints that failed may be durable all the same, and are there after a restart. */
+export async function overInRegion({ running }: SimRegion, { hintsPerPeer }: Limits, failures: number): Promise<string[]> {
   if (running === undefined) return [];
   const { region, hints, letters } = running;
   const found: string[] = [];
-  // A row of the ledger is never given up, so its hint does not count.
-  const most = hintsPerPeer + [...running.table.everyLoss()].length;
+  // A row of the ledger is never given up, nor what the region holds no longer, so their hints do not count.
+  const left = [...running.table.everything()].filter(({ key }) => region.catalog.holdersOf(key)?.includes(region.id) === false);
+  const most = hintsPerPeer * (1 + failures) + [...running.table.everyLoss()].length + left.length;
   for (const [peer, queue] of hints) found.push(...over(`hints for ${peer}`, await queue.depth(), most));
   for (const [peer, each] of letters) found.push(...over(`dead letters of ${peer}`, (await each.list(DEAD_LETTERS_PER_PEER_MAX + 1)).length, DEAD_LETTERS_PER_PEER_MAX));
   const certificates = region.reconciler.certificates().length;

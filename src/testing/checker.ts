@@ -31,6 +31,7 @@ import { beyondLiveRpo, type LastWords } from './last-words.ts';
 import { lackingAt, rowsLackingAt } from './lacking.ts';
 import { leftBehind } from './left-behind.ts';
 import { Passing } from './passing.ts';
+import { Placed } from './placed.ts';
 import { limitsOf } from './rare.ts';
 import { Reaped } from './reaped.ts';
 import { matchedTwice, seenAgain } from './registers.ts';
@@ -62,6 +63,7 @@ export class Checker {
   }
 
   readonly #passing: Passing;
+  readonly #placed = new Placed();
   readonly #reaped: Reaped;
   readonly #firstOutcomes: FirstOutcomes;
   readonly #transitions = new Transitions({ violated: (rule, what) => this.#violated(rule, what), clocksAgree: () => this.#clocksAgree });
@@ -116,14 +118,13 @@ export class Checker {
     if (state.deleted !== undefined) this.#names(name, state.deleted, 'deleted');
     const head = headDot(state);
     if (head !== undefined && state.values.length <= 1) this.#account.noteExecution(name, head, state);
-    if (kind === 'local' && this.#conflict.get(key.collection) === 'lww') this.#noneUnseen(region, name, state);
+    const isLww = this.#conflict.get(key.collection) === 'lww' && region.running?.region.catalog.conflictRule(key.collection) === 'lww'; // known there
+    if (kind === 'local' && isLww) this.#noneUnseen(region, name, state);
     if (head !== undefined && compareDots(head, this.#heads.get(name) ?? head) >= 0) this.#heads.set(name, head);
     this.#checkTransition(region, key, state, kind);
     this.#neverBack(region, name, key.collection, state);
-    const holders = region.running?.region.catalog.holdersOf(key);
-    // A write that was decided before the topology changed is committed, and sent on, behind it.
-    const isSettled = this.#world.nowMs - this.#cluster.topologyMs > TOPOLOGY_SETTLES_MS;
-    if (holders !== undefined && !holders.includes(region.id) && isSettled) this.#violated('nothing outside of its placement', `${region.id} holds ${name}, which belongs to ${holders.join(', ')}`);
+    const others = this.#placed.whose(region, key, this.#world.nowMs);
+    if (others !== undefined) this.#violated('nothing outside of its placement', `${region.id} holds ${name}, which belongs to ${others}`);
   }
 
   /** What it covered is deleted or has expired for good: the account goes on believing it. */
@@ -139,10 +140,10 @@ export class Checker {
 
   /** A write that knows what it replaces, and replaces something else besides, leaves a row of that. A retry of what it knows is that. */
   #noneUnseen(region: SimRegion, item: string, state: State): void {
-    const [replaced] = this.#before.get(`${region.id} ${item}`)?.values ?? [];
+    const [replaced, ...more] = this.#before.get(`${region.id} ${item}`)?.values ?? [];
     const write = this.#history.writer(utf8Text(state.values[0]?.value.bytes ?? new Uint8Array(0)) ?? '');
     const [seen] = write?.superseded ?? [];
-    if (replaced === undefined || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1 || state.values.length > 1) return;
+    if (replaced === undefined || more.length > 0 || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1 || state.values.length > 1) return;
     if (this.#history.writer(seen)?.effect === 'duplicate') return; // told of what is deleted by now, a client has the context of that delete
     const past = this.#account.pastOf(item, seen);
     const text = utf8Text(replaced.value.bytes) ?? '';
@@ -194,8 +195,9 @@ export class Checker {
 
   /** The live RPO of every region towards every peer, against what the peer really lacks. Takes no virtual time. */
   async checkLiveRpo(): Promise<void> {
+    for (const region of this.#cluster.regions) this.#placed.look(region, this.#world.nowMs);
     for (const region of this.#cluster.regions) for (const peer of this.#cluster.regions) if (peer !== region) await this.#checkRpo(region, peer);
-    for (const region of this.#cluster.regions) for (const what of await overInRegion(region, limitsOf(this.#cluster.setting.rare))) this.#violated('what a region keeps is bounded', `${region.id}: ${what}`);
+    for (const region of this.#cluster.regions) for (const what of await overInRegion(region, limitsOf(this.#cluster.setting.rare), this.#world.counts.get('hint.failed') ?? 0)) this.#violated('what a region keeps is bounded', `${region.id}: ${what}`);
   }
 
   async #checkRpo(region: SimRegion, peer: SimRegion): Promise<void> {
@@ -344,7 +346,7 @@ export class Checker {
         if (this.#cluster.wasChanged.has(key.collection)) continue;
         if (running?.region.catalog.holdersOf(key)?.includes(id) === false) continue; // left behind when the topology changed
         const [head, largest] = [headDot(record.state), this.#heads.get(nameOf(key))];
-        if ((this.#isReaping || this.wasBehind) && record.state.values.length === 0) continue;
+        if ((this.#isReaping || this.wasBehind) && liveValues(record.state, EPOCH_MS + this.#world.nowMs).length === 0) continue;
         if (this.damaged.size === 0 && !this.#world.counts.has('peer.behind') && (head === undefined || largest === undefined || compareDots(head, largest) !== 0)) this.#violated('the largest write wins', `${id} ${nameOf(key)}: ${formatState(record.state)}, but ${largest === undefined ? '?' : formatDot(largest)} was committed`);
       }
     }
@@ -391,8 +393,6 @@ export class Checker {
 }
 
 const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));
-
-const TOPOLOGY_SETTLES_MS = 30_000;
 const LATEST_WRITE_MS = 60_000;
 
 export const nameOf = (key: StoredItem['key']): string => `${key.collection}/${utf8Text(key.pk) ?? '?'}${key.sk.length > 0 ? `/${utf8Text(key.sk) ?? '?'}` : ''}`;

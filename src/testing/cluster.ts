@@ -161,7 +161,7 @@ export class SimRegion {
     const random = world.random.stream(`${process.name} region`);
     const log: Log = {
       write: (level, event, fields) => {
-        if (event === 'peer.behind') world.count(event);
+        if (event === 'peer.behind' || event === 'hint.failed') world.count(event);
         world.trace(this.id, `${level} ${event} ${JSON.stringify(fields ?? {})}`);
       },
     };
@@ -298,7 +298,6 @@ export class SimCluster {
   readonly network: Network;
   /** As its one writer has it; each region starts with the first that lists it, and learns. */
   topology: Topology;
-  topologyMs = Number.NEGATIVE_INFINITY; // when it was last written
   readonly admin: string;
   readonly #regions: SimRegion[];
   readonly edge: Machine;

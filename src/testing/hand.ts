@@ -134,7 +134,6 @@ export class Hand {
     const regions = [...before.regions, ...added].filter(({ id }) => id !== less).map((entry) => ({ ...entry, state: stateOf(entry.id, entry.state) }));
     const document: Topology = { ...before, ...this.#next(before), regions };
     this.#cluster.topology = document;
-    this.#cluster.topologyMs = this.#cluster.world.nowMs;
     this.#cluster.world.trace('hand', `writes ${document.term}.${document.epoch} ${regions.map(({ id, state }) => `${id} ${state}`).join(', ')}`);
     for (;;) {
       const listed = this.#cluster.regions.filter((region) => region.id !== more?.id);

@@ -37,6 +37,13 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 900_000_138, showed: 'a value that was deleted while its collection kept siblings came back, when the collection became lww, under the dot of a retry in another region' },
   { seed: 900_000_630, showed: 'the account took an expired write for lost with a disk although another region had dropped it, and knew what it had replaced' },
   { seed: 900_001_896, showed: 'the checker took a retry for back in a region that did not know the policy of its collection yet, and served nothing of it' },
+  { seed: 810_000_080, rare: ['policy-change', 'topology'], showed: 'the checker counted the time in which a topology document settles from its writing, and not from when a frozen region heard of it' },
+  { seed: 810_000_087, rare: ['policy-change', 'topology'], showed: 'the checker wanted a comparison to bring what had expired to a region that was taken back' },
+  { seed: 810_000_113, rare: ['policy-change', 'topology'], showed: 'the checker took a region that still keeps siblings for one that keeps the last write' },
+  { seed: 820_000_048, rare: ['region-lost', 'few-hints'], showed: 'the account did not believe a delete whose record was left behind when the topology changed' },
+  { seed: 820_000_082, rare: ['region-lost', 'few-hints'], showed: 'a certificate of two regions that share nothing any more ended what one had given up for the other: the live RPO was too low' },
+  { seed: 820_000_113, rare: ['region-lost', 'few-hints'], showed: 'the simulated queue no longer counted hints that were acknowledged and not durably gone' },
+  { seed: 900_002_646, showed: 'a twin went with its brother in one region, and stayed where the operation had been evicted: copies differed until a comparison' },
 ];
 
 describe('seeds that showed a defect once', () => {

@@ -280,7 +280,7 @@ export class Lane {
     const { hints, link, log, limits } = this.#parts;
     try {
       const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));
-      const kept = items.filter(({ key, state }, at) => isLossRow(state) || !this.#isCompared(key) || at < room); // 5
+      const kept = items.filter(({ key, state }, at) => isLossRow(state) || at < room || !this.#isCompared(key)); // 5
       const { refused } = kept.length === 0 ? { refused: [] } : await hints.send(kept.map(({ name }) => hintOf(name)));
       await this.#drop(items.length - kept.length);
       if (refused.length > 0) log.write('error', 'hint.failed', { peer: link.id, refused: refused.length });

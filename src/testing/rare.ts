@@ -19,8 +19,8 @@ export const RARE_OPTIONS: readonly RareOption[] = [...FAULTS, ...SETTINGS];
 
 /** A seed has one or two of the nineteen, as a rule: some of them leave the checkers less to look at. */
 const PROBABILITY = 0.1;
-/** What comes after a reaping is met by few of the seeds in which much is reaped. */
-const MUCH_REAPED_PROBABILITY = 0.16;
+/** What comes after a reaping, or beside a change of policy, is met by few of the seeds that have one. */
+const DENSER: Partial<Record<RareOption, number>> = { 'much-reaped': 0.16, 'policy-change': 0.16 };
 
 export interface Rare {
   readonly faults: readonly RareFault[];
@@ -30,7 +30,7 @@ export interface Rare {
 /** `asked` are on in any case. */
 export function drawRare(random: SeededRandom, asked: readonly RareOption[] = []): Rare {
   // Each option draws, asked for or not: asking for one does not shift the others.
-  const isOn = (option: RareOption): boolean => random.chance(option === 'much-reaped' ? MUCH_REAPED_PROBABILITY : PROBABILITY) || asked.includes(option);
+  const isOn = (option: RareOption): boolean => random.chance(DENSER[option] ?? PROBABILITY) || asked.includes(option);
   const faults = FAULTS.filter(isOn);
   const settings = SETTINGS.filter(isOn);
   // The hand that writes the topology loses the region.

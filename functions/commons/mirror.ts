@@ -67,7 +67,7 @@ export class Mirror {
 
   async #key(authorization: string | null): Promise<void> {
     const id = /^bearer ak_([a-z0-9]{1,32})_/i.exec(authorization ?? '')?.[1];
-    if (id !== undefined) await this.#read(KEYS, id);
+    if (id !== undefined && this.#parts.keys?.isGiven(id) !== true) await this.#read(KEYS, id);
   }
 
   /** A name that is none is refused by the route. */

@@ -78,6 +78,11 @@ export class KeyRing {
     return [...this.#records].map(([id, { hash: _hash, ...record }]) => ({ id, ...record })).sort((a, b) => a.createdMs - b.createdMs);
   }
 
+  /** It was given to the process, and lies in no collection. */
+  isGiven(id: string): boolean {
+    return this.#admin?.id === id;
+  }
+
   has(id: string): boolean {
     return this.#records.has(id);
   }

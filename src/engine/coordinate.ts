@@ -7,11 +7,12 @@ import type { Operation } from '../core/version/operations.ts';
 import { liveValues, type Record, type State } from '../core/version/record.ts';
 import { isSystemCollection, type ItemKey } from '../core/keys/item-key.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
+import { STAMP_ZERO } from '../core/version/stamp.ts';
 import type { HashFunction } from '../core/version/tag.ts';
-import { decideWrite, type Write, type WriteDecision } from '../core/version/write.ts';
+import { decideWrite, type Write, type WriteDecision, type WriteSetting } from '../core/version/write.ts';
 import { encodeState } from '../core/version/codec.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Decision, LossRow, Table } from '../ports/table.ts';
+import type { BlindWrite, Decision, LossRow, Table } from '../ports/table.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords } from './envelope.ts';
@@ -95,12 +96,29 @@ export class Coordinator {
     this.#see(key);
     const result = await this.#parts.table.update(key, {
       decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { ...setting, reapedLine: this.#parts.lines.of(key) })),
+      blind: this.#parts.table.supports.attempts ? this.#blind(key, write, setting) : undefined,
       meanwhile: options.meanwhile,
     });
     // mark if (result.decision.type === 'duplicate'): duplicate answered from the operations
     if (result.decision.type === 'duplicate') this.stats.duplicates++;
     if (result.decision.type === 'superseded') this.stats.lateOperations++;
     return result;
+  }
+
+  /** Undefined for a write whose outcome depends on more than the order of stamps. */
+  #blind(key: ItemKey, write: Write, setting: Omit<WriteSetting, 'reapedLine'>): BlindWrite<WriteResult> | undefined {
+    const { value, operation } = write;
+    const isPlain = value !== undefined && write.context === undefined && write.seen === undefined && write.ifMatch === undefined && write.ifNoneMatch === undefined;
+    if (!isPlain || setting.conflict !== 'lww' || setting.requireContext) return undefined;
+    const { actor, stamp } = setting;
+    let reapedLine = STAMP_ZERO;
+    return {
+      dot: { actor, stamp },
+      value,
+      ...(operation === undefined ? {} : { operation }),
+      isStillGood: () => stamp > (reapedLine = this.#parts.lines.of(key)),
+      over: (replaced) => this.#decided(key, replaced, decideWrite(replaced?.state, write, { ...setting, reapedLine })),
+    };
   }
 
   #decided(key: ItemKey, current: Record | undefined, decision: WriteDecision): Decision<WriteResult> {

@@ -15,7 +15,7 @@ import { keyText } from '../core/bytes.ts';
 import { PARTITIONS } from '../core/limits.ts';
 import type { GroupId, ItemKey, PartitionId } from '../core/keys/item-key.ts';
 import { actorRegion, type RegionId } from '../core/version/dot.ts';
-import type { Record } from '../core/version/record.ts';
+import { sameState, type Record } from '../core/version/record.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { StoredItem, Table } from '../ports/table.ts';
@@ -152,7 +152,7 @@ export class Rebuild {
   /** What was scanned is durable, so whatever is owed of it is known; a record that has changed since is not dropped. */
   async #drop({ key, record }: StoredItem): Promise<void> {
     const isDropped = await this.#parts.table.update(key, {
-      decide: (current) => (current?.revision === record.revision && !this.#mustStay(key, record) ? { result: true, remove: true } : { result: false }),
+      decide: (current) => (current?.revision === record.revision && sameState(current.state, record.state) && !this.#mustStay(key, record) ? { result: true, remove: true } : { result: false }),
     });
     if (isDropped) this.stats.emptied++;
     else this.stats.kept++;

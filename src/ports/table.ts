@@ -20,8 +20,9 @@
 import type { GroupId, ItemKey, PartitionId } from '../core/keys/item-key.ts';
 import type { Sum, Fingerprint } from '../core/merkle/digest.ts';
 import type { LossRow } from '../core/version/loss-row.ts';
-import type { OperationHash } from '../core/version/operations.ts';
-import type { CommitKind, Record, State } from '../core/version/record.ts';
+import type { Dot } from '../core/version/dot.ts';
+import type { Operation, OperationHash } from '../core/version/operations.ts';
+import type { CommitKind, Record, State, Value } from '../core/version/record.ts';
 import type { VersionVector } from '../core/version/version-vector.ts';
 
 export type { LossRow } from '../core/version/loss-row.ts';
@@ -29,7 +30,7 @@ export type { LossRow } from '../core/version/loss-row.ts';
 export interface TableSupports {
   /** Digests are kept with the writes (`digests` is there). */
   readonly digests: boolean;
-  /** An `attempt` is used. */
+  /** An `attempt` is used, and a `blind` write. */
   readonly attempts: boolean;
 }
 
@@ -59,6 +60,22 @@ export interface Decision<R> {
   readonly losses?: readonly LossRow[];
 }
 
+/**
+ * A local write that stands above whatever it meets: no precondition, no context, a dot that is larger than every stamp here,
+ * under last-write-wins. Over nothing, or over one whole write of a smaller stamp which does not know the operation and
+ * has forgotten none that is as young, what `decide` would make of it is the stored record with this value, this dot, and this
+ * operation. An adapter may do that without reading first.
+ */
+export interface BlindWrite<R> {
+  readonly dot: Dot;
+  readonly value: Value;
+  readonly operation?: Operation;
+  /** Asked at once before it is written. False: it must be decided. */
+  readonly isStillGood?: () => boolean;
+  /** What `decide` would have answered on what was replaced; asked when that is durable. */
+  readonly over: (replaced: Record | undefined) => Decision<R>;
+}
+
 export interface Change<R> {
   readonly decide: (current: Record | undefined) => Decision<R>;
   readonly attempt?: {
@@ -68,6 +85,8 @@ export interface Change<R> {
     /** Asked at once before the guard is used. False: it must be decided. */
     readonly isStillGood?: () => boolean;
   };
+  /** As `attempt`, for a write of this region. */
+  readonly blind?: BlindWrite<R> | undefined;
   /**
    * Asked at most once, while a commit is being made durable, with the result that `update` is going to resolve with; what
    * it answers is called at the moment the commit is durable, before `update` resolves, and never if it fails. So that an

@@ -149,9 +149,9 @@ describe.skipIf(!hasDynoxide)('DynamoTable', () => {
         const guard = { type: 'covered', context: vector(at) } as const;
         return dynamo.table.update(key('a'), { decide: () => ({ result: 'decided' }), attempt: { guard, commit: { state: written(at, 'x'), kind: 'applied' }, result: 'attempted' } });
       };
-      dynamo.faults = [{ command: 'UpdateItemCommand', when: 'before', error: INTERNAL }];
+      dynamo.faults = [{ command: 'PutItemCommand', when: 'before', error: INTERNAL }];
       expect(await apply(dot(A, 5))).toBe('attempted');
-      dynamo.faults = [{ command: 'UpdateItemCommand', when: 'after', error: INTERNAL }];
+      dynamo.faults = [{ command: 'PutItemCommand', when: 'after', error: INTERNAL }];
       await expect(apply(dot(A, 6))).rejects.toMatchObject({ code: 'write-outcome-unknown' });
     });
 

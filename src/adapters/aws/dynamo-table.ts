@@ -15,9 +15,10 @@ import { isCandidate } from '../../core/version/reap.ts';
 import { holdsSeveral, type Record } from '../../core/version/record.ts';
 import { pause } from '../../ports/clock.ts';
 import { unit } from '../../ports/random.ts';
-import type { Change, Commit, Decision, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
-import { guardCondition, itIsStill, recordIsStill, type Condition } from './conditions.ts';
-import { attributesOf, keyOf, recordOf, STATE_ATTRIBUTES } from './item-codec.ts';
+import type { BlindWrite, Change, Commit, Decision, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
+import { blindUpdate, Guesses } from './blind.ts';
+import { guardCondition, itIsStill, recordIsStill } from './conditions.ts';
+import { attributesOf, keyOf, recordOf } from './item-codec.ts';
 import { binary, bytesIn, partitionKeys, places, whole, wholeIn, type Item } from './layout.ts';
 import { DynamoLedger, LOSSES_KEPT_MS, LOSSES_PER_TRANSACTION_MAX } from './ledger.ts';
 import { next, pageOf, rangeSpan, scanSpan, type PageLimits, type Span } from './pages.ts';
@@ -36,12 +37,20 @@ export interface DynamoTableParts extends DynamoParts {
   readonly onCommit?: (key: ItemKey, commit: Commit) => void;
 }
 
+interface Tried<R> {
+  readonly outcome: Outcome;
+  /** Where it was done. */
+  readonly result?: { readonly value: R };
+  readonly commit?: Commit;
+}
+
 export class DynamoTable implements Table {
   readonly supports = { digests: false, attempts: true } as const;
   readonly #parts: DynamoTableParts;
   readonly #requests: DynamoRequests;
   readonly #ledger: DynamoLedger;
   readonly #turns = new Turns();
+  readonly #guesses = new Guesses();
 
   constructor(parts: DynamoTableParts) {
     this.#parts = parts;
@@ -59,20 +68,41 @@ export class DynamoTable implements Table {
   }
 
   async #update<R>(key: ItemKey, change: Change<R>): Promise<R> {
-    const attempt = change.attempt;
-    const condition = attempt === undefined ? undefined : guardCondition(attempt.guard, attempt.commit.state);
-    let last: Outcome | undefined;
-    if (attempt !== undefined && condition !== undefined && attempt.isStillGood?.() !== false) {
-      last = await this.#replace(key, attempt.commit, condition);
-      if (last.type === 'done') return this.#told(key, attempt.commit, attempt.result);
-    }
+    const tried = await this.#unread(key, change);
+    if (tried?.result !== undefined) return this.#told(key, tried.commit, tried.result.value);
+    let last: Outcome | undefined = tried?.outcome;
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const current = await this.#current(key, last, round);
+      if (round === 0 && tried === undefined && change.blind !== undefined) this.#guesses.learn(toHex(key.encoded), entriesOf(current));
       const decision = change.decide(current);
       last = await this.#commit(key, current, decision);
       if (last.type === 'done') return this.#told(key, decision.commit, decision.result);
     }
     throw new ArchipelError('overloaded', 'Too many writers change this item at once.');
+  }
+
+  /** Undefined when the change cannot be made without knowing what is stored, or had better not. */
+  async #unread<R>(key: ItemKey, { attempt, blind }: Change<R>): Promise<Tried<R> | undefined> {
+    if (blind !== undefined && blind.isStillGood?.() !== false) return this.#over(key, blind);
+    const condition = attempt === undefined ? undefined : guardCondition(attempt.guard, attempt.commit.state);
+    if (attempt === undefined || condition === undefined || attempt.isStillGood?.() === false) return undefined;
+    const outcome = await this.#requests.put({ item: { ...places.record(key.encoded), ...attributesOf(attempt.commit.state, attempt.commit.kind) }, condition });
+    return outcome.type === 'done' ? { outcome, result: { value: attempt.result }, commit: attempt.commit } : { outcome };
+  }
+
+  async #over<R>(key: ItemKey, blind: BlindWrite<R>): Promise<Tried<R> | undefined> {
+    const name = toHex(key.encoded);
+    const guess = this.#guesses.of(name);
+    if (guess === undefined && blind.operation !== undefined) return undefined;
+    const { update, condition } = blindUpdate(blind, guess ?? 'room');
+    const outcome = await this.#requests.update(places.record(key.encoded), update, condition);
+    const met = outcome.type === 'done' ? outcome.replaced : outcome.stored;
+    // Where nothing was, an emulator answers the key: what was replaced had a stamp.
+    const replaced = met === undefined || (outcome.type === 'done' && met['h'] === undefined) ? undefined : recordOf(met);
+    if (blind.operation !== undefined) this.#guesses.learn(name, entriesOf(replaced));
+    if (outcome.type !== 'done') return { outcome };
+    const { result, commit } = blind.over(replaced);
+    return { outcome, result: { value: result }, ...(commit === undefined ? {} : { commit }) };
   }
 
   #told<R>(key: ItemKey, commit: Commit | undefined, result: R): R {
@@ -85,16 +115,6 @@ export class DynamoTable implements Table {
     if (round <= 1 && last?.type === 'refused' && last.stored !== undefined) return recordOf(last.stored);
     if (round > 1) await pause(this.#parts.clock, unit(this.#parts.random) * Math.min(ROUND_PAUSE_MS_MAX, ROUND_PAUSE_MS * 2 ** round));
     return this.get(key);
-  }
-
-  /** Without knowing what was there: every attribute is set or goes, and the revision counts on. */
-  #replace(key: ItemKey, { state, kind }: Commit, condition: Condition): Promise<Outcome> {
-    const attributes = attributesOf(state, kind);
-    const sets = Object.keys(attributes).map((name) => `${name} = :${name}`);
-    const gone = STATE_ATTRIBUTES.filter((name) => attributes[name] === undefined);
-    const UpdateExpression = `SET n = if_not_exists(n, :none) + :one, ${sets.join(', ')} REMOVE ${gone.join(', ')}`;
-    const values = Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`:${name}`, value]));
-    return this.#requests.update(places.record(key.encoded), { UpdateExpression, values: { ...values, ':none': whole(0), ':one': whole(1) } }, condition);
   }
 
   async #commit(key: ItemKey, current: Record | undefined, { commit, remove, losses = [] }: Decision<unknown>): Promise<Outcome> {
@@ -182,9 +202,11 @@ export class DynamoTable implements Table {
 }
 
 const recordPut = (key: ItemKey, current: Record | undefined, { state, kind }: Commit): Put => ({
-  item: { ...places.record(key.encoded), n: whole((current?.revision ?? 0) + 1), ...attributesOf(state, kind) },
+  item: { ...places.record(key.encoded), ...(current === undefined ? {} : { n: whole(current.revision + 1) }), ...attributesOf(state, kind) },
   condition: recordIsStill(current),
 });
+
+const entriesOf = (record: Record | undefined): number => record?.state.operations.entries.length ?? 0;
 
 /** The item's row in the index of siblings, when it comes or goes. */
 function siblingRow(key: ItemKey, current: Record | undefined, { state }: Commit): (Put | Delete)[] {

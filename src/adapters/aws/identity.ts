@@ -3,14 +3,12 @@
 
 import { DescribeTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { ArchipelError } from '../../core/errors.ts';
-
-/** 48 bits of the id's randomness. */
-const INCARNATION = 12;
+import { INCARNATION_DIGITS } from './actors.ts';
 
 /** @throws ArchipelError `storage-unavailable`: an actor that is only guessed issues no dots */
 export async function incarnationOf(client: DynamoDBClient, TableName: string): Promise<string> {
   const { Table } = await client.send(new DescribeTableCommand({ TableName }));
   const id = Table?.TableId?.replaceAll(/[^0-9a-f]/g, '') ?? '';
-  if (id.length < INCARNATION) throw new ArchipelError('storage-unavailable', 'The table does not say its id.');
-  return id.slice(0, INCARNATION);
+  if (id.length < INCARNATION_DIGITS) throw new ArchipelError('storage-unavailable', 'The table does not say its id.');
+  return id.slice(0, INCARNATION_DIGITS);
 }

@@ -1,19 +1,18 @@
 // A record as the attributes of one item, and back. The layout is written down in layout.ts.
 
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { ByteReader, ByteWriter, concatBytes, fromHex, toHex } from '../../core/bytes.ts';
 import { invariant } from '../../core/errors.ts';
 import { decodeKey, type ItemKey } from '../../core/keys/item-key.ts';
-import { ACTORS_PER_RECORD_MAX } from '../../core/limits.ts';
+import { OPERATIONS_MAX } from '../../core/limits.ts';
 import { decodeState, encodeState, MalformedError } from '../../core/version/codec.ts';
-import { parseActor, type ActorId, type Dot } from '../../core/version/dot.ts';
+import type { ActorId, Dot } from '../../core/version/dot.ts';
 import { asOperationHash, type OperationEntry, type Operations } from '../../core/version/operations.ts';
 import { headDot, type CommitKind, type Record, type State, type Value } from '../../core/version/record.ts';
 import { asStamp, STAMP_ZERO, type Stamp } from '../../core/version/stamp.ts';
-import { vectorEntries } from '../../core/version/version-vector.ts';
+import { boundVector, vectorEntries } from '../../core/version/version-vector.ts';
+import { actorName, actorNamed, readActor, writeActor } from './actors.ts';
 import { binary, bytesIn, stampBytes, stampIn, text, textIn, whole, wholeIn, type Item } from './layout.ts';
-
-/** Everything that a state may occupy; what a new state does not use of it must go. */
-export const STATE_ATTRIBUTES = ['r', 'h', 'c', 'v', 'q', 't', 'x', 'o', 'a', 'p', 'e', 's'] as const;
 
 const COMMON_CONTENT_TYPE = 'application/json';
 const KIND_LETTERS = { local: 'l', applied: 'a' } as const satisfies { readonly [kind in CommitKind]: string };
@@ -23,55 +22,36 @@ export function attributesOf(state: State, kind: CommitKind): Item {
   const head = wholeWriteDot(state);
   const k = text(KIND_LETTERS[kind]);
   if (head === undefined) return { k, s: binary(encodeState(state)) };
-  const others = otherActors(state, head.actor);
   const [value] = state.values;
   return {
     k,
-    r: text(head.actor),
     h: binary(stampBytes(head.stamp)),
-    ...(others.length === 0 ? {} : { c: binary(encodeOthers(others)) }),
+    ...Object.fromEntries(vectorEntries(state.context).map(({ actor, stamp }) => [actorName(actor), binary(stampBytes(stamp))])),
     ...(value === undefined ? {} : valueAttributes(value.value)),
-    ...operationAttributes(state.operations, [head.actor, ...others.map(({ actor }) => actor)]),
+    ...operationAttributes(state.operations),
   };
 }
 
 /**
  * The dot of the one write that the state is, if the attributes can say all of it: one value or one delete, its own dot
- * the newest of its actor, no entry that says nothing, and a payload for the newest operation alone.
+ * the newest of its actor, no other stamp as large, and a payload for the newest operation alone.
  */
 export function wholeWriteDot(state: State): Dot | undefined {
   const head = headDot(state);
-  const { entries } = state.operations;
+  const { entries, evicted } = state.operations;
   const isWhole =
     head !== undefined &&
     state.removed === undefined &&
     state.values.length + (state.deleted === undefined ? 0 : 1) === 1 &&
     state.context.get(head.actor) === head.stamp &&
-    [...state.context.values()].every((stamp) => stamp > STAMP_ZERO) &&
-    entries.every(({ payload }, at) => at === 0 || payload === undefined);
+    [...state.context].every(([actor, stamp]) => stamp > STAMP_ZERO && (actor === head.actor || stamp < head.stamp)) &&
+    entries.length <= OPERATIONS_MAX &&
+    entries.every(({ dot, payload }, at) => dot.stamp <= head.stamp && (at === 0 || payload === undefined)) &&
+    evicted < head.stamp;
   return isWhole ? head : undefined;
 }
 
-/** The context without the head's own entry, then, with stamp zero, actors that only an operation names. */
-function otherActors(state: State, own: ActorId): Dot[] {
-  const others = vectorEntries(state.context).filter(({ actor }) => actor !== own);
-  const known = new Set<ActorId>([own, ...others.map(({ actor }) => actor)]);
-  for (const { dot } of state.operations.entries) {
-    if (known.has(dot.actor)) continue;
-    known.add(dot.actor);
-    others.push({ actor: dot.actor, stamp: STAMP_ZERO });
-  }
-  invariant(known.size <= ACTORS_PER_RECORD_MAX, 'a record names more actors than one byte can count');
-  return others;
-}
-
-function encodeOthers(others: readonly Dot[]): Uint8Array {
-  const out = new ByteWriter(32 * others.length);
-  for (const { actor, stamp } of others) out.text(actor).u64(stamp);
-  return out.finish();
-}
-
-function valueAttributes(value: Value): Item {
+export function valueAttributes(value: Value): Item {
   return {
     v: binary(value.bytes),
     q: binary(value.hash),
@@ -80,25 +60,19 @@ function valueAttributes(value: Value): Item {
   };
 }
 
-function operationAttributes({ entries, evicted }: Operations, actors: readonly ActorId[]): Item {
-  const numbers = Uint8Array.from(entries, ({ dot }) => actors.indexOf(dot.actor));
+function operationAttributes({ entries, evicted }: Operations): Item {
   const payload = entries[0]?.payload;
   return {
-    ...(entries.length === 0 ? {} : { o: binary(operationBytes(entries)) }),
-    ...(numbers.every((number) => number === 0) ? {} : { a: binary(numbers) }),
+    ...(entries.length === 0 ? {} : { o: operationList(entries) }),
     ...(payload === undefined ? {} : { p: binary(hex8(payload)) }),
     ...(evicted === STAMP_ZERO ? {} : { e: binary(stampBytes(evicted)) }),
   };
 }
 
-const OPERATION_BYTES = 16;
-
 /** The same for the same operations in every item, so that conditions can compare it as a whole. */
-export function operationBytes(entries: readonly OperationEntry[]): Uint8Array {
-  const out = new ByteWriter(OPERATION_BYTES * entries.length);
-  for (const { id, dot } of entries) out.u64(dot.stamp).bytes(hex8(id));
-  return out.finish();
-}
+export const operationList = (entries: readonly OperationEntry[]): AttributeValue.LMember => ({ L: entries.flatMap(({ id, dot }) => [binary(hex8(id)), binary(dotBytes(dot))]) });
+
+export const dotBytes = ({ actor, stamp }: Dot): Uint8Array => writeActor(new ByteWriter(16).u64(stamp), actor).finish();
 
 export function hex8(hex: string): Uint8Array {
   const bytes = fromHex(hex);
@@ -111,7 +85,7 @@ export function recordOf(item: Item): Record {
   const letter = textIn(item, 'k');
   if (letter !== 'l' && letter !== 'a') throw new MalformedError(`Unknown kind of commit: ${letter}`);
   const state = item['s'] === undefined ? wholeWrite(item) : decodeState(bytesIn(item, 's'));
-  return { state, kind: letter === 'l' ? 'local' : 'applied', revision: wholeIn(item, 'n') };
+  return { state, kind: letter === 'l' ? 'local' : 'applied', revision: item['n'] === undefined ? 1 : wholeIn(item, 'n') };
 }
 
 /** The physical key of a record's item. */
@@ -122,27 +96,22 @@ export function keyOf(item: Item): ItemKey {
 }
 
 function wholeWrite(item: Item): State {
-  const head: Dot = { actor: actorOf(textIn(item, 'r')), stamp: stampIn(item, 'h') };
-  const others = item['c'] === undefined ? [] : decodeOthers(bytesIn(item, 'c'));
-  const known = others.filter(({ stamp }) => stamp > STAMP_ZERO);
-  const context = new Map<ActorId, Stamp>([head, ...known].map(({ actor, stamp }) => [actor, stamp]));
-  const operations = operationsIn(item, [head.actor, ...others.map(({ actor }) => actor)]);
+  const stamp = stampIn(item, 'h');
+  const known = Object.keys(item).flatMap((name): Dot[] => {
+    const actor = isOurs(name) ? undefined : actorNamed(name);
+    return actor === undefined ? [] : [{ actor, stamp: stampIn(item, name) }];
+  });
+  // The newest of all, so it is one.
+  const [head, ...more] = known.filter((dot) => dot.stamp === stamp);
+  if (head === undefined || more.length > 0) throw new MalformedError('An item of the table does not say who wrote it.');
+  const context = boundVector(new Map<ActorId, Stamp>(known.map((dot) => [dot.actor, dot.stamp])), [head]);
+  const operations = operationsIn(item);
   if (item['v'] === undefined) return { values: [], deleted: head, context, operations };
   return { values: [{ dot: head, value: valueIn(item) }], context, operations };
 }
 
-function actorOf(name: string): ActorId {
-  const actor = parseActor(name);
-  if (actor === undefined) throw new MalformedError(`Not an actor: ${name}`);
-  return actor;
-}
-
-function decodeOthers(bytes: Uint8Array): Dot[] {
-  const reader = new ByteReader(bytes);
-  const others: Dot[] = [];
-  while (reader.left > 0) others.push({ actor: actorOf(reader.text()), stamp: asStamp(reader.u64()) });
-  return others;
-}
+/** One letter, or a key of the table. */
+const isOurs = (name: string): boolean => name.length < 2 || name === 'PK' || name === 'SK';
 
 function valueIn(item: Item): Value {
   const contentType = item['t'] === undefined ? COMMON_CONTENT_TYPE : textIn(item, 't');
@@ -150,19 +119,28 @@ function valueIn(item: Item): Value {
   return item['x'] === undefined ? value : { ...value, expiresMs: wholeIn(item, 'x') };
 }
 
-function operationsIn(item: Item, actors: readonly ActorId[]): Operations {
-  const evicted = item['e'] === undefined ? STAMP_ZERO : stampIn(item, 'e');
-  if (item['o'] === undefined) return { entries: [], evicted };
-  const bytes = bytesIn(item, 'o');
-  const numbers = item['a'] === undefined ? undefined : bytesIn(item, 'a');
+function operationsIn(item: Item): Operations {
+  // What a full list gave up unread is a whole dot: its stamp comes first.
+  const evicted = item['e'] === undefined ? STAMP_ZERO : stampAt(new ByteReader(bytesIn(item, 'e')));
+  const list = item['o']?.L ?? [];
+  if (item['o'] !== undefined && (item['o'].L === undefined || list.length % 2 === 1)) throw new MalformedError('The operations of an item are no list of ids and dots.');
   const payload = item['p'] === undefined ? undefined : toHex(bytesIn(item, 'p'));
-  const reader = new ByteReader(bytes);
-  const entries = Array.from({ length: bytes.length / OPERATION_BYTES }, (_, at): OperationEntry => {
-    const actor = actors[numbers?.[at] ?? 0];
-    if (actor === undefined) throw new MalformedError('An operation of an unknown actor.');
-    const dot: Dot = { actor, stamp: asStamp(reader.u64()) };
-    const id = asOperationHash(toHex(reader.bytes(8)));
-    return at === 0 && payload !== undefined ? { id, dot, payload } : { id, dot };
+  const entries = Array.from({ length: list.length / 2 }, (_, at): OperationEntry => {
+    const [id, dot] = [list[2 * at]?.B, list[2 * at + 1]?.B];
+    if (id === undefined || dot === undefined) throw new MalformedError('An operation of an item is not in two parts.');
+    const entry = { id: asOperationHash(toHex(id)), dot: dotIn(dot) };
+    return at === 0 && payload !== undefined ? { ...entry, payload } : entry;
   });
   return { entries, evicted };
+}
+
+function dotIn(bytes: Uint8Array): Dot {
+  const reader = new ByteReader(bytes);
+  const stamp = stampAt(reader);
+  return { actor: readActor(reader), stamp };
+}
+
+function stampAt(reader: ByteReader): Stamp {
+  if (reader.left < 8) throw new MalformedError('An item of the table has half a stamp.');
+  return asStamp(reader.u64());
 }

@@ -13,26 +13,26 @@
 // A record's PK has exactly five bytes and every other has more, so they cannot meet, whatever a group's bytes are.
 //
 // Attributes of a record, one letter each, because names are billed with every write. A state that is one whole write
-// (what `lww` keeps) lies in attributes that conditions can judge without reading (conditions.ts):
+// (what `lww` keeps) lies in attributes that conditions can judge without reading (conditions.ts), and that a write which
+// stands above it can leave as they are, or add to, without knowing them (blind.ts):
 //
-//   n N  revision                               k S  last commit: `l` local, `a` applied (the stream is filtered by it)
-//   r S  actor of the standing write's dot      h B  its stamp, 8 bytes, most significant first
-//   c B  the rest of the context: (text actor, u64 stamp)*; stamp 0: named by an operation only, not in the context
+//   n N  revision; absent: 1                    k S  last commit: `l` local, `a` applied (the stream is filtered by it)
+//   h B  stamp of the standing write, 8 bytes, most significant first: the largest in the item
+//   <actor> B  the context, an attribute for each actor (actors.ts): its largest stamp; whose is `h`, wrote it
 //   v B  the value; absent: the standing write is a delete
 //   q B  hash of the value, 8 bytes             t S  its content type, unless it is application/json
 //   x N  milliseconds since 1970 at which it expires, if it does
-//   o B  operations, newest first: (u64 stamp, 8 id)*
-//   a B  whose dots these are, one byte each: 0 is `r`, then by place in `c`; absent when all are 0
-//   p B  payload hash of the newest operation   e B  largest evicted stamp, 8 bytes; absent when it is zero
+//   o L  operations, newest first, each an id of 8 bytes and a dot (stamp, actor)
+//   p B  payload hash of the newest operation   e B  largest evicted stamp, 8 bytes, or the dot that it was of
 //
 // Any other state (siblings, odd shapes, later formats) lies whole in `s` B, as core/version/codec.ts encodes it, with no
-// `r` and no `h`: conditions on those fail, and the write takes the path that reads. Stamps are binary and not numbers:
-// a byte or two less, all 64 bits exact, the same order, and no client can round them.
+// `h`: conditions on that fail, and the write takes the path that reads. Stamps are binary and not numbers: a byte or two
+// less, all 64 bits exact, the same order, and no client can round them.
 //
 // What an item costs besides pk, sk and value (DynamoDB counts names and values): PK 7 · SK 2 + 7 + 1 + collection + 2 ·
-// n 3 · k 2 · r 1 + actor · h 9 · v 1 · q 9 · o 17 · p 9. With the actor `eu-central-1~k3` and the collection `demo`: 89
-// bytes. Each further region that has written the item adds its actor + 9, once 1 more. So key and value of 880 bytes
-// and three regions stay below 1,024 bytes, one write unit.
+// k 2 · h 9 · its actor 15 · v 1 · q 9 · o 28 · p 9. With the collection `demo`: 96 bytes. Each further region that has
+// written the item adds 15, each further operation 24, a revision 3. So key and value of 880 bytes and three regions stay
+// below 1,024 bytes, one write unit.
 
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { ByteReader, ByteWriter, concatBytes, utf8 } from '../../core/bytes.ts';

@@ -6,11 +6,11 @@
 // the operation's id decides. A transaction needs no such care: its token makes repetitions one.
 
 import { DeleteItemCommand, GetItemCommand, PutItemCommand, QueryCommand, TransactWriteItemsCommand, UpdateItemCommand, ConditionalCheckFailedException, TransactionCanceledException } from '@aws-sdk/client-dynamodb';
-import type { ConsumedCapacity, DynamoDBClient, Put as SdkPut, QueryCommandOutput, Update } from '@aws-sdk/client-dynamodb';
+import type { ConsumedCapacity, DynamoDBClient, Put as SdkPut, QueryCommandOutput } from '@aws-sdk/client-dynamodb';
 import { toHex } from '../../core/bytes.ts';
 import { pause, type Clock } from '../../ports/clock.ts';
 import { unit, type Random } from '../../ports/random.ts';
-import type { Condition } from './conditions.ts';
+import type { Condition, Names } from './conditions.ts';
 import { failed, failureOf, isThrottled } from './failures.ts';
 import type { Item, Place } from './layout.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -38,10 +38,16 @@ export interface DynamoParts {
   readonly onConsumed?: (consumed: Consumed) => void;
 }
 
-/** `stored`: the item that made the condition fail, where DynamoDB says it. */
-export type Outcome = { readonly type: 'done' } | { readonly type: 'refused'; readonly stored?: Item };
+export interface Done {
+  readonly type: 'done';
+  /** What a write that was made unread has replaced, where it asked. */
+  readonly replaced?: Item;
+}
 
-export const DONE: Outcome = { type: 'done' };
+/** `stored`: the item that made the condition fail, where DynamoDB says it. */
+export type Outcome = Done | { readonly type: 'refused'; readonly stored?: Item };
+
+export const DONE: Done = { type: 'done' };
 
 export interface Put {
   readonly item: Item;
@@ -50,6 +56,13 @@ export interface Put {
 
 export interface Delete {
   readonly place: Place;
+}
+
+/** As an expression of DynamoDB. */
+export interface Update {
+  readonly expression: string;
+  readonly names: Names;
+  readonly values: Item;
 }
 
 export interface KeyCondition {
@@ -99,20 +112,27 @@ export class DynamoRequests {
     });
   }
 
-  update(place: Place, update: Pick<Update, 'UpdateExpression'> & { readonly values: Item }, condition: Condition): Promise<Outcome> {
+  /** Answers what was there before; that costs no read. */
+  async update(place: Place, update: Update, condition: Condition): Promise<Outcome> {
+    let replaced: Item | undefined;
+    const names = { ...update.names, ...condition.names };
     const input = {
       TableName: this.#parts.tableName,
       Key: place,
-      UpdateExpression: update.UpdateExpression,
+      UpdateExpression: update.expression,
       ConditionExpression: condition.expression,
+      ...(Object.keys(names).length === 0 ? {} : { ExpressionAttributeNames: names }),
       ExpressionAttributeValues: { ...update.values, ...condition.values },
+      ReturnValues: 'ALL_OLD' as const,
       ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
       ...this.#report,
     };
-    return this.#write(async () => {
+    const outcome = await this.#write(async () => {
       const output = await this.#parts.client.send(new UpdateItemCommand(input));
+      replaced = output.Attributes;
       this.#consumed('update', output.ConsumedCapacity);
     });
+    return outcome.type === 'done' && replaced !== undefined ? { type: 'done', replaced } : outcome;
   }
 
   delete(place: Place, condition: Condition): Promise<Outcome> {
@@ -120,6 +140,7 @@ export class DynamoRequests {
       TableName: this.#parts.tableName,
       Key: { PK: place.PK, SK: place.SK },
       ConditionExpression: condition.expression,
+      ...namesOf(condition),
       ExpressionAttributeValues: condition.values,
       ReturnValuesOnConditionCheckFailure: 'ALL_OLD' as const,
       ...this.#report,
@@ -149,7 +170,7 @@ export class DynamoRequests {
     const plain = { TableName: this.#parts.tableName, Item: item };
     if (condition === undefined) return plain;
     const values = Object.keys(condition.values).length === 0 ? {} : { ExpressionAttributeValues: condition.values };
-    return { ...plain, ConditionExpression: condition.expression, ...values, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' };
+    return { ...plain, ConditionExpression: condition.expression, ...namesOf(condition), ...values, ReturnValuesOnConditionCheckFailure: 'ALL_OLD' };
   }
 
   async #write(send: () => Promise<void>): Promise<Outcome> {
@@ -194,5 +215,7 @@ export class DynamoRequests {
     this.#parts.onConsumed?.({ call, readUnits: reads ? units : 0, writeUnits: reads ? 0 : units });
   }
 }
+
+const namesOf = ({ names = {} }: Condition): { ExpressionAttributeNames?: Names } => (Object.keys(names).length === 0 ? {} : { ExpressionAttributeNames: names });
 
 const refusedBy = (stored: Item | undefined): Outcome => (stored === undefined ? { type: 'refused' } : { type: 'refused', stored });

@@ -17,6 +17,8 @@ import { lossOf } from './ledger.ts';
 import { keyOf, recordOf } from './item-codec.ts';
 import { bytesIn, type Item } from './layout.ts';
 
+type Image = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
+
 /** Of the event source mapping. */
 export const STREAM_FILTER = { dynamodb: { NewImage: { k: { S: ['l'] } } } } as const;
 
@@ -54,6 +56,10 @@ export function streamEntry({ dynamodb }: DynamoDBRecord, position: number): Str
 /** A record's PK is shorter than that. */
 const isLossItem = (item: Item): boolean => utf8Text(bytesIn(item, 'PK'))?.startsWith('loss/') === true;
 
-/** In an event binary attributes are base64. Types that a record does not have stay as they are: reading them fails. */
-const itemOf = (image: NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>): Item =>
-  Object.fromEntries(Object.entries(image).map(([name, value]) => [name, (value.B === undefined ? value : { B: fromBase64(value.B) ?? new Uint8Array(0) }) as Item[string]]));
+/** In an event binary attributes are base64, in lists too. Types that a record does not have stay as they are: reading them fails. */
+const itemOf = (image: Image): Item => Object.fromEntries(Object.entries(image).map(([name, value]) => [name, attributeOf(value)]));
+
+function attributeOf(value: Image[string]): Item[string] {
+  if (value.L !== undefined) return { L: value.L.map(attributeOf) };
+  return (value.B === undefined ? value : { B: fromBase64(value.B) ?? new Uint8Array(0) }) as Item[string];
+}

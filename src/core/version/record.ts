@@ -41,7 +41,7 @@ export type CommitKind = 'local' | 'applied';
 
 export interface Record {
   readonly state: State;
-  /** Raised by every commit of this replica; 1 is the first. */
+  /** Raised by every commit of this replica that was decided on the record; 1 for the first, and for one that was made without reading it. */
   readonly revision: number;
   readonly kind: CommitKind;
 }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import type { Node } from 'constructs';
 import { z } from 'zod';
 import { DEPLOYMENT } from '../src/adapters/aws/names.ts';
-import { parseRegions, REGIONS_MAX } from '../src/config/options.ts';
+import { GATHER_SECONDS, GATHER_SECONDS_MAX, parseRegions, REGIONS_MAX } from '../src/config/options.ts';
 import type { RegionId } from '../src/core/version/dot.ts';
 
 export interface Deployment {
@@ -14,6 +14,8 @@ export interface Deployment {
   readonly regions: readonly RegionId[];
   /** Of collections that do not say how many regions hold them. */
   readonly replicas: number;
+  /** How long `fan-out` waits for more writes to send with the first: it costs so much lag, and saves invocations and messages. */
+  readonly gatherSeconds: number;
   /** For trials: the tables go with their stacks, unprotected and without point-in-time recovery. */
   readonly ephemeral: boolean;
   /** Who is mailed when an alarm goes off, or is over. */
@@ -27,12 +29,13 @@ const configuration = z.strictObject({
   name: z.string().regex(DEPLOYMENT, 'has 1 to 20 of a-z 0-9 -, and begins with a letter').default('archipel'),
   regions: z.union([z.int(), z.string(), z.array(z.string()).min(1)]).default(3),
   replicas: z.int().min(1).max(REGIONS_MAX).default(3),
+  gatherSeconds: z.int().min(0).max(GATHER_SECONDS_MAX).default(GATHER_SECONDS),
   ephemeral: z.boolean().default(false),
   alarmAddress: z.email().optional(),
 });
 
 /** What the command line may say over the file, by the names of the CDK's context. */
-const FLAGS = { name: 'deployment', regions: 'regions', replicas: 'replicas', ephemeral: 'ephemeral', alarmAddress: 'alarmAddress' } as const;
+const FLAGS = { name: 'deployment', regions: 'regions', replicas: 'replicas', gatherSeconds: 'gatherSeconds', ephemeral: 'ephemeral', alarmAddress: 'alarmAddress' } as const;
 
 /** @throws TypeError, ArchipelError `bad-request` with a sentence for people */
 export function deploymentOf(node: Node): Deployment {

@@ -50,7 +50,7 @@ export class RegionStack extends Stack {
     // Authentication is ours, the same in every place; clients may come here without passing the edge.
     const { url } = functions.api.function.addFunctionUrl({ authType: FunctionUrlAuthType.NONE });
     new CfnOutput(this, HOST_OUTPUT, { value: Fn.select(2, Fn.split('/', url)), description: 'Where clients reach this region' });
-    this.#connect(storage, functions);
+    this.#connect(deployment, storage, functions);
     this.#schedule(deployment, functions);
     // What was not done is done by the next run: retried ones would overlap.
     for (const each of [functions.heartbeat, functions.reconcile]) each.function.configureAsyncInvoke({ retryAttempts: 0 });
@@ -59,13 +59,16 @@ export class RegionStack extends Stack {
   }
 
   /** Who is called with what. */
-  #connect({ table, inbox, dead, hints }: Storage, functions: Readonly<Record<FunctionName, RegionFunction>>): void {
+  #connect({ gatherSeconds }: Deployment, { table, inbox, dead, hints }: Storage, functions: Readonly<Record<FunctionName, RegionFunction>>): void {
     functions['fan-out'].consume('Stream', {
       eventSourceArn: table.tableStreamArn as string,
       startingPosition: StartingPosition.TRIM_HORIZON, // LATEST may miss what is written while the mapping is made
       filters: [FilterCriteria.filter(STREAM_FILTER)],
       batchSize: 500,
-      parallelizationFactor: 4, // keeps the order of each item
+      // One batch of a part of the stream at a time: a part has what one partition of the table takes, 1,000 writes a second at most; two
+      // or three invocations a second carry that, and each that is not made is saved.
+      parallelizationFactor: 1,
+      maxBatchingWindow: Duration.seconds(gatherSeconds),
       bisectBatchOnError: true,
       retryAttempts: 10_000,
       maxRecordAge: RECORD_AGE_MAX,

@@ -3,7 +3,7 @@
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { decodeReceipts, isFinal, unseal } from '../src/engine/envelope.ts';
 import { Batches, whenOpen, type Settled } from './commons/batch.ts';
-import { expanded } from './commons/compressed.ts';
+import { expanded } from '../src/adapters/aws/compressed.ts';
 import { recordsOf } from './commons/messages.ts';
 import { Once } from './commons/once.ts';
 import { openRegion, type RegionOnLambda } from './commons/region.ts';

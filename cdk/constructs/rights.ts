@@ -30,7 +30,7 @@ export class Rights {
   of(what: FunctionName): readonly Right[] {
     switch (what) {
       case 'api':
-        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers(), this.#askReconcile(), this.#counts()];
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers(), this.#askReconcile(), this.#counts(), this.#ofDead()];
       case 'peer':
         return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers()];
       case 'fan-out':
@@ -68,9 +68,14 @@ export class Rights {
     return { actions: ['lambda:InvokeFunction'], resources: [arns.function(this.#place, 'reconcile', this.#region)] };
   }
 
-  /** How much waits for each peer, and how much could not be handled. */
+  /** How much waits for each peer. */
   #counts(): Right {
-    return { actions: ['sqs:GetQueueAttributes'], resources: [...this.#storage.hints.values(), this.#storage.dead].map(({ queueArn }) => queueArn) };
+    return { actions: ['sqs:GetQueueAttributes'], resources: [...this.#storage.hints.values()].map(({ queueArn }) => queueArn) };
+  }
+
+  /** They are counted, listed (received, and given back), and merged again: then they go, or come anew. */
+  #ofDead(): Right {
+    return { actions: [...CONSUME, ...SEND], resources: [this.#storage.dead.queueArn] };
   }
 
   #toInboxes(): Right {

@@ -7,10 +7,12 @@
 //
 // SQS bills by 64 KiB of text and takes base64 from us: 45,000 bytes become 60,000 characters.
 
+import { expanded } from '../../src/adapters/aws/compressed.ts';
 import { ByteReader, concatBytes } from '../../src/core/bytes.ts';
 import { decodeKey, type ItemKey } from '../../src/core/keys/item-key.ts';
 import { MESSAGE_BYTES_PACKED } from '../../src/core/limits.ts';
 import { FORMAT_VERSION, MalformedError, NewerFormatError } from '../../src/core/version/codec.ts';
+import type { RegionId } from '../../src/core/version/dot.ts';
 import { lossIdIn, lossNameBytes } from '../../src/core/version/loss-row.ts';
 import type { PeerMethod } from '../../src/ports/peer.ts';
 import { chunks } from '../../src/engine/descent.ts';
@@ -108,6 +110,16 @@ export interface SealedRecords {
 export function recordsOf(sealed: Uint8Array): SealedRecords {
   const records = recordsIn(opened(sealed));
   return { records, keys: decodable(records) };
+}
+
+/** A message that SQS moved from the inbox to the dead letters, as it lay there: whose records it holds. */
+export function sealedLetter(message: Uint8Array): { readonly from: RegionId; readonly body: Uint8Array } | undefined {
+  try {
+    const { envelope, body } = unseal(expanded(message));
+    return { from: envelope.from, body };
+  } catch {
+    return undefined;
+  }
 }
 
 function opened(sealed: Uint8Array): Uint8Array {

@@ -10,7 +10,7 @@ import { encodeRecords, seal, type SentRecord } from '../../src/engine/envelope.
 import type { PeerLink } from '../../src/engine/peer-link.ts';
 import type { Queue } from '../../src/ports/queue.ts';
 import { sqsClient } from './clients.ts';
-import { compressed } from './compressed.ts';
+import { compressed, COMPRESSION_MAX } from '../../src/adapters/aws/compressed.ts';
 import { encodeHints, packed, PACKED_BYTES_MAX, packedHints } from './messages.ts';
 import type { RegionOnLambda } from './region.ts';
 
@@ -27,17 +27,17 @@ interface Sealed {
 }
 
 /** As many records to a message as fit when it is compressed; as many as fit without where that does not pay. */
-function* sealed(link: PeerLink, records: readonly SentRecord[]): Generator<Sealed> {
-  const sealedOne = (message: readonly SentRecord[]): Sealed => ({ message, body: compressed(seal(link.envelope(), encodeRecords(message))) });
-  for (const many of packed(records, COMPRESSES_TO * PACKED_BYTES_MAX)) {
-    const one = sealedOne(many);
-    if (many.length === 1 || one.body.length <= PACKED_BYTES_MAX) yield one;
-    else yield* packed(many).map(sealedOne);
+export function* sealed(link: Pick<PeerLink, 'envelope'>, records: readonly SentRecord[], bytesMax = COMPRESSION_MAX * PACKED_BYTES_MAX): Generator<Sealed> {
+  for (const message of packed(records, bytesMax)) {
+    const plain = seal(link.envelope(), encodeRecords(message));
+    const one: Sealed = { message, body: compressed(plain) };
+    if (message.length === 1 || one.body.length <= PACKED_BYTES_MAX || bytesMax === PACKED_BYTES_MAX) yield one;
+    // As this one was compressed, so will be its parts, or nearly.
+    else yield* sealed(link, message, Math.max(PACKED_BYTES_MAX, Math.floor((NEARLY * PACKED_BYTES_MAX * plain.length) / one.body.length)));
   }
 }
 
-/** Records of JSON become a third to a fifth. */
-const COMPRESSES_TO = 4;
+const NEARLY = 0.9;
 
 export class Outbox {
   readonly #opened: RegionOnLambda;

@@ -9,6 +9,10 @@ const wrong = (message: string): ArchipelError => new ArchipelError('bad-request
 export const PORT_DEFAULT = 7400;
 export const REGIONS_MAX = 20;
 
+/** On AWS: how long fan-out waits for more to send with the first write. Lambda takes up to five minutes. */
+export const GATHER_SECONDS = 1;
+export const GATHER_SECONDS_MAX = 300;
+
 /** `3`, or `eu-central-1,us-east-1`. */
 export function parseRegions(text: string): RegionId[] {
   if (/^[0-9]+$/.test(text)) {

@@ -2,6 +2,7 @@
 // in ASSUMED: nothing of it has been measured in an account.
 
 import { readUnits } from '../adapters/aws/units.ts';
+import { COMPRESSED_BYTES_MIN, COMPRESSION_MAX, PAYS } from '../adapters/aws/compressed.ts';
 import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import { dollarsFor, type PriceName } from './prices.ts';
 import { distinctPart, itemOf, type Workload } from './workload.ts';
@@ -31,8 +32,7 @@ export const ASSUMED = {
   /** Partitions that the stream of a new on-demand table has; Lambda reads each four times a second. */
   streamPartitions: 4,
   pollsPerSecond: 4,
-  /** As the stack sets them: batches of one stream partition at a time, and records in one. */
-  parallel: 4,
+  /** As the stack sets it: records in one batch. */
   batchMax: 500,
   /** Durations: `api` answers; `fan-out` waits for other regions' queues; `apply` merges a message, and each record of it. */
   apiMs: 10,
@@ -82,11 +82,34 @@ export function estimate(workload: Workload): Estimate {
   };
 }
 
-/** How the writes of one region leave it: records that one invocation of fan-out is given, and those of them it sends. */
-export function batchOf({ regions, writesPerSecond, skew }: Workload): { readonly records: number; readonly sent: number } {
-  const lanes = ASSUMED.streamPartitions * ASSUMED.parallel * ASSUMED.pollsPerSecond;
-  const records = Math.min(ASSUMED.batchMax, Math.max(1, writesPerSecond / regions / lanes));
-  return { records, sent: records * distinctPart(records, skew) };
+export interface Batch {
+  /** That one invocation of fan-out is given. */
+  readonly records: number;
+  /** Those of them that it sends: the newest of each key. */
+  readonly sent: number;
+}
+
+/**
+ * How the writes of one region leave it. The first record of a batch opens its window, and what comes meanwhile joins it. A key
+ * is always in the same partition of the stream, so that as many of its writes meet as if there were one partition.
+ */
+export function batchOf({ regions, writesPerSecond, skew, gatherSeconds }: Workload): Batch {
+  const perSecond = writesPerSecond / regions / ASSUMED.streamPartitions;
+  const windowSeconds = Math.max(gatherSeconds, 1 / ASSUMED.pollsPerSecond);
+  const records = Math.min(ASSUMED.batchMax, 1 + perSecond * windowSeconds);
+  return { records, sent: records * distinctPart(records * ASSUMED.streamPartitions, skew) };
+}
+
+/** Of one message between regions: its records, its bytes as text, and what is paid for it. */
+export function messageOf({ compressesTo }: Workload, bytesEach: number, sent: number): { readonly records: number; readonly textBytes: number; readonly requests: number } {
+  const shrunk = compressesTo <= PAYS ? compressesTo : 1;
+  const roomBytes = MESSAGE_BYTES_PACKED / TEXT_PER_BYTE;
+  const records = Math.max(1, Math.min(sent, Math.floor(roomBytes / (shrunk * bytesEach)), Math.floor((COMPRESSION_MAX * roomBytes) / bytesEach)));
+  // A little is not worth compressing.
+  const bytes = records * bytesEach * (records * bytesEach < COMPRESSED_BYTES_MIN ? 1 : shrunk);
+  const textBytes = bytes * TEXT_PER_BYTE;
+  // Sent, received and acknowledged. One that is larger than 64 KiB of text counts as several.
+  return { records, textBytes, requests: 2 * Math.ceil(textBytes / 65_536) + 1 };
 }
 
 function writesOf(workload: Workload): Line[] {
@@ -95,17 +118,15 @@ function writesOf(workload: Workload): Line[] {
   const { records, sent } = batchOf(workload);
   const batches = MILLION / records;
   const arriving = (MILLION * sent) / records;
-  const perMessage = Math.max(1, Math.min(sent, Math.floor((MESSAGE_BYTES_PACKED / TEXT_PER_BYTE) / sentBytes)));
-  // Sent, received and acknowledged. One that is larger than 64 KiB of text counts as several.
-  const requestsPerMessage = 2 * Math.ceil((perMessage * sentBytes * TEXT_PER_BYTE) / 65_536) + 1;
-  const messages = (peers * arriving) / perMessage;
+  const message = messageOf(workload, sentBytes, sent);
+  const messages = (peers * arriving) / message.records;
   return [
     { what: 'table, where it is written', dollars: dollarsFor(MILLION * units.put.write, 'writeUnit') + dollarsFor(MILLION * units.put.read, 'readUnit') },
     { what: 'tables, where it arrives', dollars: dollarsFor(peers * arriving * units.apply.write, 'writeUnit') },
     { what: 'fan-out', dollars: peers === 0 ? 0 : run(batches, ASSUMED.fanOutMs, QUEUE_GB) },
-    { what: 'queues', dollars: dollarsFor(messages * requestsPerMessage, 'queueRequest') },
-    { what: 'apply', dollars: run(messages, ASSUMED.applyMs + ASSUMED.applyRecordMs * perMessage, QUEUE_GB) },
-    { what: 'transfer between regions', dollars: dollarsFor((peers * arriving * sentBytes * TEXT_PER_BYTE) / GB, 'transfer') },
+    { what: 'queues', dollars: dollarsFor(messages * message.requests, 'queueRequest') },
+    { what: 'apply', dollars: run(messages, ASSUMED.applyMs + ASSUMED.applyRecordMs * message.records, QUEUE_GB) },
+    { what: 'transfer between regions', dollars: dollarsFor((messages * message.textBytes) / GB, 'transfer') },
   ];
 }
 

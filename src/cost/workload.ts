@@ -24,6 +24,10 @@ export interface Workload {
   readonly valueBytes: number;
   /** Exponent of a Zipf distribution over KEYS: 0 is uniform. */
   readonly skew: number;
+  /** How long fan-out waits for more to send with the first, as the deployment says. */
+  readonly gatherSeconds: number;
+  /** What is left of a message when it is deflated: 1 when nothing is saved. */
+  readonly compressesTo: number;
 }
 
 /** Keys that a workload spreads over. */
@@ -46,7 +50,7 @@ export interface Item {
 /** An item that every region which holds it has written once. */
 export function itemOf({ replicas, valueBytes }: Workload): Item {
   const key = itemKey(groupOf({ regions: 'all', replicas }, sha256), { collection: 'carts', pk: PK, sk: new Uint8Array(0) }, sha256);
-  const dots = KNOWN_REGIONS.slice(0, replicas).map((region, at): Dot => ({ actor: makeActor(region, 'k3'), stamp: asStamp(BigInt(Number.MAX_SAFE_INTEGER - at)) }));
+  const dots = KNOWN_REGIONS.slice(0, replicas).map((region, at): Dot => ({ actor: makeActor(region, '0123456ff'), stamp: asStamp(BigInt(Number.MAX_SAFE_INTEGER - at)) }));
   const [head] = dots;
   const [region] = KNOWN_REGIONS;
   if (head === undefined || region === undefined) throw new TypeError('An item is held by one region at least.');

@@ -17,7 +17,7 @@ const COUNTS = ['1', '2', '3', '5'];
 const synthesised = new Map<string, Synthesised>();
 beforeAll(() => {
   for (const count of COUNTS) synthesised.set(count, synthesise(count));
-}, 60_000);
+}, 240_000);
 const of = (count: string): Synthesised => synthesised.get(count) as Synthesised;
 const named = (template: Template, type: string, property: string, name: string): Resource => {
   const found = ofType(template, type).find(({ Properties }) => Properties[property] === name);
@@ -103,7 +103,7 @@ describe.each(COUNTS)('%s regions', (count) => {
   it('reads the stream from its beginning, filtered on the positive marker, and gives up into the dead letters', () =>
     each((template, region) => {
       const [mapping] = mappingsOf(template, `archipel-fan-out-${region}`);
-      expect(mapping).toMatchObject({ StartingPosition: 'TRIM_HORIZON', BisectBatchOnFunctionError: true, MaximumRetryAttempts: 10_000, MaximumRecordAgeInSeconds: 72_000 });
+      expect(mapping).toMatchObject({ StartingPosition: 'TRIM_HORIZON', BisectBatchOnFunctionError: true, ParallelizationFactor: 1, MaximumBatchingWindowInSeconds: 1, MaximumRetryAttempts: 10_000, MaximumRecordAgeInSeconds: 72_000 });
       expect(textOf(mapping?.['EventSourceArn'], template)).toBe(`<archipel-${region}.StreamArn>`);
       const { Filters } = mapping?.['FilterCriteria'] as { Filters: { Pattern: string }[] };
       expect(Filters.map(({ Pattern }) => JSON.parse(Pattern) as unknown)).toEqual([{ dynamodb: { NewImage: { k: { S: ['l'] } } } }]);
@@ -261,11 +261,12 @@ describe('a deployment', () => {
     expect(() => synthesise('3', { deployment: 'Shop' })).toThrow('a-z 0-9');
     expect(() => synthesise('Europe')).toThrow('Not a region id');
     expect(() => synthesise('3', { replicas: 0 })).toThrow('replicas');
+    expect(() => synthesise('3', { gatherSeconds: 301 })).toThrow('gatherSeconds');
   });
 
   it('is read from a file, which the command line overrules', () => {
-    const config = file({ name: 'shop', regions: ['eu-west-1', 'us-east-2'], alarmAddress: 'ops@example.com' });
-    expect(synthesise('1', { config }).deployment).toEqual({ name: 'shop', regions: ['ap-northeast-2'], replicas: 3, ephemeral: false, alarmAddress: 'ops@example.com' });
+    const config = file({ name: 'shop', regions: ['eu-west-1', 'us-east-2'], gatherSeconds: 5, alarmAddress: 'ops@example.com' });
+    expect(synthesise('1', { config }).deployment).toEqual({ name: 'shop', regions: ['ap-northeast-2'], replicas: 3, gatherSeconds: 5, ephemeral: false, alarmAddress: 'ops@example.com' });
   });
 
   it('does not take what it does not know, or what is no JSON', () => {

@@ -3,7 +3,7 @@
 import type { LambdaFunctionURLEvent } from 'aws-lambda';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { compressed, expanded } from '../../functions/commons/compressed.ts';
+import { compressed, expanded } from '../../src/adapters/aws/compressed.ts';
 import { decodeHints, encodeHints, hintOf, lossHintOf, packed, PACKED_BYTES_MAX } from '../../functions/commons/messages.ts';
 import { Once } from '../../functions/commons/once.ts';
 import { firstTopology, peersOf, settingsOf } from '../../functions/commons/settings.ts';

@@ -1,7 +1,7 @@
 // `cost`: what a deployment on AWS would cost at list price, beside a DynamoDB global table with the same copies.
 
 import type { Command } from 'commander';
-import { parseWhole, REGIONS_MAX } from '../../config/options.ts';
+import { GATHER_SECONDS, GATHER_SECONDS_MAX, parseWhole, REGIONS_MAX } from '../../config/options.ts';
 import { ArchipelError } from '../../core/errors.ts';
 import { VALUE_BYTES_HARD_MAX } from '../../core/limits.ts';
 import { batchOf, estimate, total, type Estimate, type Line } from '../../cost/estimate.ts';
@@ -18,6 +18,8 @@ interface Flags {
   readonly reads: string;
   readonly valueBytes: string;
   readonly skew: string;
+  readonly gather: string;
+  readonly compressesTo: string;
   readonly json?: boolean;
 }
 
@@ -34,6 +36,8 @@ export function addCost(program: Command, terminal: Terminal): void {
     .option('--reads <n>', 'reads a second, of all regions together', '1000')
     .option('--value-bytes <n>', 'size of a value', '512')
     .option('--skew <z>', `Zipf exponent of the writes over ${count(KEYS)} keys; 0: all alike`, '0')
+    .option('--gather <seconds>', 'how long fan-out waits for more to send with the first write: `gatherSeconds` of the deployment', String(GATHER_SECONDS))
+    .option('--compresses-to <share>', 'what is left of a message that is deflated; 1: of values that are random', '0.4')
     .option('--json', 'print JSON')
     .addHelpText('after', `
 Nothing is asked, and no account is needed. Capacity units are counted from the items that would be stored; prices are list prices
@@ -63,22 +67,24 @@ function workloadOf(flags: Flags): Workload {
     writesPerSecond: parseWhole('--writes', flags.writes, 0, 100_000_000),
     readsPerSecond: parseWhole('--reads', flags.reads, 0, 100_000_000),
     valueBytes: parseWhole('--value-bytes', flags.valueBytes, 0, VALUE_BYTES_HARD_MAX),
-    skew: skewOf(flags.skew),
+    skew: decimalOf('--skew', flags.skew, 0, 2),
+    gatherSeconds: parseWhole('--gather', flags.gather, 0, GATHER_SECONDS_MAX),
+    compressesTo: decimalOf('--compresses-to', flags.compressesTo, 0.01, 1),
   };
 }
 
-function skewOf(text: string): number {
-  const skew = /^[0-9](?:\.[0-9]{1,3})?$/.test(text) ? Number(text) : Number.NaN;
-  if (!(skew <= 2)) throw new ArchipelError('bad-request', `--skew is a number from 0 to 2, not ${JSON.stringify(text)}.`);
-  return skew;
+function decimalOf(flag: string, text: string, least: number, most: number): number {
+  const value = /^[0-9](?:\.[0-9]{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= least && value <= most)) throw new ArchipelError('bad-request', `${flag} is a number from ${least} to ${most}, not ${JSON.stringify(text)}.`);
+  return value;
 }
 
 function page(result: Estimate, style: Style): string {
   const { workload } = result;
-  const { regions, replicas, writesPerSecond, readsPerSecond, valueBytes, skew } = workload;
+  const { regions, replicas, writesPerSecond, readsPerSecond, valueBytes, skew, gatherSeconds } = workload;
   const { records, sent } = batchOf(workload);
   const about = `${plural(regions, 'region')}, ${plural(replicas, 'copy', 'copies')} of each item, ${count(writesPerSecond)} writes and ${count(readsPerSecond)} reads a second, values of ${bytes(valueBytes)}${skew === 0 ? '' : `, skew ${skew}`}`;
-  const gathered = `An item is stored in ${bytes(itemOf(workload).storedBytes)}; fan-out gathers ${records.toFixed(1)} writes${skew === 0 ? '' : `, and sends ${sent.toFixed(1)}`}.`;
+  const gathered = `An item is stored in ${bytes(itemOf(workload).storedBytes)}; fan-out gathers ${records.toFixed(1)} writes within ${gatherSeconds} s${skew === 0 ? '' : `, and sends ${sent.toFixed(1)}`}.`;
   const month = (each: (million: 'writes' | 'reads') => number): number => (SECONDS_PER_MONTH / MILLION) * (writesPerSecond * each('writes') + readsPerSecond * each('reads'));
   const ours = month((what) => total(result[what]));
   const theirs = month((what) => total(what === 'writes' ? result.globalWrites : result.globalReads));

@@ -5,18 +5,20 @@
 // To a release that knows nothing of it this is a later format: the message stays in its queue until the region is upgraded.
 
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { concatBytes } from '../../src/core/bytes.ts';
-import { MESSAGE_BYTES_MAX } from '../../src/core/limits.ts';
-import { MalformedError } from '../../src/core/version/codec.ts';
+import { concatBytes } from '../../core/bytes.ts';
+import { MESSAGE_BYTES_MAX } from '../../core/limits.ts';
+import { MalformedError } from '../../core/version/codec.ts';
 
 const COMPRESSED = 0xc0;
 /** Of less, the time is worth more. */
-const BYTES_MIN = 1_024;
+export const COMPRESSED_BYTES_MIN = 1_024;
 /** What is saved at least; random values save nothing, and are read once more for it. */
-const PAYS = 0.9;
+export const PAYS = 0.9;
+/** More is not tried: records of JSON become a third to a fifth, and what does not is packed again. */
+export const COMPRESSION_MAX = 4;
 
 export function compressed(message: Uint8Array): Uint8Array {
-  if (message.length < BYTES_MIN) return message;
+  if (message.length < COMPRESSED_BYTES_MIN) return message;
   const deflated = deflateRawSync(message, { level: 1 });
   return deflated.length + 1 <= PAYS * message.length ? concatBytes(Uint8Array.of(COMPRESSED), new Uint8Array(deflated)) : message;
 }

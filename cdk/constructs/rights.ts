@@ -73,9 +73,9 @@ export class Rights {
     return { actions: ['sqs:GetQueueAttributes'], resources: [...this.#storage.hints.values()].map(({ queueArn }) => queueArn) };
   }
 
-  /** They are counted, listed (received, and given back), and merged again: then they go, or come anew. */
+  /** They are counted, listed (received, and given back), and merged again: then they go. What still cannot be merged stays. */
   #ofDead(): Right {
-    return { actions: [...CONSUME, ...SEND], resources: [this.#storage.dead.queueArn] };
+    return { actions: CONSUME, resources: [this.#storage.dead.queueArn] };
   }
 
   #toInboxes(): Right {

@@ -26,6 +26,7 @@ import type { Cancel, Clock } from '../../src/ports/clock.ts';
 import type { Table } from '../../src/ports/table.ts';
 import { dynamoClient, lambdaClient, sqsClient } from './clients.ts';
 import { HintDepth } from './hint-depth.ts';
+import { sealedLetter } from './messages.ts';
 import { Meter } from './meter.ts';
 import { Metrics } from './metrics.ts';
 import { Mirror } from './mirror.ts';
@@ -81,7 +82,8 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
   const [incarnation, topology, whole, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), wholeOf(table), ring, secret]);
   const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { client: lambdaClient(peer), functionArn: arns.function(settings, 'peer', peer) }));
   const sqs = sqsClient(id);
-  const letters = new SqsDeadLetters({ client: sqs, queueUrl: queueUrl(settings, id, names.dead(deployment, id)) });
+  const dead = { client: sqs, queueUrl: queueUrl(settings, id, names.dead(deployment, id)), unsealed: sealedLetter };
+  const letters = new Map([id, ...peers.map((peer) => peer.id)].map((from) => [from, new SqsDeadLetters(from === id ? dead : { ...dead, from })]));
   const region = new Region({
     id,
     incarnation,
@@ -92,7 +94,7 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     changes: THE_STREAM,
     peers,
     hints: (peer) => new HintDepth(new SqsQueue({ client: sqs, queueUrl: queueUrl(settings, id, names.hints(deployment, id, peer)) })),
-    deadLetters: () => letters,
+    deadLetters: (from) => letters.get(from) ?? new SqsDeadLetters(dead),
     clock,
     random: nodeRandom,
     log,

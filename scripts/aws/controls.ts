@@ -4,7 +4,16 @@ import { DeleteFunctionConcurrencyCommand, GetFunctionConfigurationCommand, Invo
 import { GetQueueAttributesCommand, PurgeQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { FUNCTIONS, names, type FunctionName } from '../../src/adapters/aws/names.ts';
-import { asRegionId } from '../../src/core/version/dot.ts';
+import { SqsDeadLetters } from '../../src/adapters/aws/sqs-dead-letters.ts';
+import { sha256 } from '../../src/adapters/node/crypto.ts';
+import { utf8 } from '../../src/core/bytes.ts';
+import { itemKey } from '../../src/core/keys/item-key.ts';
+import { groupOf } from '../../src/core/placement/placement.ts';
+import { encodeState } from '../../src/core/version/codec.ts';
+import { asRegionId, makeActor } from '../../src/core/version/dot.ts';
+import { NO_OPERATIONS } from '../../src/core/version/operations.ts';
+import { makeStamp } from '../../src/core/version/stamp.ts';
+import { encodeRecords } from '../../src/engine/envelope.ts';
 import { until } from '../lib/http.ts';
 import { ACCOUNT, ROOT, signedFor } from './ministack.ts';
 
@@ -105,6 +114,17 @@ export class Controls {
     }
   }
 
+  async bury(region: string, peer: string): Promise<void> {
+    const collection = 'demo';
+    const pk = utf8('buried');
+    const key = itemKey(groupOf({ regions: 'all', replicas: 3 }, sha256), { collection, pk, sk: new Uint8Array(0) }, sha256);
+    const dot = { actor: makeActor(asRegionId(peer), 'buried'), stamp: makeStamp(Date.now()) };
+    const value = { bytes: utf8('found'), contentType: 'text/plain', hash: sha256(utf8('found')).slice(0, 8) };
+    const state = encodeState({ values: [{ dot, value }], context: new Map([[dot.actor, dot.stamp]]), operations: NO_OPERATIONS });
+    const letters = new SqsDeadLetters({ client: this.#of(region).sqs, queueUrl: this.#queueUrl(names.dead(this.#deployment, asRegionId(region))), from: asRegionId(peer) });
+    await letters.add([{ reason: 'buried by a test', atMs: Date.now(), body: encodeRecords([{ key: key.encoded, state }]) }]);
+  }
+
   #queueUrl(name: string): string {
     return `${this.#url}/${ACCOUNT}/${name}`;
   }
@@ -120,6 +140,12 @@ export class Controls {
       return [...(await answer.text()).matchAll(/<StackName>([^<]+)<\/StackName>[\s\S]*?<StackStatus>([^<]+)<\/StackStatus>/g)].flatMap(([, name = '', status]) => (status === 'DELETE_COMPLETE' ? [] : [name]));
     };
     return (await Promise.all([...this.#clients.keys()].map(inRegion))).flat();
+  }
+
+  /** By name. */
+  async alarms(region: string): Promise<string[]> {
+    const answer = await fetch(this.#url, { method: 'POST', headers: { ...signedFor('monitoring', region), 'content-type': 'application/x-www-form-urlencoded' }, body: 'Action=DescribeAlarms&Version=2010-08-01' });
+    return [...(await answer.text()).matchAll(/<AlarmName>([^<]+)<\/AlarmName>/g)].map(([, name = '']) => name);
   }
 
   end(): void {

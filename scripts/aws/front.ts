@@ -90,22 +90,38 @@ function fieldsOf(raw: readonly string[]): CloudFrontHeaders {
   return headers;
 }
 
+/** What is wrong with the way to a region. Each request is passed on twice, and of every third the answer is lost. */
+export interface Links {
+  areHostile: boolean;
+}
+
+const LOST_EVERY = 3;
+
 /** The emulator tells function URLs apart by the field Host. */
-export function startDoor(port: number, emulatorUrl: string, host: string): Promise<Server> {
+export function startDoor(port: number, emulatorUrl: string, host: string, links: Links): Promise<Server> {
   const { hostname, port: emulatorPort } = new URL(emulatorUrl);
+  let passedOn = 0;
   return listen(port, async (incoming, outgoing) => {
     const body = await bodyOf(incoming);
     const headers = [...incoming.rawHeaders.flatMap((name, at, all) => (at % 2 === 0 && !HOPS.has(name.toLowerCase()) && !/^(?:host|content-length)$/i.test(name) ? [name, all[at + 1] ?? ''] : [])), 'Host', host];
     const length = body.length > 0 || incoming.headers['content-length'] !== undefined ? ['Content-Length', String(body.length)] : [];
-    await new Promise<void>((resolve, reject) => {
-      const passed = httpRequest({ hostname, port: emulatorPort, method: incoming.method, path: incoming.url, headers: [...headers, ...length] as never }, (answer) => {
-        outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
-        answer.pipe(outgoing);
-        answer.once('end', resolve);
-        answer.once('error', reject);
+    const pass = (take: (answer: IncomingMessage) => void): Promise<void> =>
+      new Promise<void>((resolve, reject) => {
+        const passed = httpRequest({ hostname, port: emulatorPort, method: incoming.method, path: incoming.url, headers: [...headers, ...length] as never }, (answer) => {
+          take(answer);
+          answer.once('end', resolve);
+          answer.once('error', reject);
+        });
+        passed.once('error', reject);
+        passed.end(body);
       });
-      passed.once('error', reject);
-      passed.end(body);
+    if (links.areHostile) {
+      await pass((answer) => answer.resume());
+      if (++passedOn % LOST_EVERY === 0) return void incoming.socket.destroy();
+    }
+    await pass((answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
+      answer.pipe(outgoing);
     });
   });
 }

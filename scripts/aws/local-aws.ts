@@ -4,11 +4,12 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import type { FunctionName } from '../../src/adapters/aws/names.ts';
+import { names, type FunctionName } from '../../src/adapters/aws/names.ts';
 import { nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
 import { newKey } from '../../src/auth/keys.ts';
 import { parseRegions } from '../../src/config/options.ts';
 import { toHex } from '../../src/core/bytes.ts';
+import { asRegionId } from '../../src/core/version/dot.ts';
 import { clusterFilePath, type ClusterFile } from '../../src/local/cluster-file.ts';
 import { readOrMake, writePrivate } from '../../src/local/files.ts';
 import { root } from '../lib/cluster.ts';
@@ -17,7 +18,7 @@ import { ask, until } from '../lib/http.ts';
 import { run, type Environment } from '../lib/run.ts';
 import { synth } from '../lib/synth.ts';
 import { Controls } from './controls.ts';
-import { deployedDistribution, startDoor, startFront } from './front.ts';
+import { deployedDistribution, startDoor, startFront, type Links } from './front.ts';
 import { ACCOUNT, environmentFor, installMiniStack, MiniStack } from './ministack.ts';
 import { changeTemplate, readTemplate, resolveWeakReferences, withEmulatorsRights, withPlainAlarms, writeTemplate } from './templates.ts';
 
@@ -55,6 +56,7 @@ export class LocalAws extends Deployed {
   #hosts: ReadonlyMap<string, string> = new Map();
   #servers: Server[] = [];
   #isMade = false;
+  readonly #links: Links = { areHostile: false };
 
   private constructor(options: LocalAwsOptions, emulator: MiniStack) {
     super();
@@ -146,7 +148,7 @@ export class LocalAws extends Deployed {
 
   async #openDoors(): Promise<void> {
     this.#closeDoors();
-    for (const [region, host] of this.#hosts) this.#servers.push(await startDoor(Number(new URL(this.url(region)).port), this.emulator.url, host));
+    for (const [region, host] of this.#hosts) this.#servers.push(await startDoor(Number(new URL(this.url(region)).port), this.emulator.url, host, this.#links));
     const doors = new Map([...this.#hosts].map(([region, host]) => [host, this.url(region)]));
     this.#servers.push(await startFront(this.#options.port, { emulatorUrl: this.emulator.url, distribution: await deployedDistribution(this.emulator.url), doors }));
   }
@@ -191,6 +193,21 @@ export class LocalAws extends Deployed {
     await Promise.all(this.#regions.map((id) => this.#controls.setMappings('apply', id, true)));
   }
 
+  /** Each request to a region is passed on twice, and many answers are lost. */
+  setHostile(areHostile: boolean): void {
+    this.#links.areHostile = areHostile;
+  }
+
+  /** Nothing that lies in one region's inbox, or its stream, is delivered. */
+  async setDelivery(region: string, isOn: boolean): Promise<void> {
+    await Promise.all((['apply', 'fan-out', 'forward'] as const).map((what) => this.#controls.setMappings(what, region, isOn)));
+  }
+
+  /** In the middle of what they do. Answers how many ran. */
+  killWorkers(what: FunctionName, region: string): number {
+    return this.emulator.killWorkers(names.function(DEPLOYMENT, what, asRegionId(region)));
+  }
+
   /** As if the account's concurrency were used up there. */
   async setFunctions(region: string, answer: boolean): Promise<void> {
     await this.#controls.setFunctions(region, answer);
@@ -198,6 +215,10 @@ export class LocalAws extends Deployed {
 
   functionOf(what: FunctionName, region: string): Promise<{ readonly MemorySize?: number | undefined }> {
     return this.#controls.functionOf(what, region);
+  }
+
+  alarms(region: string): Promise<readonly string[]> {
+    return this.#controls.alarms(region);
   }
 
   invoke(what: FunctionName, region: string, event: unknown): Promise<unknown> {
@@ -216,6 +237,11 @@ export class LocalAws extends Deployed {
   /** Its inbox and its hints are given what is no message. */
   poison(region: string): Promise<void> {
     return this.#controls.poison(region);
+  }
+
+  /** A write of the peer lies among the region's dead letters, though nothing is wrong with it. */
+  bury(region: string, peer: string): Promise<void> {
+    return this.#controls.bury(region, peer);
   }
 
   /** Replication with every peer is paused on this region's side, as an operator does it: what is written is hinted. */

@@ -3,7 +3,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { until } from '../lib/cluster.ts';
 import type { Environment } from '../lib/run.ts';
@@ -106,6 +106,13 @@ export class MiniStack {
     return this.#process.pid ?? 0;
   }
 
+  /** Ends the processes that run one function, in the middle of whatever they do. Answers how many there were. Linux only. */
+  killWorkers(functionName: string): number {
+    const workers = descendants(this.pid).filter((pid) => environmentOf(pid).includes(`AWS_LAMBDA_FUNCTION_NAME=${functionName}`));
+    for (const pid of workers) process.kill(pid, 'SIGKILL');
+    return workers.length;
+  }
+
   get hasEnded(): boolean {
     return this.#process.exitCode !== null || this.#process.signalCode !== null;
   }
@@ -117,6 +124,27 @@ export class MiniStack {
     const force = setTimeout(() => this.#process.kill('SIGKILL'), 5_000);
     await ended;
     clearTimeout(force);
+  }
+}
+
+function descendants(pid: number): number[] {
+  const parents = readdirSync('/proc').flatMap((name): [number, number][] => {
+    const parent = /^[0-9]+$/.test(name) ? / \S (\d+) /.exec(readOr(`/proc/${name}/stat`).replace(/^.*\)/, ''))?.[1] : undefined;
+    return parent === undefined ? [] : [[Number(name), Number(parent)]];
+  });
+  const found = [pid];
+  for (const each of found) found.push(...parents.filter(([, parent]) => parent === each).map(([child]) => child));
+  return found.slice(1);
+}
+
+const environmentOf = (pid: number): string[] => readOr(`/proc/${pid}/environ`).split('\0');
+
+/** A process may have ended in between. */
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }
 

@@ -49,6 +49,10 @@ async function rest(): Promise<void> {
   await until('it is hinted', async () => (await aws.hints(a)) > 0, CONVERGE_MS, 200);
   await aws.setHintsOnly(a, false);
   await until('it is forwarded', async () => (await aws.get(b, 'demo', 'hinted')).status === 200, CONVERGE_MS, 500);
+  report.check('dead letters are listed', (await aws.ask(a, `/v1/replication/${b}/dead`)).json<{ items: unknown[] }>().items.length > 0);
+  await aws.bury(a, b);
+  const replayed = await aws.ask(a, `/v1/replication/${b}/dead/replay`, { method: 'POST' });
+  report.check('one that can be read by now is merged, and gone', replayed.json<{ merged: number }>().merged === 1, replayed.text());
   report.check('while replication is paused a write is hinted; resumed, it arrives', true);
 }
 

@@ -6,7 +6,7 @@
 //  - `lww`: so as well; or as drills judge it.
 
 import { isLive, judge, parseLine, type LedgerRow, type View } from '../../src/drill/account.ts';
-import type { Cluster } from './cluster.ts';
+import type { Deployed } from './deployed.ts';
 import type { LoggedWrite } from './workload.ts';
 
 export interface Account {
@@ -25,7 +25,7 @@ export interface Account {
  * @param compared `live`: a region whose folder was wiped, or is an older copy, takes back what lives; digests do not
  *   count tombstones, so its dump may lack lines of items that were deleted
  */
-export async function takeAccount(cluster: Cluster, collections: { readonly lww: string; readonly siblings: string }, writes: readonly LoggedWrite[], compared: 'all' | 'live' = 'all'): Promise<Account> {
+export async function takeAccount(cluster: Deployed, collections: { readonly lww: string; readonly siblings: string }, writes: readonly LoggedWrite[], compared: 'all' | 'live' = 'all'): Promise<Account> {
   const dumps = new Map<string, string[][]>();
   for (const collection of [collections.lww, collections.siblings]) dumps.set(collection, await Promise.all(cluster.regions.map((id) => cluster.dump(id, collection))));
   const differing = firstDifference(cluster, dumps, compared === 'all' ? () => true : isLive);
@@ -52,7 +52,7 @@ export async function takeAccount(cluster: Cluster, collections: { readonly lww:
   };
 }
 
-function firstDifference(cluster: Cluster, dumps: ReadonlyMap<string, string[][]>, isCompared: (line: string) => boolean): string | undefined {
+function firstDifference(cluster: Deployed, dumps: ReadonlyMap<string, string[][]>, isCompared: (line: string) => boolean): string | undefined {
   for (const [collection, whole] of dumps) {
     const all = whole.map((lines) => lines.filter(isCompared));
     const first = all[0] as string[];
@@ -76,7 +76,7 @@ function reissuedDots(writes: readonly LoggedWrite[]): string[] {
   });
 }
 
-async function readLedger(cluster: Cluster, region: string, collection: string): Promise<LedgerRow[]> {
+async function readLedger(cluster: Deployed, region: string, collection: string): Promise<LedgerRow[]> {
   const rows: LedgerRow[] = [];
   for (let cursor: string | undefined; ; ) {
     const page = (await cluster.ask(region, `/v1/c/${collection}/conflicts?state=lost&limit=1000${cursor === undefined ? '' : `&cursor=${cursor}`}`)).json<{ items: { pk: string; loser: { valueBase64?: string; context: Record<string, string> } }[]; cursor?: string }>();

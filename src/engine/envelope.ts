@@ -82,6 +82,15 @@ export function decodeRecords(body: Uint8Array): SentRecord[] {
   return Array.from({ length: reader.varint() }, () => ({ key: reader.block(), state: reader.block() }));
 }
 
+/** Undefined for bytes that are no list of records. */
+export function recordsIn(body: Uint8Array): SentRecord[] | undefined {
+  try {
+    return decodeRecords(body);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What became of one sent record. Only `applied` and `dead` are final for the sender. `late`: somebody has to be asked first. */
 export type Receipt = 'applied' | 'dead' | 'drift' | 'newer-format' | 'not-held' | 'failed' | 'late';
 

@@ -16,7 +16,8 @@ import type { ItemKey } from '../core/keys/item-key.ts';
 import { Catalog, COLLECTIONS } from './catalog.ts';
 import { Collections } from './collections.ts';
 import { Coordinator } from './coordinate.ts';
-import { decodeRecords, type Envelope, type EnvelopeNews } from './envelope.ts';
+import { replay } from './dead-letters.ts';
+import type { Envelope, EnvelopeNews } from './envelope.ts';
 import { FanOut } from './fan-out.ts';
 import { Health } from './health.ts';
 import { Identity } from './incarnation.ts';
@@ -384,15 +385,7 @@ export class Region {
   }
 
   /** Merges dead letters again. Answers how many were merged; the others stay. */
-  async replayDeadLetters(peer: RegionId): Promise<number> {
-    const letters = this.parts.deadLetters(peer);
-    let merged = 0;
-    for (const letter of await letters.list(1_000)) {
-      const receipts = await this.applier.apply(peer, decodeRecords(letter.body));
-      if (!receipts.every((receipt) => receipt === 'applied' || receipt === 'dead')) continue;
-      await letters.remove([letter.id]); // one that is still dead was added anew, with its reason
-      merged += receipts.filter((receipt) => receipt === 'applied').length;
-    }
-    return merged;
+  replayDeadLetters(peer: RegionId): Promise<number> {
+    return replay(peer, this.parts.deadLetters(peer), this.applier);
   }
 }

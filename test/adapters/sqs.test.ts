@@ -1,5 +1,6 @@
 import { SendMessageCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SqsDeadLetters } from '../../src/adapters/aws/sqs-dead-letters.ts';
 import { SqsQueue } from '../../src/adapters/aws/sqs-queue.ts';
 import type { Message } from '../../src/ports/queue.ts';
 import { bytes } from '../contract/make.ts';
@@ -28,12 +29,12 @@ queueContract(
   async () => {
     const { advance } = movableTime();
     const queue = new SqsQueue({ client: sqs.client, queueUrl: await makeQueue(sqs.client, VISIBILITY_MS) });
-    return { queue, advance, visibilityMs: VISIBILITY_MS, close: async () => undefined };
+    const letters = new SqsDeadLetters({ client: sqs.client, queueUrl: await makeQueue(sqs.client, VISIBILITY_MS) });
+    return { queue, letters, advance, visibilityMs: VISIBILITY_MS, close: async () => undefined };
   },
   [
     { name: /^deduplication/, reason: 'SQS keeps every message' },
     { name: /^exact depth|^reopen/, reason: 'SQS counts approximately' },
-    { name: /^dead letters/, reason: 'dead letters on AWS lie in a queue of their own' },
   ],
 );
 

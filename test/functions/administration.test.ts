@@ -2,12 +2,17 @@
 // and replication that is held back and let go on.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { toBase64 } from '../../src/adapters/aws/base64.ts';
+import { compressed } from '../../src/adapters/aws/compressed.ts';
 import { names } from '../../src/adapters/aws/names.ts';
+import type { SqsDeadLetters } from '../../src/adapters/aws/sqs-dead-letters.ts';
+import { encodeState } from '../../src/core/version/codec.ts';
+import { encodeRecords, seal, type Envelope } from '../../src/engine/envelope.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import { LINES_FRESH_MS } from '../../functions/commons/region.ts';
 import { noteRun, RUNS_KEPT } from '../../functions/commons/runs.ts';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
-import { AP, EU, key, texts, US } from '../contract/make.ts';
+import { A, AP, C, dot, EU, key, texts, US, written } from '../contract/make.ts';
 import { ask as asked } from './ask.ts';
 import { DEPLOYMENT, FakeAws, metricsOf, REGIONS } from './fake-aws.ts';
 
@@ -91,6 +96,55 @@ describe.skipIf(!hasDynoxide)('administration', () => {
       await aws.done(EU, names.hints(DEPLOYMENT, EU, US), hints);
       expect((await peers(EU)).map(({ unreplicatedItems }) => unreplicatedItems)).toEqual([0, 0]);
       for (const peer of [AP, US]) await aws.take(peer, names.inbox(DEPLOYMENT, peer));
+    });
+  });
+
+  describe('GET /v1/replication, of what the stream still holds', () => {
+    it('nothing is said of it: the age of the stream tells, and the alarm on the live RPO goes by that', async () => {
+      for (let at = 0; at < 5; at++) await ask(EU, 'PUT', `/v1/c/demo/items/streamed-${at}`, at);
+      expect((await peers(EU)).map(({ unreplicatedItems, exact }) => [unreplicatedItems, exact])).toEqual([[0, false], [0, false]]);
+      const { fanOut } = await aws.region(EU);
+      for (let at = 0; at < 5; at++) await fanOut(await aws.streamed(EU, key(`streamed-${at}`)));
+      for (const peer of [AP, US]) for (let left = 1; left > 0; ) left = (await aws.take(peer, names.inbox(DEPLOYMENT, peer))).length;
+    });
+  });
+
+  describe('/v1/replication/{peer}/dead', () => {
+    interface Letters {
+      readonly items: readonly { readonly id: string; readonly reason: string; readonly bytes: number }[];
+      readonly cursor?: string;
+    }
+    const list = async (peer: RegionId, query = ''): Promise<Letters> => (await ask(EU, 'GET', `/v1/replication/${peer}/dead${query}`)).body as unknown as Letters;
+    const reasons = async (peer: RegionId): Promise<string[]> => (await list(peer)).items.map(({ reason }) => reason).sort();
+    const replay = async (peer: RegionId): Promise<unknown> => (await ask(EU, 'POST', `/v1/replication/${peer}/dead/replay`)).body;
+    const record = (pk: string, value: string): Uint8Array => encodeRecords([{ key: key(pk).encoded, state: encodeState(written(dot(C, 5), value)) }]);
+    const envelopeFrom = (from: RegionId): Envelope => ({ from, actor: A, wallMs: 1, clock: 'safe', topology: { term: 1, epoch: 1, identity: 'x' } });
+    const letters = (from?: RegionId): SqsDeadLetters => aws.letters(EU, from);
+
+    it('lists what a peer has sent, and what nobody knows the sender of, page by page, again and again', async () => {
+      await letters(US).add([{ reason: 'first', atMs: 1_000, body: record('dead-1', 'one') }, { reason: 'second', atMs: 2_000, body: record('dead-2', 'two') }]);
+      await letters(AP).add([{ reason: 'of another', atMs: 3_000, body: record('dead-3', 'three') }]);
+      await letters().add([{ reason: 'poison', atMs: 4_000, body: Uint8Array.of(1, 2, 3) }]);
+      for (let again = 0; again < 2; again++) expect([await reasons(US), await reasons(AP)]).toEqual([['first', 'poison', 'second'], ['of another', 'poison']]);
+      const first = await list(US, '?limit=2');
+      const rest = await list(US, `?limit=2&cursor=${first.cursor ?? ''}`);
+      expect([...first.items, ...rest.items].map(({ reason }) => reason).sort()).toEqual(['first', 'poison', 'second']);
+      expect(rest.cursor).toBeUndefined();
+    });
+
+    it('a message that SQS gave up is told by its envelope, and its records', async () => {
+      await aws.give(EU, names.dead(DEPLOYMENT, EU), toBase64(compressed(seal(envelopeFrom(AP), record('dead-4', 'four')))));
+      expect(await reasons(AP)).toEqual([expect.stringContaining('Delivered too often'), 'of another', 'poison']);
+      expect(await reasons(US)).toEqual(['first', 'poison', 'second']);
+    });
+
+    it('merges them again: then they are gone; what nobody can read stays', async () => {
+      expect(await replay(US)).toEqual({ merged: 2 });
+      expect(await replay(AP)).toEqual({ merged: 2 });
+      for (const [pk, value] of [['dead-1', 'one'], ['dead-2', 'two'], ['dead-3', 'three'], ['dead-4', 'four']] as const) expect(texts((await aws.table(EU).get(key(pk)))?.state)).toEqual([value]);
+      for (const peer of [US, AP]) expect(await reasons(peer)).toEqual(['poison']);
+      expect(await replay(US)).toEqual({ merged: 0 });
+      expect((await peers(EU)).map(({ dead }) => dead)).toEqual([1, 1]);
     });
   });
 

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { DeleteTableCommand, DescribeTableCommand, GetItemCommand, PutItemCommand, ScanCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DeleteTableCommand, DescribeTableCommand, GetItemCommand, PutItemCommand, ScanCommand, type AttributeValue, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DeleteMessageCommand, DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
@@ -15,6 +15,7 @@ import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
 import { places, type Item, type Place } from '../../src/adapters/aws/layout.ts';
 import { arns, names, queueUrl } from '../../src/adapters/aws/names.ts';
+import { SqsDeadLetters } from '../../src/adapters/aws/sqs-dead-letters.ts';
 import { SQS_CLIENT_SETTINGS } from '../../src/adapters/aws/sqs-queue.ts';
 import { nodeRandom } from '../../src/adapters/node/crypto.ts';
 import type { ItemKey } from '../../src/core/keys/item-key.ts';
@@ -190,6 +191,11 @@ export class FakeAws {
     return new DynamoTable({ client: this.#dynamo.client, tableName: names.table(DEPLOYMENT, region), clock: new HastyClock(), random: nodeRandom });
   }
 
+  /** Of nobody known where nobody is named. */
+  letters(region: RegionId, from?: RegionId): SqsDeadLetters {
+    return new SqsDeadLetters({ client: this.#sqsOf(region), queueUrl: queueUrl(PLACE, region, names.dead(DEPLOYMENT, region)), from });
+  }
+
   /** What lies in a queue of a region, received as a mapping receives it. */
   async take(region: RegionId, name: string): Promise<readonly Message[]> {
     const sqs = this.#sqsOf(region);
@@ -236,7 +242,7 @@ export class FakeAws {
 
   async #streamed(region: RegionId, { PK, SK }: Place): Promise<DynamoDBRecord> {
     const { Item = {} } = await this.#dynamo.client.send(new GetItemCommand({ TableName: names.table(DEPLOYMENT, region), Key: { PK, SK } }));
-    const image = Object.entries(Item).map(([name, value]) => [name, value.B === undefined ? value : { B: toBase64(value.B) }] as const);
+    const image = Object.entries(Item).map(([name, value]) => [name, asEvent(value)] as const);
     return { eventName: 'INSERT', eventSource: 'aws:dynamodb', awsRegion: region, dynamodb: { NewImage: Object.fromEntries(image) as NewImage, SequenceNumber: '1', StreamViewType: 'NEW_IMAGE' } };
   }
 
@@ -333,6 +339,9 @@ export interface DynamoFault {
 const urlOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 /** Without a timer of its own, as `fetch` has them. */
+/** As Lambda's events have it: binary as text, in lists too. */
+const asEvent = (value: AttributeValue): unknown => (value.L === undefined ? (value.B === undefined ? value : { B: toBase64(value.B) }) : { L: value.L.map(asEvent) });
+
 const send = (url: string, headers: OutgoingHttpHeaders, body: Buffer): Promise<{ readonly status: number; readonly bytes: Buffer }> =>
   new Promise((resolve, reject) => {
     const request = httpRequest(url, { method: 'POST', headers: { ...headers, 'content-length': body.length } }, (answer) => {

@@ -35,7 +35,7 @@ export async function bundle(folder: string, functions: readonly BundleName[] = 
         legalComments: 'none',
         logLevel: 'error',
         plugins: [ENGLISH_ONLY],
-        alias: { '@aws-sdk/credential-provider-node': commons('credentials.ts'), ...(name === 'edge' ? { '@hono/zod-openapi': commons('plain-hono.ts') } : {}) },
+        alias: { '@aws-sdk/credential-provider-node': commons('credentials.ts'), '@aws-sdk/endpoint-cache': commons('endpoint-cache.ts'), ...(name === 'edge' ? { '@hono/zod-openapi': commons('plain-hono.ts') } : {}) },
       }),
     ),
   );

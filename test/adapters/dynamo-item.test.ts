@@ -81,7 +81,7 @@ describe('records as items', () => {
     fc.assert(
       fc.property(plain, ({ head, past, content: { expiresMs, ...rest }, isDelete, entries: operations, evicted, kind, revision }) => {
         const held = { dot: head, value: expiresMs === undefined ? rest : { ...rest, expiresMs } };
-        const isWhole = past.every((each) => each.actor === head.actor || each.stamp < head.stamp) && operations.every((each) => each.dot.stamp <= head.stamp) && evicted < head.stamp && head.stamp > STAMP_ZERO;
+        const isWhole = [...vector(...past, head)].every(([actor, at]) => actor === head.actor || at < head.stamp) && operations.every((each) => each.dot.stamp <= head.stamp) && evicted < head.stamp && head.stamp > STAMP_ZERO;
         const state: State = {
           values: isDelete ? [] : [held],
           ...(isDelete ? { deleted: head } : {}),

@@ -75,6 +75,7 @@ async function turns(task: () => Promise<void>): Promise<number[]> {
 async function bareScan(store: LevelStore): Promise<void> {
   const prefix = Uint8Array.of(0x72);
   let bytes = 0;
+  await store.scannable();
   for await (const [key, value] of store.database.iterator({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array })) bytes += key.length + value.length;
   if (bytes === 0) throw new Error('Nothing was scanned.');
 }

@@ -30,8 +30,7 @@ async function alone(data: string, { id = 'eu-central-1', port, wrap = [], more 
   return { url, child };
 }
 
-/** A value that names itself twice: LevelDB's log puts a header between two blocks of 32 KB, which may cut one of them, never both. */
-const valueOf = (i: number): string => `value-${i}.${'-'.repeat(40)}value-${i}.`;
+const valueOf = (i: number): string => `value-${i}.${'-'.repeat(40)}`;
 
 const put = (url: string, pk: string, body: string): Promise<Answer> => ask(url, `/v1/c/demo/items/${pk}`, { method: 'PUT', headers: { 'content-type': 'text/plain' }, body });
 
@@ -72,6 +71,8 @@ function parseTrace(trace: string): Call[] {
   return calls.sort((one, other) => one.startSec - other.startSec);
 }
 
+const fileOf = (call: string): string | undefined => /^\w+\(\d+<([^>]*)>/.exec(call)?.[1];
+
 async function synced(): Promise<void> {
   if (!has('strace')) return void report.check('strace is installed', false, 'apt-get install strace');
   const PUTS = 200;
@@ -95,18 +96,18 @@ async function synced(): Promise<void> {
   const calls = parseTrace(readFileSync(file, 'utf8'));
   const writes = calls.filter(({ name }) => /^(write|writev|sendto|sendmsg)$/.test(name));
   const toSocket = writes.filter(({ text }) => /^\w+\(\d+<(socket|TCP)/.test(text));
-  const toLog = writes.filter(({ text }) => /^\w+\(\d+<[^>]*\.log>/.test(text));
+  const toJournal = writes.filter(({ text }) => /^\w+\(\d+<[^>]*\/journal\/\d+>/.test(text));
   const answers = toSocket.filter(({ text }) => text.includes('HTTP/1.1 201')).slice(-PUTS); // the first is of the collection
   const syncs = calls.filter(({ name }) => name === 'fdatasync' || name === 'fsync');
   const early: string[] = [];
   let sent = 0;
   for (let i = 0; i < PUTS; i++) {
-    // The write of LevelDB's log that carries the value, and the first sync after it.
-    const logged = toLog.find(({ text }) => text.includes(`value-${i}.`));
-    const sync = logged === undefined ? undefined : syncs.find(({ startSec }) => startSec >= logged.startSec);
+    // The write of the journal that carries the value, and the first sync of that file after it.
+    const logged = toJournal.find(({ text }) => text.includes(`value-${i}.`));
+    const sync = logged === undefined ? undefined : syncs.find(({ startSec, text }) => startSec >= logged.startSec && fileOf(text) === fileOf(logged.text));
     const left = [answers[i], ...toSocket.filter(({ text }) => text.includes(`value-${i}.`))];
-    if (logged === undefined) early.push(`PUT ${i}: the write of its log was not seen`);
-    else if (sync === undefined) early.push(`PUT ${i}: no sync was seen after its log was written`);
+    if (logged === undefined) early.push(`PUT ${i}: the write of the journal was not seen`);
+    else if (sync === undefined) early.push(`PUT ${i}: no sync was seen after the journal was written`);
     else if (left[0] === undefined) early.push(`PUT ${i}: its answer was not seen`);
     else if (left.some((call) => (call as Call).startSec < sync.endSec)) early.push(`PUT ${i} was answered or sent before its sync ended`);
     sent += left.length - 1;

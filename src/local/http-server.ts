@@ -29,6 +29,8 @@ export interface ServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** For what needs neither Request nor Response. */
   readonly direct?: DirectDoor;
+  /** Nobody else is sent what is written here: an answer waits for nobody. */
+  readonly isAlone?: boolean;
 }
 
 export interface RunningServer {
@@ -61,16 +63,16 @@ export async function serve(app: Fetches, options: ServerOptions): Promise<Runni
   };
   const server: Server = options.tls === undefined ? createHttpServer(limits, handle) : createHttpsServer({ ...limits, ...options.tls }, handle);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuse(error, socket, options.place));
-  const sockets = options.direct === undefined || options.tls !== undefined ? undefined : takeSockets(server, options.direct);
+  const sockets = options.direct === undefined || options.tls !== undefined ? undefined : takeSockets(server, options.direct, options.isAlone === true);
   await listen(server, options);
   return { port: (server.address() as AddressInfo).port, direct: sockets?.stats ?? { answered: 0, handedOver: 0 }, close: () => close(server, sockets) };
 }
 
 /** Each new connection comes to the direct door first. */
-function takeSockets(server: Server, door: DirectDoor): DirectSockets {
+function takeSockets(server: Server, door: DirectDoor, isAlone: boolean): DirectSockets {
   const [ofNode] = server.listeners('connection') as ((socket: Socket) => void)[];
   server.removeAllListeners('connection');
-  const sockets = new DirectSockets({ door, handOver: (socket) => ofNode?.call(server, socket), firstMs: FIRST_MS, idleMs: IDLE_MS });
+  const sockets = new DirectSockets({ door, handOver: (socket) => ofNode?.call(server, socket), isAlone, firstMs: FIRST_MS, idleMs: IDLE_MS });
   server.on('connection', (socket) => sockets.take(socket));
   return sockets;
 }

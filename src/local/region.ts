@@ -124,7 +124,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
   addPeerRoutes(app, { door: region.door, signer, verifier, observers, observe: (observer, question) => region.health.observe(observer, question), wallMs: () => clock.wallMs(), region: id, newRequestId: () => toHex(nodeRandom.bytes(8)) });
 
   const { ready } = await region.start();
-  const server: RunningServer = await serve(app, { host: options.host, port: options.port, place: id, tls: options.tls, direct });
+  const server: RunningServer = await serve(app, { host: options.host, port: options.port, place: id, tls: options.tls, direct, isAlone: options.peers.size === 0 });
   await ready;
   return {
     region,

@@ -17,6 +17,10 @@ describe('level: a copy of a live folder at a random moment', () => {
     expect(result.withTables, 'copies with tables beside the logs').toBeGreaterThan(0);
   });
 
+  it('kill -9: the same', { timeout: 300_000 }, async () => {
+    expect(await crashCopies({ copies: 6, durability: 'sync', ends: 'process', seed: 4 })).toMatchObject({ copies: 6, wrong: [] });
+  });
+
   it('kill -9 in relaxed durability: the same', { timeout: 300_000 }, async () => {
     expect(await crashCopies({ copies: 6, durability: 'relaxed', seed: 2 })).toMatchObject({ copies: 6, wrong: [] });
   });

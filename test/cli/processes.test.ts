@@ -114,7 +114,7 @@ it('one region alone: says where it answers, keeps its folder to itself, ends at
   expect((await first.ended).code).toBe(0);
   expect((await archipel(['get', 'c', 'k', '--url', await urlOf(startLone(data))])).out).toBe('v');
   expect(readFileSync(join(data, 'secret'), 'utf8')).toBe(secret);
-}, 30 * SECONDS);
+}, 60 * SECONDS);
 
 it('a process whose parent is gone ends itself', async () => {
   const child = start(['region', '--id', 'eu-central-1', '--listen', '127.0.0.1:0', '--data', join(folder, 'orphan'), '--no-auth'], { channel: true });
@@ -153,7 +153,7 @@ it('a parent that is killed takes its processes with it, also while they are sta
   await parent.ended; // when the last process that writes to its terminal is gone
   expect(isAlive(parent.process.pid as number)).toBe(false);
   expect(await Promise.all([port, port + 1, port + 2].map(async (each) => closed(await listenOn(each))))).toHaveLength(3);
-}, 30 * SECONDS);
+}, 60 * SECONDS);
 
 it('two regions, one killed: down by the word of the other and of the edge, and of a witness that is started; the edge asks it no more', async () => {
   const data = join(folder, 'two');

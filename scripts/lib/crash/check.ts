@@ -1,5 +1,5 @@
 // What must be true of a copy of a data folder that a crash could have left. Opens it as a start does and believes nothing
-// but the rows and the journal of acknowledgements:
+// but the rows and the notes of what was acknowledged:
 //
 //   1  everything acknowledged is there
 //   2  a commit is whole: record, ledger row, rows of the indexes, entry of the change log, or none of them
@@ -8,7 +8,8 @@
 
 import { LevelQueue } from '../../../src/adapters/level/queue.ts';
 import { decodeLogRow, decodeRecord, readU48, RECORD_PREFIX_BYTES, rows, type StoredRecord } from '../../../src/adapters/level/layout.ts';
-import { LevelStore, type Database } from '../../../src/adapters/level/store.ts';
+import type { Database } from '../../../src/adapters/level/database.ts';
+import { LevelStore } from '../../../src/adapters/level/store.ts';
 import { LevelTable } from '../../../src/adapters/level/table.ts';
 import { NodeClock } from '../../../src/adapters/node/clock.ts';
 import { afterPrefix, ByteReader, utf8, utf8Text } from '../../../src/core/bytes.ts';
@@ -36,13 +37,13 @@ export interface Promised {
   readonly taking: ReadonlySet<string>;
   readonly taken: ReadonlySet<string>;
   readonly document: number;
-  /** Bytes that a sync covers, by log file. */
-  readonly synced: ReadonlyMap<string, number>;
+  /** Bytes that a sync covers, by file of the journal, in the use of it that bears this number. */
+  readonly synced: ReadonlyMap<string, { readonly number: number; readonly bytes: number }>;
   readonly count: number;
 }
 
-export function readJournal(text: string): Promised {
-  const [stored, late, synced] = [new Map<string, Set<number>>(), new Map<string, Set<number>>(), new Map<string, number>()];
+export function readNotes(text: string): Promised {
+  const [stored, late, synced] = [new Map<string, Set<number>>(), new Map<string, Set<number>>(), new Map<string, { number: number; bytes: number }>()];
   const [sent, taking, taken] = [new Set<string>(), new Set<string>(), new Set<string>()];
   let document = 0;
   let count = 0;
@@ -51,7 +52,10 @@ export function readJournal(text: string): Promised {
     if (what === 'stored' || what === 'late') {
       const numbers = what === 'stored' ? stored : late;
       numbers.set(first, (numbers.get(first) ?? new Set()).add(Number(second)));
-    } else if (what === 'synced') synced.set(first, Number(second));
+    } else if (what === 'synced') {
+      const [number = 0, bytes = 0] = second.split(':').map(Number);
+      synced.set(first, { number, bytes });
+    }
     else if (what === 'document') document = Number(first);
     else ({ sent, taking, taken })[what as 'sent']?.add(first);
     if (what !== 'synced' && what !== 'taking') count++;
@@ -60,9 +64,9 @@ export function readJournal(text: string): Promised {
 }
 
 /** Every sentence is something wrong. */
-export async function wrongIn(folder: string, promised: Promised): Promise<string[]> {
+export async function wrongIn(folder: string, promised: Promised, isOtherBoot: boolean): Promise<string[]> {
   const clock = new NodeClock();
-  const store = await LevelStore.open({ folder, durability: 'relaxed', clock, log: SILENT });
+  const store = await LevelStore.open({ folder, durability: 'relaxed', clock, log: SILENT, ...(isOtherBoot ? { bootId: 'another' } : {}) });
   try {
     const table = await LevelTable.open(store, digestHash);
     const queue = await LevelQueue.open(store, clock, QUEUE);

@@ -2,29 +2,41 @@
 
 import type { Edit } from '../../../src/testing/controls.ts';
 
-const BATCH = "this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' })";
-const WRITES = `const written = ${BATCH};`;
+const STORE = 'adapters/level/store.ts';
+const APPEND = 'group.sequence = this.#journal.append(group.operations);';
+const PAUSE = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);';
 
-export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Edit }[] = [
-  {
-    name: 'acknowledged before it is synced',
-    edit: { file: 'adapters/level/store.ts', find: "{ sync: this.#options.durability === 'sync' }", replace: '{ sync: false }' },
-  },
+export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Edit; readonly ends?: 'process' }[] = [
+  { name: 'acknowledged before it is synced', edit: { file: STORE, find: 'journal.syncNow();', replace: '' } },
   {
     name: 'acknowledged before it is handed to the operating system',
-    edit: { file: 'adapters/level/store.ts', find: WRITES, replace: `for (const prepare of group.meanwhile) prepare()(); group.resolve(); const written = new Promise((resolve) => setTimeout(resolve, 2)).then(() => ${BATCH});` },
+    edit: {
+      file: STORE,
+      find: APPEND,
+      replace: `const journal = this.#journal; for (const prepare of group.meanwhile) prepare()(); group.resolve();
+        return { group, prepared: [], outcome: new Promise((resolve) => setTimeout(resolve, 2)).then(() => { group.sequence = journal.append(group.operations); journal.syncNow(); return 'durable'; }) };`,
+    },
   },
   {
     name: 'an answer that was prepared is given before the disk has done',
-    edit: { file: 'adapters/level/store.ts', find: 'const outcome = await begun.outcome;', replace: 'for (const answer of prepared) answer(); const outcome = await begun.outcome;' },
+    edit: { file: STORE, find: `${APPEND}\n      const prepared = this.#prepare(group);`, replace: `${APPEND} const prepared = this.#prepare(group); for (const answer of prepared) answer(); ${PAUSE}` },
   },
   {
-    name: 'the entry of the change log outside of the batch',
+    name: 'the entry of the change log outside of the group',
     edit: {
-      file: 'adapters/level/store.ts',
-      find: WRITES,
-      replace: 'const written = this.#database.batch(group.operations, { sync: true }).then(() => new Promise((resolve) => setTimeout(resolve, 50))).then(() => this.#database.batch([...sealed], { sync: true }));',
+      file: STORE,
+      find: 'group.operations.push(...(this.#owner?.seal(group.changes) ?? []));',
+      replace: 'const sealed = this.#owner?.seal(group.changes) ?? []; setTimeout(() => { const sequence = this.#journal.append(sealed); this.#journal.syncNow(); this.#applier.give(sequence, sealed); }, 50);',
     },
+  },
+  {
+    name: 'the journal is let go before LevelDB has it on the disk',
+    edit: { file: 'adapters/level/applier.ts', find: 'const oldest = isPause ? Number.POSITIVE_INFINITY : (logs[0] ?? Number.POSITIVE_INFINITY);', replace: 'const oldest = Number.POSITIVE_INFINITY;' },
+  },
+  {
+    name: 'LevelDB is told that it has a group before it has it',
+    ends: 'process', // after a power cut it is given all that there is
+    edit: { file: 'adapters/level/applier.ts', find: 'await this.#database.batch([...this.#applying.values(), appliedRow(sequence)], { sync: false });', replace: 'await this.#database.batch([appliedRow(sequence)], { sync: false }); await new Promise((resolve) => setTimeout(resolve, 5)); await this.#database.batch([...this.#applying.values()], { sync: false });' },
   },
   {
     name: 'the ledger row outside of the batch',

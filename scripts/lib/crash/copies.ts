@@ -3,27 +3,30 @@
 // Copying file after file while others write is no such state: a table that is gone by the time its turn comes, a CURRENT
 // that names a MANIFEST of which half was read. So the writer is a process of its own, and it is *stopped* (SIGSTOP) at a
 // moment that nobody in it knows; when all of its threads stand, nothing moves, and a copy is what `kill -9` leaves: all
-// that was handed to the operating system. What was acknowledged by then is in the journal.
+// that was handed to the operating system. What was acknowledged by then is in the notes.
 //
 // A power cut leaves less. LevelDB syncs a table before a MANIFEST names it, and CURRENT before the old ones go; what may
-// be lost is the end of a log file, behind the last finished sync. In `sync` durability each copy therefore loses a random
-// part of what no sync covers, often in the middle of a batch. What the file system itself might lose (a file's name in
-// its folder) is not tried.
+// be lost is what the journal holds behind the last finished sync, and any part of LevelDB's own log, which nothing syncs
+// while it is written. In `sync` durability each copy therefore loses a random end of both, often in the middle of a group,
+// and is opened as after another boot. What the file system itself might lose (a file's name in its folder) is not tried.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { headerIn } from '../../../src/adapters/level/journal.ts';
 import { SeededRandom } from '../../../src/adapters/sim/random.ts';
 import type { Edit } from '../../../src/testing/controls.ts';
 import { sleep, until } from '../cluster.ts';
-import { readJournal, wrongIn, type Promised } from './check.ts';
+import { readNotes, wrongIn, type Promised } from './check.ts';
 import type { WriterSetting } from './writer.ts';
 
 export interface CopiesSetting {
   readonly copies: number;
   readonly durability: 'sync' | 'relaxed';
+  /** Default: a power cut in `sync` durability, else the process alone. */
+  readonly ends?: 'power' | 'process';
   readonly seed: number;
   /** A known bug, put into the writer. */
   readonly edits?: readonly Edit[];
@@ -49,7 +52,7 @@ const LATER_MS_MAX = 25;
 const writerFile = fileURLToPath(new URL('./writer.ts', import.meta.url));
 
 /** Goes on until a copy is wrong. */
-export async function crashCopies({ copies, durability, seed, edits = [] }: CopiesSetting): Promise<CopiesResult> {
+export async function crashCopies({ copies, durability, seed, ends = durability === 'sync' ? 'power' : 'process', edits = [] }: CopiesSetting): Promise<CopiesResult> {
   const random = new SeededRandom(seed, 'copies');
   const total = { copies: 0, acknowledged: 0, bytesCut: 0, cuts: 0, withTables: 0 };
   while (total.copies < copies) {
@@ -62,7 +65,7 @@ export async function crashCopies({ copies, durability, seed, edits = [] }: Copi
         await sleep(random.unit() * LATER_MS_MAX); // else every copy would be of the moment behind an answer
         await writer.stop();
         const { folder, promised } = writer.copy();
-        if (durability === 'sync') {
+        if (ends === 'power') {
           const bytes = cutPower(folder, promised, random);
           total.bytesCut += bytes;
           if (bytes > 0) total.cuts++;
@@ -71,7 +74,7 @@ export async function crashCopies({ copies, durability, seed, edits = [] }: Copi
         if (readdirSync(folder).some((name) => name.endsWith('.ldb'))) total.withTables++;
         total.acknowledged += promised.count - seen;
         seen = promised.count;
-        const wrong = await wrongIn(folder, promised).catch((error: unknown) => [`the copy cannot be read: ${String(error)}`]);
+        const wrong = await wrongIn(folder, promised, ends === 'power').catch((error: unknown) => [`the copy cannot be read: ${String(error)}`]);
         if (wrong.length > 0) return { ...total, wrong };
         rmSync(folder, { recursive: true });
         writer.goOn();
@@ -87,33 +90,46 @@ export async function crashCopies({ copies, durability, seed, edits = [] }: Copi
 /** Answers how many bytes are gone. */
 function cutPower(folder: string, { synced }: Promised, random: SeededRandom): number {
   let bytes = 0;
-  for (const name of readdirSync(folder).filter((each) => each.endsWith('.log'))) {
-    const { size } = statSync(join(folder, name));
-    const kept = random.between(Math.min(size, synced.get(name) ?? 0), size);
-    truncateSync(join(folder, name), kept);
+  for (const path of readdirSync(folder).filter((name) => name.endsWith('.log')).map((name) => join(folder, name))) {
+    const { size } = statSync(path);
+    const kept = random.between(0, size);
+    truncateSync(path, kept);
     bytes += size - kept;
   }
+  for (const name of readdirSync(join(folder, 'journal'))) bytes += cutSegment(join(folder, 'journal', name), synced.get(name), random);
   return bytes;
+}
+
+/** The length of a segment is durable before it is used: what is lost of it reads as something else. */
+function cutSegment(path: string, synced: { readonly number: number; readonly bytes: number } | undefined, random: SeededRandom): number {
+  const content = readFileSync(path);
+  const end = content.findLastIndex((byte) => byte !== 0) + 1;
+  const isCovered = synced !== undefined && synced.number === headerIn(content).number;
+  const from = isCovered ? synced.bytes : 0;
+  if (from >= end) return 0;
+  const kept = random.between(from, end);
+  writeFileSync(path, content.fill(random.chance(0.5) ? 0 : 0xa5, kept, end));
+  return end - kept;
 }
 
 class Writer {
   readonly #root: string;
   readonly #folder: string;
-  readonly #journal: string;
+  readonly #notes: string;
   readonly #child: ChildProcess;
   #errors = '';
 
-  constructor(root: string, setting: Omit<WriterSetting, 'folder' | 'journal'>) {
+  constructor(root: string, setting: Omit<WriterSetting, 'folder' | 'notes'>) {
     this.#root = root;
     this.#folder = join(root, 'db');
-    this.#journal = join(root, 'journal');
+    this.#notes = join(root, 'notes');
     mkdirSync(this.#folder);
-    this.#child = spawn(process.execPath, [writerFile, JSON.stringify({ ...setting, folder: this.#folder, journal: this.#journal } satisfies WriterSetting)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = spawn(process.execPath, [writerFile, JSON.stringify({ ...setting, folder: this.#folder, notes: this.#notes } satisfies WriterSetting)], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child.stderr?.on('data', (text: Buffer) => (this.#errors += text.toString()));
   }
 
   get #bytes(): number {
-    return existsSync(this.#journal) ? statSync(this.#journal).size : 0;
+    return existsSync(this.#notes) ? statSync(this.#notes).size : 0;
   }
 
   /** Until so much more was acknowledged. */
@@ -139,7 +155,7 @@ class Writer {
   copy(): { readonly folder: string; readonly promised: Promised } {
     const folder = join(this.#root, 'copy');
     cpSync(this.#folder, folder, { recursive: true });
-    return { folder, promised: readJournal(readFileSync(this.#journal, 'utf8')) };
+    return { folder, promised: readNotes(readFileSync(this.#notes, 'utf8')) };
   }
 
   async end(): Promise<void> {

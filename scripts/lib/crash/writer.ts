@@ -1,19 +1,19 @@
 // The process that is stopped and copied: a region's table, queue and documents on LevelDB, written by many at once.
-// What was acknowledged to one of them is noted in a journal outside of the folder, only then; and, for each log file of
-// the store, how much of it a finished sync covers.
+// What was acknowledged to one of them is noted in a file outside of the folder, only then; and, for each segment of the
+// store's journal, how much of it a finished sync covers.
 //
-//   node writer.ts '{"folder","journal","durability","seed","isTrimming","edits"}'
+//   node writer.ts '{"folder","notes","durability","seed","isTrimming","edits"}'
 
-import { openSync, readdirSync, statSync, writeSync } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
 import { registerHooks } from 'node:module';
-import { join } from 'node:path';
+import { basename } from 'node:path';
 import { SeededRandom } from '../../../src/adapters/sim/random.ts';
 import { sabotage } from '../../../src/testing/sabotage.ts';
 import type { Edit } from '../../../src/testing/controls.ts';
 
 export interface WriterSetting {
   readonly folder: string;
-  readonly journal: string;
+  readonly notes: string;
   readonly durability: 'sync' | 'relaxed';
   readonly seed: number;
   /** Rows of the change log are deleted behind its reader. */
@@ -29,6 +29,7 @@ const put = sabotage({ name: 'crash test', what: '', edits: setting.edits, seed:
 registerHooks(put.hooks);
 // After the hooks: what these import may be changed by them.
 const { LevelStore } = await import('../../../src/adapters/level/store.ts');
+const { Journal } = await import('../../../src/adapters/level/journal.ts');
 const { LevelTable } = await import('../../../src/adapters/level/table.ts');
 const { LevelQueue } = await import('../../../src/adapters/level/queue.ts');
 const { NodeClock } = await import('../../../src/adapters/node/clock.ts');
@@ -41,41 +42,38 @@ put.assertDone();
 
 const random = new SeededRandom(setting.seed, 'crash');
 const clock = new NodeClock();
-const journal = openSync(setting.journal, 'a');
-const note = (...words: readonly (string | number)[]): void => void writeSync(journal, `${words.join(' ')}\n`);
+const notes = openSync(setting.notes, 'a');
+const note = (...words: readonly (string | number)[]): void => void writeSync(notes, `${words.join(' ')}\n`);
 
-const store = await LevelStore.open({ folder: setting.folder, durability: setting.durability, clock, log: SILENT });
 watchSyncs();
+const store = await LevelStore.open({ folder: setting.folder, durability: setting.durability, clock, log: SILENT });
 const table = await LevelTable.open(store, digestHash);
 const queue = await LevelQueue.open(store, clock, QUEUE);
 let numbers = 0;
 let read = 0;
 table.changes.subscribe((entries) => (read = entries.at(-1)?.position ?? read));
 
-/**
- * What a power cut cannot take back: what the log file held when a batch that was to be synced was finished. Rows of the
- * change log are deleted beside the batches, and may begin a new file before the end of a batch is heard of here: so the
- * file that was the newest before the batch counts as well.
- */
+/** What a power cut cannot take back: what was in a segment of the store's journal when a sync of it was begun that has ended. */
 function watchSyncs(): void {
-  const { database } = store;
-  const batch = database.batch.bind(database) as (operations: unknown, options?: { readonly sync?: boolean }) => Promise<void>;
-  const watched = async (operations: unknown, options?: { readonly sync?: boolean }): Promise<void> => {
-    const newest = logFiles().at(-1) ?? '';
-    await batch(operations, options);
-    if (options?.sync !== true) return;
-    for (const name of logFiles().filter((each) => each >= newest)) {
-      const size = statSync(join(setting.folder, name), { throwIfNoEntry: false })?.size; // undefined: a table since
-      if (size !== undefined) note('synced', name, size);
-    }
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with the journal that they were called on
+  const { syncNow, sync } = Journal.prototype;
+  const covered = (journal: InstanceType<typeof Journal>): (() => void) => {
+    const { path, number, bytes } = journal.end;
+    return () => note('synced', basename(path), `${number}:${bytes}`);
   };
-  Object.assign(database, { batch: watched });
+  Object.assign(Journal.prototype, {
+    syncNow(this: InstanceType<typeof Journal>): void {
+      const done = covered(this);
+      syncNow.call(this);
+      done();
+    },
+    async sync(this: InstanceType<typeof Journal>): Promise<void> {
+      const done = covered(this);
+      await sync.call(this);
+      done();
+    },
+  });
 }
-
-const logFiles = (): string[] =>
-  readdirSync(setting.folder)
-    .filter((name) => name.endsWith('.log'))
-    .sort();
 
 async function change(): Promise<void> {
   const name = nameOf(random.between(0, ITEMS - 1));

@@ -227,7 +227,7 @@ export class LevelChangeLog implements ChangeLog {
   async read(position: number, limit: number): Promise<{ readonly entries: readonly LogEntry[]; readonly more: boolean }> {
     if (position + 1 >= this.#tailFrom) return this.#readTail(position, limit);
     const entries: LogEntry[] = [];
-    await this.#store.ready();
+    await this.#store.scannable();
     for await (const [row, value] of this.#store.database.iterator({ gt: rows.log(position), lt: afterPrefix(rows.all('l')) as Uint8Array })) {
       const at = readU48(new ByteReader(row, 1));
       if (entries.length >= limit || at > this.#durable) break;
@@ -313,6 +313,7 @@ export class LevelChangeLog implements ChangeLog {
 
   async #deleteRows(to: number): Promise<void> {
     if (to <= this.#deletedTo) return;
+    await this.#store.scannable(); // what waits to be applied would come after it
     await this.#store.database.clear({ gte: rows.all('l'), lte: rows.log(to) });
     this.#deletedTo = to;
   }

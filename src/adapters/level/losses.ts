@@ -82,7 +82,7 @@ export class LevelLosses {
   }
 
   async ofItem(key: ItemKey): Promise<LossRow[]> {
-    await this.#store.ready();
+    await this.#store.scannable();
     const prefix = rows.lossesOf(key.encoded);
     const ids = await this.#store.database.values({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array }).all();
     return ids.flatMap((id) => this.#find(utf8Text(id) as string) ?? []);
@@ -110,7 +110,7 @@ export class LevelLosses {
   }
 
   async list(query: LossQuery): Promise<Page<LossRow>> {
-    await this.#store.ready();
+    await this.#store.scannable();
     const prefix = rows.lossTimes(query.collection);
     const from = query.sinceMs === undefined ? prefix : rows.lossTime(query.collection, Math.max(0, query.sinceMs), '');
     const bounds = query.after === undefined ? { gte: from } : { gt: concatBytes(prefix, query.after) };

@@ -135,6 +135,7 @@ export class LevelQueue implements Queue {
   async #scan(limit: number, nowMs: number, after: Uint8Array | undefined): Promise<Delivery[]> {
     this.#scans++;
     try {
+      await this.#store.scannable();
       return await this.#found(limit, nowMs, after);
     } finally {
       if (--this.#scans === 0) this.#changedSince.clear();
@@ -295,7 +296,7 @@ export class LevelDeadLetters implements DeadLetters {
   }
 
   async list(limit: number, after?: string): Promise<readonly DeadLetter[]> {
-    await this.#store.ready();
+    await this.#store.scannable();
     const prefix = rows.deadLetters(this.#name);
     const bounds = after === undefined ? { gte: prefix } : { gt: this.#row(Number(after)) };
     const found: DeadLetter[] = [];

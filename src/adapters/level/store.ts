@@ -1,47 +1,47 @@
-// One LevelDB folder: group commit, a guard against a full disk, and recovery from a failed write.
+// One LevelDB folder with a journal before it: group commit, a guard against a full disk, and recovery from a failed write.
 //
-// Group commit: writes that arrive while a batch is being synced wait in the next one, and share its fsync. A batch is
-// atomic in LevelDB, so a crash leaves whole groups only.
+// Group commit: writes that arrive in one turn of the event loop, or while a group is being synced, share a sync. A group is
+// an entry of the journal, so a crash leaves whole groups only.
 //
-//   group 1   fill ─▶ sync ────▶ done          callers of group 1 are answered here
-//   group 2          fill ──────▶ sync ────▶ done
+//   group 1   fill ─▶ journal, sync ─▶ done ─▶ LevelDB     callers of group 1 are answered at `done`
+//   group 2              fill ────────▶ journal, sync ─▶ done ─▶ LevelDB
 //
 // If a sync fails, its group fails, and so does the group that was filling behind it, because its decisions were made on
-// states that never became durable. LevelDB refuses every write after a failed one until it is opened again; that is done
-// here as soon as the disk takes a probe, while reads go on from the open database. A disk that is nearly full is noticed
-// before it fails (`storage-full`: certainly not written), keeping room for LevelDB's own compaction.
+// states that never became durable. Writes are then refused until the disk takes a probe; LevelDB, which refuses every write
+// after a failed one, is opened again, is given what the journal keeps, and the journal begins anew.
+//
+// In `relaxed` durability there is no journal: a group is a batch that LevelDB hands to the operating system.
 
-import { statfsSync, writeFileSync, rmSync, openSync, fsyncSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { ClassicLevel } from 'classic-level';
 import { ArchipelError } from '../../core/errors.ts';
-import type { Cancel, Clock } from '../../ports/clock.ts';
-import type { Log } from '../../ports/log.ts';
+import type { Cancel } from '../../ports/clock.ts';
+import { Applier, syncLogs } from './applier.ts';
+import { openDatabase, type Database } from './database.ts';
+import { Disk, type DiskOptions } from './disk.ts';
+import { Journal, keptIn, removeJournal, type Kept } from './journal.ts';
+import { currentBoot, recover } from './replay.ts';
 
 export type Durability = 'sync' | 'relaxed';
 
 export type Operation = { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array } | { readonly type: 'del'; readonly key: Uint8Array };
 
-export type Database = ClassicLevel<Uint8Array, Uint8Array>;
-
-/** Kept free for LevelDB's log, memtable and compaction: below it writes are refused, reads and deletes of old files go on. */
-export const DISK_RESERVE_BYTES = 24 * 1024 * 1024;
-const SPACE_CHECK_MS = 250;
-/** Before a group is tried. Asking costs as much as deciding a write: with groups in a row, not for each. */
+/** Before a group is tried: with groups in a row, not for each. */
 const SPACE_CHECK_GROUP_MS = 20;
-const SPACE_CHECK_BYTES = 1024 * 1024;
 const REOPEN_PROBE_MS = 250;
-const PROBE_BYTES = 1024 * 1024;
-
-/** 8 MiB of memtable keep a flush short; the block cache is bounded so that a region stays within its memory goal. */
-const OPEN_OPTIONS = { keyEncoding: 'view', valueEncoding: 'view', writeBufferSize: 16 * 1024 * 1024, cacheSize: 16 * 1024 * 1024, maxOpenFiles: 500 } as const;
+/** With no write for so long, the journal is let go. */
+const PAUSE_MS = 1_000;
+/** A disk that takes longer, on average, is waited for in another thread: this one has readers to answer. */
+const SYNC_HERE_MS_MAX = 1;
+/** Then every so many syncs one is tried here, to see whether the disk is fast again. */
+const SYNC_HERE_EVERY = 64;
+const SYNC_AVERAGE_OF = 8;
 
 /** One write's share of a group. The group's owner is told when all of it is durable, before the writers are. */
 export interface GroupWrite {
   readonly operations: readonly Operation[];
   /** Handed to the group's owner when the group is sealed and when it is durable. */
   readonly change?: unknown;
-  /** Called while the disk works; what it answers, as soon as the group is durable, before its owner and its writers are told. */
+  /** Called before the disk has done; what it answers, as soon as the group is durable, before its owner and its writers are told. */
   readonly meanwhile?: (() => () => void) | undefined;
 }
 
@@ -64,6 +64,8 @@ interface Group {
   bytes: number;
   /** All of it gives room back: taken on a full disk too. */
   frees: boolean;
+  /** Of its entry in the journal. */
+  sequence: number;
 }
 
 /** `no-space`: nothing was tried. */
@@ -77,40 +79,65 @@ interface Begun {
   readonly outcome: Promise<Outcome> | Outcome;
 }
 
-export interface StoreOptions {
-  readonly folder: string;
+export interface StoreOptions extends DiskOptions {
   readonly durability: Durability;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** For tests: how much room there is, instead of what the system says. */
-  readonly freeBytes?: () => number | undefined;
+  /** For tests: which boot of the machine this is, instead of what the system says. */
+  readonly bootId?: string;
 }
 
 export class LevelStore {
   readonly #options: StoreOptions;
+  readonly #disk: Disk;
+  readonly #bootId: string;
   #database: Database;
+  readonly #applier: Applier;
+  /** Undefined in `relaxed` durability. */
+  #journal: Journal | undefined;
+  #closedSegments = 0;
   #owner: GroupOwner | undefined;
   #filling: Group | undefined;
   #flushing: Promise<void> | undefined;
+  #syncMs = 0;
+  #syncsApart = 0;
+  #writesAtPause = -1;
+  #cancelPause: Cancel | undefined;
   #broken = false;
-  #closed = false;
+  #closing: Promise<void> | undefined;
   #cancelReopen: Cancel = () => undefined;
   #reopened: Promise<void> = Promise.resolve();
-  #spaceCheckedMs = Number.NEGATIVE_INFINITY;
-  #bytesSinceCheck = 0;
-  #hasSpace = true;
   readonly #afterReopening: (() => Promise<void>)[] = [];
   /** For metrics: group commits and the writes in them. */
   readonly stats = { groups: 0, writes: 0, failures: 0, reopened: 0 };
 
-  private constructor(options: StoreOptions, database: Database) {
+  private constructor(options: StoreOptions, database: Database, kept: Kept) {
     this.#options = options;
+    this.#disk = new Disk(options);
+    this.#bootId = options.bootId ?? currentBoot();
     this.#database = database;
+    this.#applier = new Applier({ folder: options.folder, database, after: (delayMs, task) => this.after(delayMs, task), failed: (error) => this.#break(error) });
+    if (options.durability === 'sync') this.#journal = this.#newJournal(kept);
   }
 
   /** @throws ArchipelError `storage-unavailable` when another process has the folder open, or it cannot be used. */
   static async open(options: StoreOptions): Promise<LevelStore> {
-    return new LevelStore(options, await openDatabase(options.folder));
+    const { folder, durability } = options;
+    const database = await openDatabase(folder);
+    try {
+      const kept = keptIn(journalOf(folder));
+      await recover(database, kept, options.bootId ?? currentBoot());
+      if (durability === 'relaxed' && kept.number > 0) {
+        await syncLogs(folder);
+        removeJournal(journalOf(folder));
+      }
+      return new LevelStore(options, database, kept);
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  }
+
+  #newJournal(kept: Kept): Journal {
+    return new Journal(journalOf(this.#options.folder), { kept, sequence: Math.max(this.#applier.given, kept.segments.at(-1)?.last ?? 0), bootId: this.#bootId });
   }
 
   own(owner: GroupOwner): void {
@@ -125,13 +152,16 @@ export class LevelStore {
     this.#afterReopening.push(task);
   }
 
+  /** For ranges, after `scannable`; single rows come from `getSync`. */
   get database(): Database {
     return this.#database;
   }
 
   /** Synchronous on purpose: a read of LevelDB takes 4 µs, a trip through the thread pool 20. */
   getSync(key: Uint8Array): Uint8Array | undefined {
-    return this.#database.getSync(key);
+    const waiting = this.#applier.find(key);
+    if (waiting === undefined) return this.#database.getSync(key);
+    return waiting.type === 'put' ? waiting.value : undefined;
   }
 
   monotonicMs(): number {
@@ -147,6 +177,12 @@ export class LevelStore {
     return this.#database.status === 'open' ? undefined : this.#reopened.then(() => this.assertOpen());
   }
 
+  /** As `ready`, and LevelDB has all rows that are durable now. */
+  async scannable(): Promise<void> {
+    await this.#applier.reached();
+    await this.ready();
+  }
+
   /** @throws ArchipelError `storage-unavailable` while the database is being opened again */
   assertOpen(): void {
     if (this.#database.status !== 'open') throw new ArchipelError('storage-unavailable', 'The store could not be opened again yet.');
@@ -154,9 +190,9 @@ export class LevelStore {
 
   /** Throws at once, with nothing done, when the store cannot take a write now. What frees space is taken on a full disk too. */
   assertWritable(frees = false): void {
-    if (this.#closed) throw new ArchipelError('storage-unavailable', 'The store is closed.');
+    if (this.#closing !== undefined) throw new ArchipelError('storage-unavailable', 'The store is closed.');
     if (this.#broken) throw new ArchipelError('storage-unavailable', 'The store failed to write and is waiting for the disk.');
-    if (!frees && !this.#checkSpace()) throw new ArchipelError('storage-full', 'The disk is nearly full; reads go on.');
+    if (!frees && !this.#disk.hasRoom()) throw new ArchipelError('storage-full', 'The disk is nearly full; reads go on.');
   }
 
   /** Joins the filling group; throws as assertWritable does. Resolves when it is durable. */
@@ -171,25 +207,29 @@ export class LevelStore {
     if (write.meanwhile !== undefined) group.meanwhile.push(write.meanwhile);
     group.frees &&= frees;
     this.stats.writes++;
-    this.#flushing ??= Promise.resolve().then(() => this.#flush());
+    this.#flushing ??= endOfTurn().then(() => this.#flush());
     return group.settled;
   }
 
-  /** The next group goes to the disk before anybody in this one is told: its sync hides what the answers cost. */
+  /** In another thread, the next group goes to the disk before anybody in this one is told: its sync hides what the answers cost. */
   async #flush(): Promise<void> {
+    await this.#applier.room();
     for (let begun = this.#begin(); begun !== undefined; ) {
       const { group, prepared } = begun;
-      const outcome = await begun.outcome;
+      const outcome = begun.outcome instanceof Promise ? await begun.outcome : begun.outcome;
       if (typeof outcome === 'object') {
         this.#fail(group, outcome.error);
         break;
       }
       if (outcome === 'no-space') this.#refuse(group);
-      const next = this.#begin();
+      const next = this.#applier.isFull ? undefined : this.#begin();
       if (outcome === 'durable') this.#durable(group, prepared);
       begun = next;
     }
     this.#flushing = undefined;
+    if (this.#broken && this.#filling !== undefined) this.#rejectFilling(new ArchipelError('storage-unavailable', 'The store failed to write and is waiting for the disk.'));
+    if (this.#filling !== undefined) this.#flushing = endOfTurn().then(() => this.#flush());
+    this.#tidy();
   }
 
   /** Takes the filling group to the disk. What goes wrong is told by its outcome, when the group before it is done with. */
@@ -198,21 +238,40 @@ export class LevelStore {
     if (group === undefined || this.#broken) return undefined;
     this.#filling = undefined;
     // A disk that somebody else filled since is told before anything is tried.
-    if (!group.frees && !this.#checkSpace(SPACE_CHECK_GROUP_MS)) return { group, prepared: [], outcome: 'no-space' };
+    if (!group.frees && !this.#disk.hasRoom(SPACE_CHECK_GROUP_MS)) return { group, prepared: [], outcome: 'no-space' };
     try {
-      const sealed = this.#owner?.seal(group.changes) ?? [];
-      const written = this.#database.batch([...group.operations, ...sealed], { sync: this.#options.durability === 'sync' });
-      const outcome = written.then((): Outcome => 'durable', (error: unknown) => ({ error }));
-      return { group, prepared: group.meanwhile.flatMap((prepare) => this.#guarded(prepare) ?? []), outcome };
+      group.operations.push(...(this.#owner?.seal(group.changes) ?? []));
+      if (this.#journal === undefined) {
+        const written = this.#database.batch(group.operations, { sync: false });
+        return { group, outcome: outcomeOf(written), prepared: this.#prepare(group) };
+      }
+      group.sequence = this.#journal.append(group.operations);
+      const prepared = this.#prepare(group);
+      return { group, prepared, outcome: this.#sync(this.#journal) };
     } catch (error) {
       return { group, prepared: [], outcome: { error } };
     }
   }
 
+  #prepare(group: Group): readonly (() => void)[] {
+    return group.meanwhile.flatMap((prepare) => this.#guarded(prepare) ?? []);
+  }
+
+  #sync(journal: Journal): Outcome | Promise<Outcome> {
+    if (this.#syncMs > SYNC_HERE_MS_MAX && ++this.#syncsApart % SYNC_HERE_EVERY !== 0) return outcomeOf(journal.sync());
+    const startedMs = this.#options.clock.monotonicMs();
+    journal.syncNow();
+    const tookMs = this.#options.clock.monotonicMs() - startedMs;
+    this.#syncMs += (Math.min(tookMs, 2 * SYNC_HERE_MS_MAX) - this.#syncMs) / SYNC_AVERAGE_OF;
+    return 'durable';
+  }
+
   #durable(group: Group, prepared: readonly (() => void)[]): void {
-    this.#bytesSinceCheck += group.bytes;
+    this.#disk.noteWritten(group.bytes);
     this.stats.groups++;
     for (const answer of prepared) this.#guarded(answer);
+    // Before anybody reads: who was answered comes in another turn.
+    if (this.#journal !== undefined) this.#applier.give(group.sequence, group.operations);
     this.#guarded(() => this.#owner?.durable(group.changes));
     group.resolve();
   }
@@ -227,106 +286,111 @@ export class LevelStore {
     }
   }
 
+  /** Lets go what the journal need not keep: where a segment was filled, and in a pause. */
+  #tidy(): void {
+    const journal = this.#journal;
+    if (journal === undefined || this.#closing !== undefined || this.#broken) return;
+    const tidy = (isPause: boolean): void => void this.#applier.tidy(journal, { isPause }).catch((error: unknown) => this.#options.log.write('warn', 'store.journal-kept', { error: String(error) }));
+    if (journal.closed.length > this.#closedSegments) tidy(false);
+    this.#closedSegments = journal.closed.length;
+    this.#cancelPause ??= this.after(PAUSE_MS, () => {
+      this.#cancelPause = undefined;
+      if (this.#closing !== undefined || this.#broken) return;
+      if (this.#writesAtPause === this.stats.writes) return tidy(true);
+      this.#writesAtPause = this.stats.writes;
+      this.#tidy();
+    });
+  }
+
   /** Nothing was tried. What was decided behind it, on states that will not be, fails with it. */
   #refuse(group: Group): void {
-    const behind = this.#filling;
-    this.#filling = undefined;
-    this.#owner?.failed();
-    for (const each of [group, behind]) each?.reject(new ArchipelError('storage-full', 'The disk is nearly full; reads go on.'));
+    const full = new ArchipelError('storage-full', 'The disk is nearly full; reads go on.');
+    group.reject(full);
+    this.#rejectFilling(full);
   }
 
   #fail(group: Group, error: unknown): void {
+    group.reject(new ArchipelError('write-outcome-unknown', 'The disk failed while the write was being made durable.', {}, error));
+    this.#rejectFilling(new ArchipelError('storage-unavailable', 'The disk failed before the write was begun.', {}, error));
+    this.#break(error);
+  }
+
+  /** With nothing on its way to the disk. */
+  #rejectFilling(error: ArchipelError): void {
+    this.#owner?.failed();
+    this.#filling?.reject(error);
+    this.#filling = undefined;
+  }
+
+  /** No more writes until the disk takes them again. */
+  #break(error: unknown): void {
+    if (this.#broken) return;
     this.#broken = true;
     this.stats.failures++;
     this.#options.log.write('error', 'store.write-failed', { error: String(error) });
-    const behind = this.#filling;
-    this.#filling = undefined;
-    this.#owner?.failed();
-    group.reject(new ArchipelError('write-outcome-unknown', 'The disk failed while the write was being made durable.', {}, error));
-    behind?.reject(new ArchipelError('storage-unavailable', 'The disk failed before the write was begun.', {}, error));
     this.#scheduleReopen();
-  }
-
-  #checkSpace(withinMs = SPACE_CHECK_MS): boolean {
-    const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs - this.#spaceCheckedMs < withinMs && this.#bytesSinceCheck < SPACE_CHECK_BYTES) return this.#hasSpace;
-    this.#spaceCheckedMs = nowMs;
-    this.#bytesSinceCheck = 0;
-    const freeBytes = this.#options.freeBytes?.() ?? freeBytesOf(this.#options.folder);
-    const hasSpace = freeBytes >= DISK_RESERVE_BYTES;
-    if (hasSpace !== this.#hasSpace) this.#options.log.write(hasSpace ? 'info' : 'error', hasSpace ? 'store.space-back' : 'store.nearly-full', { freeBytes });
-    this.#hasSpace = hasSpace;
-    return hasSpace;
   }
 
   #scheduleReopen(): void {
     this.#cancelReopen = this.#options.clock.after(REOPEN_PROBE_MS, () => {
-      if (this.#closed) return;
-      if (canWrite(this.#options.folder)) this.#reopened = this.#reopen();
+      if (this.#closing !== undefined) return;
+      if (this.#disk.canWrite()) this.#reopened = this.#reopen();
       else this.#scheduleReopen();
     });
   }
 
   async #reopen(): Promise<void> {
+    const { folder, durability, log } = this.#options;
     try {
+      await this.#flushing;
+      await this.#applier.idle();
+      await this.#journal?.close();
+      this.#journal = undefined;
       await this.#database.close();
-      this.#database = await openDatabase(this.#options.folder);
+      this.#database = await openDatabase(folder);
+      const kept = keptIn(journalOf(folder));
+      await this.#applier.restart(this.#database, kept.segments);
+      await syncLogs(folder);
+      // LevelDB has it all, durably; with what failed, none of it counts any more.
+      if (durability === 'sync') this.#journal = this.#newJournal({ ...kept, segments: [], spare: [...kept.segments.map(({ path }) => path), ...kept.spare] });
       for (const task of this.#afterReopening) await task();
       this.#broken = false;
       this.stats.reopened++;
-      this.#spaceCheckedMs = Number.NEGATIVE_INFINITY;
-      this.#options.log.write('info', 'store.reopened');
+      this.#disk.forget();
+      log.write('info', 'store.reopened');
     } catch (error) {
-      this.#options.log.write('error', 'store.reopen-failed', { error: String(error) });
+      log.write('error', 'store.reopen-failed', { error: String(error) });
       this.#scheduleReopen();
     }
   }
 
   /** Finishes what was begun, then closes. */
-  async close(): Promise<void> {
-    this.#closed = true;
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     this.#cancelReopen();
-    await this.#flushing;
+    this.#cancelPause?.();
+    while (this.#flushing !== undefined) await this.#flushing;
     await this.#reopened;
+    await this.#applier.idle();
     await this.#database.close();
+    await this.#journal?.close();
+    if (this.#broken || this.#journal === undefined) return; // the next start does what is left to do
+    await syncLogs(this.#options.folder);
+    removeJournal(journalOf(this.#options.folder));
   }
 }
+
+const journalOf = (folder: string): string => join(folder, 'journal');
+
+const endOfTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const outcomeOf = (written: Promise<void>): Promise<Outcome> => written.then((): Outcome => 'durable', (error: unknown) => ({ error }));
 
 function newGroup(): Group {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   promise.catch(() => undefined); // every writer has its own handle on it; none may be left
-  return { operations: [], changes: [], meanwhile: [], settled: promise, resolve, reject, bytes: 0, frees: true };
-}
-
-async function openDatabase(folder: string): Promise<Database> {
-  const database: Database = new ClassicLevel(folder, OPEN_OPTIONS);
-  try {
-    await database.open();
-    return database;
-  } catch (error) {
-    const locked = error instanceof Error && (error.cause as { code?: string } | undefined)?.code === 'LEVEL_LOCKED';
-    throw new ArchipelError('storage-unavailable', locked ? `Another process has ${folder} open.` : `The store in ${folder} cannot be opened.`, { locked }, error);
-  }
-}
-
-function freeBytesOf(folder: string): number {
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize;
-}
-
-/** Does the disk take a megabyte, durably, beyond the reserve? */
-function canWrite(folder: string): boolean {
-  const path = join(folder, 'space.probe');
-  try {
-    if (freeBytesOf(folder) < DISK_RESERVE_BYTES) return false;
-    writeFileSync(path, new Uint8Array(PROBE_BYTES));
-    const file = openSync(path, 'r');
-    fsyncSync(file);
-    closeSync(file);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(path, { force: true });
-  }
+  return { operations: [], changes: [], meanwhile: [], settled: promise, resolve, reject, bytes: 0, frees: true, sequence: 0 };
 }

@@ -58,7 +58,7 @@ type Meanwhile = (() => () => void) | undefined;
 const NONE_LOST: readonly LossRow[] = [];
 const NO_IMAGE = new Uint8Array(0);
 /** Records used lately, decoded: a look-up in place of a read, a copy and a decoding. */
-const RECENT_BYTES_MAX = 12 * 1024 * 1024;
+const RECENT_BYTES_MAX = 20 * 1024 * 1024;
 /** Of the objects around the bytes of one. */
 const RECORD_OVERHEAD_BYTES = 800;
 
@@ -235,7 +235,7 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   async #page(bounds: { reverse: boolean; gt?: Uint8Array; gte?: Uint8Array; lt?: Uint8Array; lte?: Uint8Array }, limit: number, bytesMax: number): Promise<Page<StoredItem>> {
-    await this.#store.ready();
+    await this.#store.scannable();
     const items: StoredItem[] = [];
     let bytes = 0;
     // One more than asked tells whether there is more.
@@ -251,7 +251,7 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   async tombstones({ group, partition, after, limit, bytesMax }: ScanQuery): Promise<Page<StoredItem>> {
-    await this.#store.ready();
+    await this.#store.scannable();
     const prefix = partitionPrefix(group, partition);
     const bounds = after === undefined ? { gte: rows.tombstone(prefix) } : { gt: rows.tombstone(after) };
     const end = afterPrefix(prefix);
@@ -273,7 +273,7 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   async siblings(collection: string, limit: number, after?: Uint8Array): Promise<Page<ItemKey>> {
-    await this.#store.ready();
+    await this.#store.scannable();
     const prefix = rows.sibling(collection, new Uint8Array(0));
     const bounds = after === undefined ? { gte: prefix } : { gt: concatBytes(prefix, after) };
     const items: ItemKey[] = [];
@@ -330,6 +330,7 @@ export class LevelTable implements Table, GroupOwner {
     const lineMs = (this.#lineMs = Math.max(this.#lineMs, toMs));
     // What was judged by the line from before and is under way still has no row to be found by.
     await Promise.allSettled([...this.#pending.values()].map(({ settled }) => settled));
+    await this.#store.scannable();
     const due: Promise<void>[] = [];
     for await (const row of this.#store.database.keys({ gte: rows.all('e'), lt: rows.expiry(lineMs + 1, new Uint8Array(0)) })) {
       const key = decodeKey(row.subarray(1 + 6));
@@ -356,7 +357,7 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   async #fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]> {
-    await this.#store.ready();
+    await this.#store.scannable();
     const from = concatBytes(partitionPrefix(group, partition), Uint8Array.of(leaf >> 2, (leaf & 3) << 6));
     const found: Fingerprint[] = [];
     for await (const [row, value] of this.#store.database.iterator({ gte: rows.record(from), lt: afterPrefix(rows.all('r')) as Uint8Array })) {

@@ -70,6 +70,8 @@ export class Reconciler {
   #cancel: Cancel = () => undefined;
   #cancelMakeUp: Cancel = () => undefined;
   #scheduled: Promise<void> = Promise.resolve();
+  /** One of the schedule waits or is under way. */
+  #isScheduled = false;
   readonly stats = { runs: 0, failed: 0, differing: 0, certificates: 0 };
 
   constructor(parts: ReconcilerParts) {
@@ -108,8 +110,13 @@ export class Reconciler {
 
   #next(everyMs: number): void {
     this.#cancel = this.#parts.clock.after(everyMs, () => {
-      const mine = [...this.#parts.links.keys()].filter((peer) => this.#parts.region < peer);
-      this.#scheduled = this.#scheduled.then(() => this.#runScheduled(mine, 'scheduled'));
+      // One that lasts beyond its time is not followed by those that it missed, one after the other: the pair's other region,
+      // which may have to compare before it can serve, would find the lease held for as long as they go on.
+      if (!this.#isScheduled) {
+        this.#isScheduled = true;
+        const mine = [...this.#parts.links.keys()].filter((peer) => this.#parts.region < peer);
+        this.#scheduled = this.#scheduled.then(() => this.#runScheduled(mine, 'scheduled')).finally(() => (this.#isScheduled = false));
+      }
       this.#next(everyMs);
     });
   }

@@ -382,6 +382,23 @@ describe('the schedule', () => {
     expect(regions.clock.wallMs() - (certificate?.atMs ?? 0)).toBeLessThan(6_000);
   });
 
+  it('a run that lasts over several schedules -> they are not made up behind it, and the other region gets its turn', async () => {
+    const regions = await archipelago({ reconcileEveryMs: 500 });
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await regions.advance(5_000);
+    regions.network.hold(AP, EU, ['digest']);
+    await regions.advance(500); // the run that is held has begun
+    const before = ap.region.reconciler.stats.runs;
+    await regions.advance(2_500); // less than a question's deadline
+    regions.network.heal();
+    for (const message of regions.network.held.splice(0)) await message.deliver();
+    await regions.advance(100);
+    expect(ap.region.reconciler.stats.runs - before).toBe(0);
+    expect((await run(regions, eu, { peers: [AP] })).code).toBeUndefined();
+    await regions.advance(500);
+    expect(ap.region.reconciler.stats.runs - before).toBe(1);
+  });
+
   it('a peer that is heard later than the start -> its missed run is made up then', async () => {
     const regions = await archipelago({ reconcileEveryMs: everyMs });
     const us = regions.at(US);

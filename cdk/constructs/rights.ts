@@ -7,7 +7,9 @@ import type { Right } from './region-function.ts';
 import type { Storage } from './storage.ts';
 
 const READ = ['dynamodb:GetItem', 'dynamodb:Query'];
-const WRITE = ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'];
+const WRITE = ['dynamodb:PutItem', 'dynamodb:DeleteItem'];
+/** Of a write that a client asks for: over what is stored, without reading it. */
+const WRITE_OVER = ['dynamodb:UpdateItem'];
 /** The id of the table is the incarnation of the region. */
 const IDENTIFY = ['dynamodb:DescribeTable'];
 const STREAM = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator', 'dynamodb:ListStreams'];
@@ -30,9 +32,9 @@ export class Rights {
   of(what: FunctionName): readonly Right[] {
     switch (what) {
       case 'api':
-        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers(), this.#askReconcile(), this.#counts(), this.#ofDead()];
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE, ...WRITE_OVER]), this.#parameters([names.secret, names.adminKey]), this.#askPeers(), this.#askReconcile(), this.#counts(), this.#ofDead()];
       case 'peer':
-        return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret, names.adminKey]), this.#askPeers()];
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE, ...WRITE_OVER]), this.#parameters([names.secret, names.adminKey]), this.#askPeers()];
       case 'fan-out':
         return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#stream(), this.#toInboxes(), this.#toHints(), this.#toDead()];
       case 'apply':

@@ -52,7 +52,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'twins-told-apart',
     what: 'A retry that was executed in a second region comes back after somebody has written over the first execution.',
     edits: [{ file: 'core/version/siblings.ts', find: 'return isGone(dot, side) || twinDots(operations, dot).some((twin) => isGone(twin, side));', replace: 'return isGone(dot, side);' }],
-    seed: 31,
+    seed: 10,
   },
   {
     name: 'sibling-cap-silent',

@@ -44,6 +44,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 820_000_082, rare: ['region-lost', 'few-hints'], showed: 'a certificate of two regions that share nothing any more ended what one had given up for the other: the live RPO was too low' },
   { seed: 820_000_113, rare: ['region-lost', 'few-hints'], showed: 'the simulated queue no longer counted hints that were acknowledged and not durably gone' },
   { seed: 900_002_646, showed: 'a twin went with its brother in one region, and stayed where the operation had been evicted: copies differed until a comparison' },
+  { seed: 900_002_748, showed: 'runs of the schedule that each lasted longer than it followed one another without a gap: the other region, which had to compare before it could answer, never got the lease' },
 ];
 
 describe('seeds that showed a defect once', () => {

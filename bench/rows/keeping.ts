@@ -41,6 +41,8 @@ export const keeping: Scenario = {
   async measure({ quick }) {
     const folder = mkdtempSync(join(tmpdir(), 'archipel-'));
     const clock = new NodeClock();
+    const count = quick ? 50_000 : 1_000_000;
+    const memory = memoryOf(count); // first: what others leave behind is given back whenever it pleases
     try {
       const store = await LevelStore.open({ folder: join(folder, 'db'), durability: 'sync', clock, log: { write: () => undefined } });
       const table = await LevelTable.open(store, keyedHash);
@@ -50,12 +52,11 @@ export const keeping: Scenario = {
       for (let at = 0; at < alone; at++) await put(at, randomBytes(VALUE_BYTES));
       const syncs = store.stats.groups / alone;
 
-      const count = quick ? 50_000 : 1_000_000;
       const bytes = randomBytes(100);
       for (let from = 0; from < count; from += 1_000) await Promise.all(Array.from({ length: 1_000 }, (_, at) => put(from + at, bytes)));
       const [scanMs, rebuildMs] = [median(await turns(() => bareScan(store))), median(await turns(() => rebuild(table)))];
       await table.close();
-      return { P10: figures({ syncs, scanMs, rebuildMs, count }) };
+      return { P10: figures({ syncs, scanMs, rebuildMs, count, memory }) };
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
@@ -121,14 +122,15 @@ interface Measured {
   readonly scanMs: number;
   readonly rebuildMs: number;
   readonly count: number;
+  readonly memory: number;
 }
 
-function figures({ syncs, scanMs, rebuildMs, count }: Measured): Figure[] {
+function figures({ syncs, scanMs, rebuildMs, count, memory }: Measured): Figure[] {
   const allowedKb = (count / 1_000) * 0.064 + 13 * PARTITIONS;
   return [
     { name: 'syncs per write, alone', value: syncs, unit: 'x', yardstick: '200 writes, one after the other', floor: 1.01, goal: 1.01, better: 'lower' },
     { name: 'time per write', value: upkeep(), unit: 'us', goal: 3, better: 'lower' },
-    { name: 'memory', value: memoryOf(count) / 1_000, unit: 'KB', yardstick: `${count.toLocaleString('en')} keys in ${PARTITIONS} partitions`, goal: allowedKb, better: 'lower' },
+    { name: 'memory', value: memory / 1_000, unit: 'KB', yardstick: `${count.toLocaleString('en')} keys in ${PARTITIONS} partitions`, goal: allowedKb, better: 'lower' },
     { name: 'rebuild over bare scan', value: rebuildMs / scanMs, unit: 'x', yardstick: `${scanMs.toFixed(0)} ms to read, ${rebuildMs.toFixed(0)} ms to rebuild`, goal: 1.3, better: 'lower' },
   ];
 }

@@ -1,8 +1,7 @@
 // An actor as an item of the table names it: short, because the names of attributes are billed with every write. A region of
 // AWS is one character and the incarnation, the head of its table's id, six more. Any other actor is named by its text.
 
-import type { ByteReader, ByteWriter} from '../../core/bytes.ts';
-import { utf8, utf8Text } from '../../core/bytes.ts';
+import { utf8, utf8Text, type ByteReader, type ByteWriter } from '../../core/bytes.ts';
 import { invariant } from '../../core/errors.ts';
 import { MalformedError } from '../../core/version/codec.ts';
 import { makeActor, parseActor, type ActorId, type RegionId } from '../../core/version/dot.ts';

@@ -109,10 +109,10 @@ export class LevelStore {
   /** For metrics: group commits and the writes in them. */
   readonly stats = { groups: 0, writes: 0, failures: 0, reopened: 0 };
 
-  private constructor(options: StoreOptions, database: Database, kept: Kept) {
+  private constructor(options: StoreOptions, database: Database, { kept, bootId }: { readonly kept: Kept; readonly bootId: string }) {
     this.#options = options;
     this.#disk = new Disk(options);
-    this.#bootId = options.bootId ?? currentBoot();
+    this.#bootId = bootId;
     this.#database = database;
     this.#applier = new Applier({ folder: options.folder, database, after: (delayMs, task) => this.after(delayMs, task), failed: (error) => this.#break(error) });
     if (options.durability === 'sync') this.#journal = this.#newJournal(kept);
@@ -120,16 +120,16 @@ export class LevelStore {
 
   /** @throws ArchipelError `storage-unavailable` when another process has the folder open, or it cannot be used. */
   static async open(options: StoreOptions): Promise<LevelStore> {
-    const { folder, durability } = options;
+    const { folder, durability, bootId = currentBoot() } = options;
     const database = await openDatabase(folder);
     try {
       const kept = keptIn(journalOf(folder));
-      await recover(database, kept, options.bootId ?? currentBoot());
+      await recover(database, kept, bootId);
       if (durability === 'relaxed' && kept.number > 0) {
         await syncLogs(folder);
         removeJournal(journalOf(folder));
       }
-      return new LevelStore(options, database, kept);
+      return new LevelStore(options, database, { kept, bootId });
     } catch (error) {
       await database.close();
       throw error;

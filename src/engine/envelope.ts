@@ -1,6 +1,7 @@
 // What every question and answer between regions carries besides its body: who speaks, its clock, and the topology that
 // it works on. One line of JSON before the body: it is read by people in traces more often than its bytes cost anything.
 
+import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import { ByteReader, ByteWriter, utf8, utf8Text } from '../core/bytes.ts';
 import type { ClockStatus } from '../core/clock/clock-guard.ts';
 import { ArchipelError, type ErrorCode } from '../core/errors.ts';
@@ -68,6 +69,22 @@ export interface SentRecord {
 }
 
 export const sentBytes = (record: SentRecord): number => record.key.length + record.state.length + 6;
+
+/** Parts of which each fits one message; of what alone is too large, a part of its own. */
+export function* packed<T>(all: Iterable<T>, recordOf: (one: T) => SentRecord): Generator<T[]> {
+  let part: T[] = [];
+  let bytes = 0;
+  for (const one of all) {
+    const size = sentBytes(recordOf(one));
+    if (part.length > 0 && bytes + size > MESSAGE_BYTES_PACKED) {
+      yield part;
+      [part, bytes] = [[], 0];
+    }
+    part.push(one);
+    bytes += size;
+  }
+  if (part.length > 0) yield part;
+}
 
 export function encodeRecords(records: readonly SentRecord[]): Uint8Array {
   let size = 8;

@@ -13,7 +13,6 @@
 
 import type { GroupId, PartitionId } from '../core/keys/item-key.ts';
 import { decodeKey, partitionOf, type ItemKey } from '../core/keys/item-key.ts';
-import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
 import { isOut, type Topology } from '../core/placement/topology.ts';
 import { encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
@@ -25,7 +24,7 @@ import { chunks, Descent } from './descent.ts';
 import { encodeQuestion } from './digest-protocol.ts';
 import { KeptView } from './digest-view.ts';
 import { keepDocument, readDocument } from './documents.ts';
-import { decodeReceipts, encodeRecords, isFinal, sentBytes, type SentRecord } from './envelope.ts';
+import { decodeReceipts, encodeRecords, isFinal, packed, type SentRecord } from './envelope.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Peers } from './peers.ts';
 import { isSound, readRecord } from './soundness.ts';
@@ -205,7 +204,7 @@ export class HandOver {
   async #push(link: PeerLink, keys: readonly Uint8Array[]): Promise<boolean> {
     for (const some of chunks(keys, READ_MAX)) {
       const records = (await Promise.all(some.map((encoded) => this.#sendable(encoded)))).filter((record) => record !== undefined);
-      for (const message of packed(records)) {
+      for (const message of packed(records, (record) => record)) {
         const receipts = decodeReceipts(await link.ask('merge', encodeRecords(message), ASK_MS), message.length);
         if (!receipts.every(isFinal)) return false;
       }
@@ -220,21 +219,6 @@ export class HandOver {
     const record = key === undefined ? undefined : await readRecord(table, key);
     return record === undefined || record === 'unreadable' || !isSound(record.state, hash) ? undefined : { key: encoded, state: encodeState(record.state) };
   }
-}
-
-function* packed(records: readonly SentRecord[]): Generator<SentRecord[]> {
-  let message: SentRecord[] = [];
-  let bytes = 0;
-  for (const record of records) {
-    const size = sentBytes(record);
-    if (message.length > 0 && bytes + size > MESSAGE_BYTES_PACKED) {
-      yield message;
-      [message, bytes] = [[], 0];
-    }
-    message.push(record);
-    bytes += size;
-  }
-  if (message.length > 0) yield message;
 }
 
 /** How many items this region has of a partition. */

@@ -5,7 +5,7 @@
 import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import { ArchipelError, isArchipelError } from '../core/errors.ts';
 import { decodeKey, partitionOf, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
-import { MESSAGE_BYTES_PACKED, PARTITIONS, REAP_TOMBSTONES_MAX, REGION_HORIZON_MS } from '../core/limits.ts';
+import { PARTITIONS, REAP_TOMBSTONES_MAX, REGION_HORIZON_MS } from '../core/limits.ts';
 import { isOut } from '../core/placement/topology.ts';
 import { decodeState, encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
@@ -18,7 +18,7 @@ import type { Table } from '../ports/table.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
 import { chunks } from './descent.ts';
-import { decodeRecords, encodeRecords, sentBytes, type SentRecord } from './envelope.ts';
+import { decodeRecords, encodeRecords, packed, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
 import type { PeerLink } from './peer-link.ts';
 import { ReapSchedule } from './reap-schedule.ts';
@@ -103,7 +103,7 @@ export class Reaper {
     const none: Round = { proposed: 0, reaped: 0, more: false };
     if (this.#parts.time.status() !== 'safe') return none; // ages are judged by the clock
     const found = await this.#find();
-    const questions = [...byPeers(found, (key) => this.#replicas(key)).values()].flatMap((proposals) => [...parts(proposals)]);
+    const questions = [...byPeers(found, (key) => this.#replicas(key)).values()].flatMap((proposals) => [...packed(proposals, sentOf)]);
     const reaped = this.#parts.lineSettlesMs > 0 ? await this.#reapTogether(questions) : await this.#reapEach(questions);
     return { proposed: found.length, reaped, more: reaped > 0 && found.length >= this.#most };
   }
@@ -324,22 +324,6 @@ function byPeers(proposals: readonly Proposal[], replicas: (key: ItemKey) => rea
 }
 
 const sentOf = ({ key, tombstone }: Proposal): SentRecord => ({ key: key.encoded, state: encodeState(tombstone) });
-
-/** Each fits one message. */
-function* parts(proposals: readonly Proposal[]): Generator<Proposal[]> {
-  let part: Proposal[] = [];
-  let bytes = 0;
-  for (const proposal of proposals) {
-    bytes += sentBytes(sentOf(proposal));
-    if (part.length > 0 && bytes > MESSAGE_BYTES_PACKED) {
-      yield part;
-      part = [];
-      bytes = sentBytes(sentOf(proposal));
-    }
-    part.push(proposal);
-  }
-  if (part.length > 0) yield part;
-}
 
 function linesOf(proposals: readonly Proposal[]): Line[] {
   const lines = new Map<string, Line>();

@@ -55,9 +55,9 @@ const writerFile = fileURLToPath(new URL('./writer.ts', import.meta.url));
 export async function crashCopies({ copies, durability, seed, ends = durability === 'sync' ? 'power' : 'process', edits = [] }: CopiesSetting): Promise<CopiesResult> {
   const random = new SeededRandom(seed, 'copies');
   const total = { copies: 0, acknowledged: 0, bytesCut: 0, cuts: 0, withTables: 0 };
-  while (total.copies < copies) {
+  for (let folders = 0; total.copies < copies; folders++) {
     const root = mkdtempSync(join(tmpdir(), 'archipel-crash-'));
-    const writer = new Writer(root, { durability, seed: random.between(0, 2 ** 31), isTrimming: random.chance(0.5), edits });
+    const writer = new Writer(root, { durability, seed: random.between(0, 2 ** 31), isTrimming: random.chance(0.5), isCompacting: folders % 2 === 1, edits });
     try {
       let seen = 0;
       for (let at = 0; at < COPIES_PER_FOLDER && total.copies < copies; at++) {

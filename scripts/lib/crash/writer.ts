@@ -2,7 +2,7 @@
 // What was acknowledged to one of them is noted in a file outside of the folder, only then; and, for each segment of the
 // store's journal, how much of it a finished sync covers.
 //
-//   node writer.ts '{"folder","notes","durability","seed","isTrimming","edits"}'
+//   node writer.ts '{"folder","notes","durability","seed","isTrimming","isCompacting","edits"}'
 
 import { openSync, writeSync } from 'node:fs';
 import { registerHooks } from 'node:module';
@@ -18,11 +18,14 @@ export interface WriterSetting {
   readonly seed: number;
   /** Rows of the change log are deleted behind its reader. */
   readonly isTrimming: boolean;
+  /** LevelDB is made to turn its log into tables now and then; by itself it does so after 16 MiB, which few copies see. */
+  readonly isCompacting: boolean;
   /** A known bug: the test must catch it. */
   readonly edits: readonly Edit[];
 }
 
 const WRITERS = 16;
+const COMPACT_EVERY = 15;
 
 const setting = JSON.parse(process.argv[2] as string) as WriterSetting;
 const put = sabotage({ name: 'crash test', what: '', edits: setting.edits, seed: 0 });
@@ -51,6 +54,7 @@ const table = await LevelTable.open(store, digestHash);
 const queue = await LevelQueue.open(store, clock, QUEUE);
 let numbers = 0;
 let read = 0;
+let housekeepings = 0;
 table.changes.subscribe((entries) => (read = entries.at(-1)?.position ?? read));
 
 /** What a power cut cannot take back: what was in a segment of the store's journal when a sync of it was begun that has ended. */
@@ -121,6 +125,7 @@ async function keepHouse(): Promise<void> {
   if (setting.isTrimming) table.changes.trim(Math.max(0, read - random.between(0, 50)));
   if (random.chance(0.05)) await table.changes.checkpoint();
   if (random.chance(0.1)) await table.digests.sweep(clock.wallMs());
+  if (setting.isCompacting && ++housekeepings % COMPACT_EVERY === 0) await store.database.compactRange(Uint8Array.of(0), Uint8Array.of(0xff));
 }
 
 const forEver = async (task: () => Promise<void>): Promise<void> => {

@@ -1,6 +1,7 @@
 // Every drill that comes with Archipel, in the simulation: passed from each seed, and failed with its own known bug.
 //
-//   node scripts/drills.ts [--seeds N] [--from N] [--only NAME] [--local]
+//   node scripts/drills.ts [--seeds N] [--from N] [--only NAME,NAME] [--local]
+//   --seeds: how many seeds of each, 1 where none is given     --only: these, in this order
 //   --local: on processes of this machine instead, once each
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -21,10 +22,8 @@ const from = Number(flags.from ?? 1);
 const only = flags.only?.split(',');
 
 const folder = join(root, 'drills');
-const drills = readdirSync(folder)
-  .filter((name) => name.endsWith('.yaml') && (only === undefined || only.includes(name.slice(0, -5))))
-  .sort()
-  .map((name) => parseDrill(readFileSync(join(folder, name), 'utf8'), name));
+const shipped = readdirSync(folder).filter((name) => name.endsWith('.yaml')).sort();
+const drills = (only?.map((name) => `${name}.yaml`) ?? shipped).map((name) => parseDrill(readFileSync(join(folder, name), 'utf8'), name));
 
 async function locally(drill: Drill, parts: Pick<RunParts, 'control'>): Promise<DrillReport> {
   const place = await LocalPlace.start(withControl(drill, parts.control));
@@ -59,12 +58,14 @@ for (const drill of drills) {
     report.check(`${drill.name} fails with the known bug ${control}`, !(await locally(drill, { control })).passed);
     continue;
   }
-  const bad: string[] = [];
+  let bad = 0;
   for (let seed = from; seed < from + seeds; seed++) {
-    const outcome = await drillInSimulation(drill, seed);
-    if (!outcome.passed) bad.push(`seed ${seed}: ${failed(outcome)}`);
+    const why = await drillInSimulation(drill, seed).then((outcome) => (outcome.passed ? undefined : failed(outcome)), String);
+    if (why === undefined) continue;
+    bad++;
+    report.note(`${drill.name}, seed ${seed}: ${why}`); // at once: a hundred seeds of one drill take minutes
   }
-  report.check(`${drill.name} passes`, bad.length === 0, bad.slice(0, 3).join('\n  '));
+  report.check(`${drill.name} passes`, bad === 0, bad === 0 ? '' : `not from ${bad} seeds of ${seeds}`);
   report.check(`${drill.name} fails with the known bug ${control}`, !(await drillInSimulation(drill, from, { control })).passed);
 }
 report.end();

@@ -96,7 +96,8 @@ const PARAMETERS: Readonly<Record<string, z.ZodType>> = {
   collection: z.string().openapi({ example: 'demo' }),
   pk: z.string().openapi({ description: 'Percent-encoded UTF-8, 1 to 512 bytes.', example: 'alice' }),
   sk: z.string().openapi({ description: 'Percent-encoded UTF-8, up to 400 bytes.', example: 'cart' }),
-  id: z.string(),
+  id: z.string().openapi({ description: 'As a listing, or the answer that began it, gave it.' }),
+  group: z.string().openapi({ description: 'The actor that wrote the stranded writes, as a listing of lost writes shows it.', example: 'us-east-1~k3f9a' }),
   peer: z.string().openapi({ example: 'us-east-1' }),
   region: z.string().openapi({ example: 'us-east-1' }),
 };

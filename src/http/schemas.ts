@@ -150,9 +150,9 @@ export const restoreAnswer = z.object({ id: z.string(), outcome: z.string(), eta
 
 export const groupAnswer = z
   .object({
-    group: z.string(),
+    group: z.string().openapi({ description: 'As it was asked for.' }),
     writes: z.int().openapi({ description: 'In this region’s ledger.' }),
-    restored: z.int(),
+    restored: z.int().openapi({ description: 'Current again, or written as one operation before; 0 when the group is accepted.' }),
     overtaken: z.int().openapi({ description: 'Left as they are: the item was written since the region was taken back.' }),
     refused: z.int().openapi({ description: 'Not possible now; the group stays open.' }),
   })

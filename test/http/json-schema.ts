@@ -15,6 +15,8 @@ export interface Schema {
   readonly maximum?: number;
   readonly minItems?: number;
   readonly maxItems?: number;
+  readonly description?: string;
+  readonly example?: unknown;
 }
 
 const KNOWN = ['$ref', 'type', 'enum', 'const', 'properties', 'required', 'additionalProperties', 'items', 'anyOf', 'minimum', 'maximum', 'minItems', 'maxItems'];

@@ -50,6 +50,18 @@ test('every operation has a name of its own, a tag, a summary, its path paramete
   }
 });
 
+test('every part of a path says what goes there; of stranded writes, what becomes of a group', () => {
+  const silent = operationsOf(document).flatMap(({ path, operation }) => (operation.parameters ?? []).filter((parameter) => parameter.in === 'path' && parameter.schema.description === undefined && parameter.schema.example === undefined).map(({ name }) => `${path}: ${name}`));
+  expect(silent).toEqual([]);
+  for (const verb of ['accept', 'restore']) {
+    const operation = document.paths[`/v1/c/{collection}/stranded/{group}/${verb}`]?.['post'];
+    expect(operation?.description).toContain('declared lost');
+    expect(Object.keys(operation?.responses ?? {})).toEqual(expect.arrayContaining(['200', '404', '503']));
+  }
+  const { properties = {} } = document.components.schemas['Group'] as Schema;
+  expect(Object.entries(properties).filter(([, member]) => member.description === undefined)).toEqual([]);
+});
+
 test('problems: each status names codes of the registry that have this status', () => {
   const named = new Set<string>();
   for (const { operation } of operationsOf(document)) {

@@ -12,6 +12,12 @@ const QUERY = z.object({
   ...PAGE_QUERY,
 });
 
+const ABOUT_GROUPS = 'What a region that was declared lost had not passed on, and what lost when it was taken back, is one group: the actor that wrote it. Each region answers for the rows of its own ledger, so ask every region (archipel conflicts does).';
+const GROUP_VERBS = [
+  ['accept', 'Leave a group of stranded writes as the merge has it', 'The rows stay in the ledger, a group no more; each can still be restored by itself.'],
+  ['restore', 'Write a group of stranded writes again', 'But where the item was written since the region was taken back. Each write is one operation, whichever regions are asked and however often; the group is settled when none was refused.'],
+] as const;
+
 export function addConflictRoutes({ service, add, json }: RouteParts): void {
   const conflicts = new ConflictRoutes(service);
   add({
@@ -31,13 +37,13 @@ export function addConflictRoutes({ service, add, json }: RouteParts): void {
       return json(call, { status: 200, body: await conflicts.restore(call) });
     },
   });
-  for (const [verb, summary] of [['accept', 'Leave a group of stranded writes as the merge has it'], ['restore', 'Write a group of stranded writes again']] as const) {
+  for (const [verb, summary, description] of GROUP_VERBS) {
     add({
       method: 'post',
       // Not below `conflicts`, where an id stands in this place: hono's fast router knows no such pair.
       path: `/v1/c/{collection}/stranded/{group}/${verb}`,
       guard: { scope: 'write', reach: 'whole-collection' },
-      document: { id: `${verb}Group`, tag: 'Conflicts', summary, answers: { 200: { description: 'What became of its writes, in the ledger of this region.', schema: schemas.groupAnswer } }, problems: ['collection-not-found', 'collection-pending', 'not-found', 'key-invalid', 'too-many-siblings', ...WRITE_PROBLEMS] },
+      document: { id: `${verb}Group`, tag: 'Conflicts', summary, description: `${ABOUT_GROUPS} ${description}`, answers: { 200: { description: 'What became of its writes, in the ledger of this region.', schema: schemas.groupAnswer } }, problems: ['collection-not-found', 'collection-pending', 'not-found', 'key-invalid', 'too-many-siblings', ...WRITE_PROBLEMS] },
       handle: async (call) => {
         service.region.assertServing();
         return json(call, { status: 200, body: await conflicts.settle(call, verb) });

@@ -235,12 +235,12 @@ export class Client {
 
   /** @throws ArchipelError `topology-change-refused`, `not-found` */
   changeRegion(region: string, verb: 'drain' | 'return' | 'fence' | 'lose', options: CallOptions = {}): Promise<TopologyChanged> {
-    return this.#posted(`/v1/regions/${encodeURIComponent(region)}/${verb}`, undefined, options);
+    return this.#posted(`/v1/regions/${encodeURIComponent(region)}/${verb}`, undefined, options, verb !== 'return'); // which, asked again, leads on from joining
   }
 
   /** The answering region becomes the control region. @throws ArchipelError `topology-change-refused` */
   promote(options: CallOptions = {}): Promise<TopologyChanged> {
-    return this.#posted('/v1/topology/promote', undefined, options);
+    return this.#posted('/v1/topology/promote', undefined, options, true);
   }
 
   /** The answering region's side. */
@@ -302,9 +302,9 @@ export class Client {
     return this.#json((await this.#done({ method: 'GET', target, options, mayRepeat: true })).body) as T;
   }
 
-  async #posted<T>(target: string, content: unknown, options: CallOptions): Promise<T> {
+  async #posted<T>(target: string, content: unknown, options: CallOptions, mayRepeat = false): Promise<T> {
     const body = content === undefined ? {} : { headers: JSON_TYPE, body: utf8(JSON.stringify(content)) };
-    return this.#json((await this.#done({ method: 'POST', target, options, mayRepeat: false, ...body })).body) as T;
+    return this.#json((await this.#done({ method: 'POST', target, options, mayRepeat, ...body })).body) as T;
   }
 
   /** @throws ArchipelError what the problem document says */

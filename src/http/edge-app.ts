@@ -51,6 +51,11 @@ export interface EdgeParts {
 
 /** Routes of one pk go by key; the fourth segment says which. */
 const BY_KEY: ReadonlySet<string> = new Set(['items', 'explain', 'ranges']);
+/**
+ * What an operator decides of a region is the same, decided twice; but `return`, which asked again leads on from joining. Whoever
+ * declares a region lost must not wait for it.
+ */
+const mayBeDecidedAgain = ({ segments: [v1, regions, , verb] }: Call): boolean => v1 === 'v1' && regions === 'regions' && verb !== 'return';
 /** For the edge alone. */
 const NOT_PASSED: ReadonlySet<string> = new Set(['content-length', TOPOLOGY_FIELD, LAG_FIELD]);
 /** Statuses that another region may do better on. */
@@ -216,7 +221,7 @@ export class Edge {
     const sent = endToEnd(headers).filter(([name]) => name !== TOPOLOGY_FIELD).map(([name, value]) => [name, value] as const);
     const isWrite = method !== 'GET' && method !== 'HEAD';
     if (isWrite && isKeyed && !headers.has('idempotency-key')) sent.push(['idempotency-key', uuidV7(this.#parts.random, this.#parts.clock.wallMs())]);
-    return this.#attempts(order, { method, target: call.rawTarget, headers: sent, body }, { startedMs, isWrite, mayRepeat: !isWrite || isKeyed });
+    return this.#attempts(order, { method, target: call.rawTarget, headers: sent, body }, { startedMs, isWrite, mayRepeat: !isWrite || isKeyed || mayBeDecidedAgain(call) });
   }
 
   /** Of a region; where it takes long to read there, of the next one, if that is faster. */

@@ -15,9 +15,9 @@ const [NEAR, FAR] = [asRegionId('ap-northeast-2'), asRegionId('us-east-1')];
 const stored: RegionClient = { send: ({ target }) => Promise.resolve(target.includes('/items') ? { status: 204, headers: [['Server-Timing', 'total;dur=1.00'], ['Write-Outcome', 'stored']], body: new Uint8Array(0) } : { status: 403, headers: [], body: new Uint8Array(0) }) };
 const gone: RegionClient = { send: (request) => (request.target.includes('/items') ? Promise.reject(new ArchipelError('peer-unreachable', 'It is gone.', { unsent: true })) : stored.send(request)) };
 
-function edgeBefore(near: RegionClient): (request: Request) => Response | Promise<Response> {
+function edgeBefore(near: RegionClient, far = stored): (request: Request) => Response | Promise<Response> {
   const topology = { format: 1 as const, term: 1, epoch: 1, control: NEAR, regions: [regionEntry(NEAR, 'http://near'), regionEntry(FAR, 'http://far')] };
-  const { app } = createEdgeApp({ topology, clients: new Map([[NEAR, near], [FAR, stored]]), clock: new ManualClock(), random: nodeRandom, log: { write: () => undefined }, hash: sha256 });
+  const { app } = createEdgeApp({ topology, clients: new Map([[NEAR, near], [FAR, far]]), clock: new ManualClock(), random: nodeRandom, log: { write: () => undefined }, hash: sha256 });
   return (request) => app.fetch(request, {});
 }
 
@@ -42,6 +42,40 @@ describe('attempts of the edge', () => {
     };
     const client = new Client({ url: 'http://edge', transport, clock: new ManualClock(), random: nodeRandom });
     expect((await client.put({ collection: 'demo', pk: 'k' }, 'v')).attempts).toBe(2);
+  });
+});
+
+describe('what an operator decides', () => {
+  const silent: RegionClient = { send: () => Promise.reject(new ArchipelError('peer-unreachable', 'no answer in time')) };
+  const done: RegionClient = { send: () => Promise.resolve({ status: 200, headers: [], body: new Uint8Array(0) }) };
+  const decide = async (verb: string, far: RegionClient): Promise<number> => (await edgeBefore(silent, far)(new Request(`http://edge/v1/regions/${NEAR}/${verb}`, { method: 'POST', headers: { 'content-length': '0' } }))).status;
+
+  it('the nearest region hangs -> drained, fenced and declared lost by the next one: done twice it is done once', async () => {
+    for (const verb of ['drain', 'fence', 'lose']) expect([verb, await decide(verb, done)]).toEqual([verb, 200]);
+    expect(await decide('lose', { send: () => Promise.resolve({ status: 409, headers: [], body: new Uint8Array(0) }) })).toBe(504); // it may be refused because it is done
+  });
+
+  it('asked twice, return leads from lost to joining to active: it is not asked twice by itself', async () => {
+    expect(await decide('return', done)).toBe(504);
+  });
+
+  it('the client asks again for what is done once', async () => {
+    const asked: string[] = [];
+    const transport: Transport = {
+      send: ({ target }) => {
+        asked.push(target);
+        return asked.length === 1 ? Promise.reject(new ArchipelError('peer-unreachable', 'no answer in time')) : Promise.resolve({ status: 200, headers: {}, body: new TextEncoder().encode('{}') });
+      },
+      close: () => undefined,
+    };
+    const clock = new ManualClock();
+    const client = new Client({ url: 'http://edge', transport, clock, random: nodeRandom });
+    const lost = client.changeRegion(NEAR, 'lose');
+    await clock.advance(0); // it is refused
+    await clock.advance(100);
+    expect([await lost, asked]).toEqual([{}, [`/v1/regions/${NEAR}/lose`, `/v1/regions/${NEAR}/lose`]]);
+    asked.length = 0;
+    await expect(client.changeRegion(NEAR, 'return')).rejects.toThrow('unknown');
   });
 });
 

@@ -27,7 +27,8 @@ export function addReconcile(program: Command, terminal: Terminal): void {
     .option('--no-wait', 'begin it, and print the ids of the runs');
   withConnection(command)
     .addHelpText('after', `
-Waits for the end, however long that takes (--timeout is of each request). Without --region every pair of regions is compared once.
+Waits for the end, however long that takes (--timeout is of each request). Without --region every pair of regions is compared once,
+but for regions that are declared lost.
 The exit code is 2 when the copies do not agree at the end: somebody writes faster than is repaired, or a region refuses.
 
 Examples:
@@ -67,7 +68,10 @@ async function planOf(session: Session, { region, peer }: ReconcileFlags): Promi
   const peers = peer.length === 0 ? {} : { peers: peer };
   if (region !== undefined) return [{ region, ...peers }];
   if (peer.length > 0) return [{ region: (await session.front.replication()).region, ...peers }];
-  return everyPair(await session.regionIds());
+  const { regions } = await session.topology();
+  const lost = regions.filter(({ state }) => state === 'lost').map(({ id }) => id as string);
+  for (const id of lost) session.note(`${id} is declared lost: it is compared with nobody`);
+  return everyPair((await session.regionIds()).filter((id) => !lost.includes(id)));
 }
 
 /** Each region with those after it. */
@@ -101,7 +105,7 @@ async function reconcileEach(session: Session, plan: readonly Plan[], scope: Sco
 
 /** A region that does not answer does not keep the other pairs from being compared. */
 function notBegun(error: unknown): Reconciliation {
-  if (isArchipelError(error, 'no-region-available')) return { id: '', state: 'failed', error: error.message, code: error.code, pairs: [] };
+  if (isArchipelError(error, 'no-region-available') || isArchipelError(error, 'write-outcome-unknown')) return { id: '', state: 'failed', error: error.message, code: error.code, pairs: [] };
   throw error;
 }
 

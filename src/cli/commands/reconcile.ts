@@ -69,7 +69,7 @@ async function planOf(session: Session, { region, peer }: ReconcileFlags): Promi
   if (region !== undefined) return [{ region, ...peers }];
   if (peer.length > 0) return [{ region: (await session.front.replication()).region, ...peers }];
   const { regions } = await session.topology();
-  const lost = regions.filter(({ state }) => state === 'lost').map(({ id }) => id as string);
+  const lost = regions.filter(({ state }) => state === 'lost').map(({ id }) => id);
   for (const id of lost) session.note(`${id} is declared lost: it is compared with nobody`);
   return everyPair((await session.regionIds()).filter((id) => !lost.includes(id)));
 }

@@ -11,12 +11,13 @@ import { describe, expect, it } from 'vitest';
 import { buildProgram } from '../src/cli/program.ts';
 import { PORT_DEFAULT } from '../src/config/options.ts';
 import { programPath } from '../src/local/files.ts';
+import type { Command } from 'commander';
+import { commandsIn, documents, wordsOf } from './cli/documents.ts';
 import { freePorts, start } from './cli/programs.ts';
 import { FakeTerminal, until } from './cli/support.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
-const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
 const SECONDS = 1_000;
 
 /** The code blocks for a shell. */
@@ -26,7 +27,7 @@ const blocks = (markdown: string): string[] => [...markdown.matchAll(/^```sh\n([
 const anchors = (markdown: string): string[] => [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading]) => (heading as string).toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'));
 
 it('links of documents lead to files that are there, and to headings of them', () => {
-  const wrong = documents.flatMap((file) => {
+  const wrong = documents().flatMap((file) => {
     const prose = read(file).replaceAll(/^```[\s\S]*?^```$/gm, '');
     const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target as string);
     return targets.filter((target) => !/^https?:/.test(target) && !leads(file, target)).map((target) => `${file}: ${target}`);
@@ -56,17 +57,9 @@ describe('README', () => {
 
   it('every script that a document names is there', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    const named = documents.flatMap((file) => [...read(file).matchAll(/npm (?:run )?(?:--silent )?(start|test|(?<=run )[a-z:]+)/g)].map(([, name]) => name as string));
+    const named = documents().flatMap((file) => [...read(file).matchAll(/npm (?:run )?(?:--silent )?(start|test|(?<=run )[a-z:]+)/g)].map(([, name]) => name as string));
     expect(named.length).toBeGreaterThan(8);
     expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
-  });
-
-  it('every archipel command that a document names is one', () => {
-    const named = new Set(documents.flatMap((file) => [...read(file).matchAll(/\barchipel ([a-z]+(?: [a-z]+)?)(?=[\s`,;])/g)].map(([, name]) => name as string)));
-    const known = new Set(buildProgram(new FakeTerminal()).commands.flatMap((command) => (command.commands.length === 0 ? [command.name()] : command.commands.map((part) => `${command.name()} ${part.name()}`))));
-    // `archipel put demo …` names a command and its argument.
-    const wrong = [...named].filter((name) => !known.has(name) && !known.has(name.split(' ')[0] as string));
-    expect({ wrong, isEnough: named.size > 8 }).toEqual({ wrong: [], isEnough: true });
   });
 
   it('the tour works when it is pasted', { timeout: 600 * SECONDS }, async () => {
@@ -109,6 +102,36 @@ describe('README', () => {
       await cluster.ended;
       rmSync(folder, { recursive: true });
     }
+  });
+});
+
+describe('commands', () => {
+  /** What is wrong with a command that a document names; it may leave out what has to be given, and nothing else. */
+  function fault(text: string): string | undefined {
+    const words = wordsOf(text);
+    let command: Command = buildProgram(new FakeTerminal());
+    for (let next: Command | undefined; (next = command.commands.find((each) => each.name() === words[0])) !== undefined; words.shift()) command = next;
+    if (command.commands.length > 0 && words[0] !== '--help') return `there is no ${words[0] ?? 'such command'}`;
+    const given: string[] = [];
+    while (words.length > 0) {
+      const word = words.shift() as string;
+      const option = command.options.find((each) => each.long === word);
+      if (option === undefined && word.startsWith('--') && word !== '--help') return `it has no ${word}`;
+      if (option?.required === true) words.shift();
+      if (!word.startsWith('--')) given.push(word);
+    }
+    if (given.length > command.registeredArguments.length) return `it takes ${command.registeredArguments.length} arguments`;
+    const isNamed = command.parent?.name() === 'drill' && given[0] !== undefined && /^[a-z0-9-]+$/.test(given[0]);
+    return isNamed && !existsSync(new URL(`../drills/${given[0]}.yaml`, import.meta.url)) ? 'no such drill comes with Archipel' : undefined;
+  }
+
+  it.each(documents().filter((document) => commandsIn(document).length > 0))('the commands in %s are commands', (document) => {
+    expect(commandsIn(document).flatMap((command) => (fault(command) === undefined ? [] : [`archipel ${command}: ${fault(command)}`]))).toEqual([]);
+  });
+
+  it('each drill that comes with Archipel rehearses a page of the runbooks', () => {
+    const rehearsed = commandsIn('docs/operating/failover.md').map((command) => /^drill run (\S+)$/.exec(command)?.[1]);
+    expect(readdirSync(new URL('../drills', import.meta.url)).map((name) => name.replace('.yaml', '')).filter((name) => !rehearsed.includes(name))).toEqual([]);
   });
 });
 

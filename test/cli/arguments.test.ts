@@ -1,10 +1,8 @@
 // What is wrong with the arguments is told in one sentence, before anything is asked or touched.
 
-import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { buildProgram } from '../../src/cli/program.ts';
 import type { Command } from 'commander';
-import { commandsIn, documents, wordsOf } from './documents.ts';
 import { archipel, FakeTerminal } from './support.ts';
 
 const NOWHERE = ['--url', 'http://127.0.0.1:9'];
@@ -123,35 +121,5 @@ describe('help', () => {
     const { code, err } = await archipel([]);
     expect(code).toBe(1);
     expect(err).toContain('Usage: archipel');
-  });
-});
-
-describe('documents', () => {
-  /** What is wrong with a command that a document names; it may leave out what has to be given, and nothing else. */
-  function fault(text: string): string | undefined {
-    const words = wordsOf(text);
-    let command: Command = buildProgram(new FakeTerminal());
-    for (let next: Command | undefined; (next = command.commands.find((each) => each.name() === words[0])) !== undefined; words.shift()) command = next;
-    if (command.commands.length > 0 && words[0] !== '--help') return `there is no ${words[0] ?? 'such command'}`;
-    const given: string[] = [];
-    while (words.length > 0) {
-      const word = words.shift() as string;
-      const option = command.options.find((each) => each.long === word);
-      if (option === undefined && word.startsWith('--') && word !== '--help') return `it has no ${word}`;
-      if (option?.required === true) words.shift();
-      if (!word.startsWith('--')) given.push(word);
-    }
-    if (given.length > command.registeredArguments.length) return `it takes ${command.registeredArguments.length} arguments`;
-    const isNamed = command.parent?.name() === 'drill' && given[0] !== undefined && /^[a-z0-9-]+$/.test(given[0]);
-    return isNamed && !existsSync(new URL(`../../drills/${given[0]}.yaml`, import.meta.url)) ? 'no such drill comes with Archipel' : undefined;
-  }
-
-  it.each(documents().filter((document) => commandsIn(document).length > 0))('the commands in %s are commands', (document) => {
-    expect(commandsIn(document).flatMap((command) => (fault(command) === undefined ? [] : [`archipel ${command}: ${fault(command)}`]))).toEqual([]);
-  });
-
-  it('each drill that comes with Archipel rehearses a page of the runbooks', () => {
-    const rehearsed = commandsIn('docs/operating/failover.md').map((command) => /^drill run (\S+)$/.exec(command)?.[1]);
-    expect(readdirSync(new URL('../../drills', import.meta.url)).map((name) => name.replace('.yaml', '')).filter((name) => !rehearsed.includes(name))).toEqual([]);
   });
 });

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Relative to the repository. */
-export const documents = (): string[] => ['README.md', 'CONTRIBUTING.md', ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md')).map((name) => join('docs', name))].sort();
+export const documents = (): string[] => ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md')).map((name) => join('docs', name))].sort();
 
 const BLOCK = /^```.*\n([\s\S]*?)^```/gm;
 const COMMAND = /^(?:\$ |\w+=\$\()?(?:npx )?archipel (.*)$/;

@@ -14,6 +14,7 @@ import type { Asked } from '../http/call.ts';
 import type { DirectDoor } from '../http/direct.ts';
 import { isPlainHost } from './direct.ts';
 import { atEndOfTurn } from './end-of-turn.ts';
+import { sharingReads } from './shared-read.ts';
 import { isToldEmpty, type Reply } from '../http/reply.ts';
 
 const BODY_BYTES_MAX = 256 * 1024;
@@ -91,6 +92,9 @@ export class DirectSockets {
 class Connection {
   readonly #all: DirectSockets;
   readonly #socket: Socket;
+  /** What arrives lies in the buffer of all sockets. */
+  readonly #isSharing: boolean;
+  #isHandedOver = false;
   /** What was read and not answered. */
   #bytes: Buffer | undefined;
   #isBusy = false;
@@ -105,12 +109,21 @@ class Connection {
 
   constructor(all: DirectSockets, socket: Socket) {
     this.#all = all;
-    this.#socket = socket;
+    const sharing = sharingReads(socket, (bytes) => this.#onShared(bytes));
+    this.#socket = sharing ?? socket;
+    this.#isSharing = sharing !== undefined;
     this.idleUntilMs = performance.now() + all.options.firstMs;
   }
 
   begin(): void {
-    this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose).on('drain', this.#onDrain);
+    if (!this.#isSharing) this.#socket.on('data', this.#onData);
+    this.#socket.on('end', this.#onEnd).on('error', this.#onError).on('close', this.#onClose).on('drain', this.#onDrain);
+  }
+
+  #onShared(bytes: Buffer): boolean {
+    if (this.#isHandedOver) return this.#socket.push(Buffer.from(bytes));
+    this.#onData(this.#isBusy ? Buffer.from(bytes) : bytes);
+    return true;
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -139,19 +152,26 @@ class Connection {
   #next(): void {
     const bytes = this.#bytes as Buffer;
     const request = this.#read(bytes);
-    if (request?.method === 'PUT') request.answerNow = this.#answerNow;
     const answer = request === undefined ? undefined : this.#all.options.door(request);
     if (request === undefined || answer === undefined) return this.#handOver(bytes);
-    this.#bytes = bytes.length === request.end ? undefined : bytes.subarray(request.end);
+    this.#bytes = bytes.length === request.end ? undefined : this.#own(bytes.subarray(request.end));
     this.#all.stats.answered++;
     this.#isBusy = true;
     this.idleUntilMs = Number.POSITIVE_INFINITY;
     this.#all.busy++;
-    answer.finally(() => this.#all.busy--).then(
-      (reply) => (this.#isAnswered ? this.#wasAnswered() : writeLater([this, reply])),
-      () => this.destroy(),
-    );
+    answer.then(this.#onReply, this.#onFailure);
   }
+
+  readonly #onReply = (reply: Reply): void => {
+    this.#all.busy--;
+    if (this.#isAnswered) this.#wasAnswered();
+    else writeLater({ connection: this, reply });
+  };
+
+  readonly #onFailure = (): void => {
+    this.#all.busy--;
+    this.destroy();
+  };
 
   /** Called from within the store, which is not to be come back to from here: the next request waits for the promise. */
   readonly #answerNow = (reply: Reply): void => {
@@ -184,7 +204,11 @@ class Connection {
     if (fields === undefined || (method === 'PUT') !== (fields.length >= 0)) return undefined;
     const bodyAt = headEnd + HEAD_END.length;
     const end = bodyAt + Math.max(0, fields.length);
-    return bytes.length < end ? undefined : new DirectRequest(method, target, fields.values, { body: bytes.subarray(bodyAt, end), end });
+    return bytes.length < end ? undefined : new DirectRequest(method, target, fields.values, { body: this.#own(bytes.subarray(bodyAt, end)), end, answerNow: method === 'PUT' ? this.#answerNow : undefined });
+  }
+
+  #own(bytes: Buffer): Buffer {
+    return this.#isSharing ? Buffer.from(bytes) : bytes;
   }
 
   /** 2 */
@@ -194,7 +218,8 @@ class Connection {
     this.#all.gone(this);
     this.#all.stats.handedOver++;
     socket.pause();
-    socket.unshift(bytes);
+    this.#isHandedOver = true;
+    socket.unshift(this.#own(bytes));
     this.#all.options.handOver(socket);
     socket.resume();
   }
@@ -248,16 +273,17 @@ class DirectRequest implements Asked {
   readonly forwarded = false;
   /** Where the next request begins. */
   readonly end: number;
-  answerNow?: (reply: Reply) => void;
+  readonly answerNow: ((reply: Reply) => void) | undefined;
   readonly #values: ReadonlyMap<string, string>;
   readonly #body: Uint8Array;
 
-  constructor(method: string, rawTarget: string, values: ReadonlyMap<string, string>, { body, end }: { readonly body: Uint8Array; readonly end: number }) {
+  constructor(method: string, rawTarget: string, values: ReadonlyMap<string, string>, { body, end, answerNow }: { readonly body: Uint8Array; readonly end: number; readonly answerNow: ((reply: Reply) => void) | undefined }) {
     this.method = method;
     this.rawTarget = rawTarget;
     this.#values = values;
     this.#body = body;
     this.end = end;
+    this.answerNow = answerNow;
   }
 
   field(name: string): string | undefined {
@@ -279,9 +305,9 @@ class DirectRequest implements Asked {
 
 // Answering ------------------------------------------------------------------------------------------------------------------
 
-const writeLater = atEndOfTurn<readonly [Connection, Reply]>((answers) => {
+const writeLater = atEndOfTurn<{ readonly connection: Connection; readonly reply: Reply }>((answers) => {
   const last = lastFields(Date.now());
-  for (const [connection, reply] of answers) {
+  for (const { connection, reply } of answers) {
     try {
       connection.write(answerBytes(reply, last));
     } catch {

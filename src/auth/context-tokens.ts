@@ -46,7 +46,7 @@ export class ContextTokens {
   }
 
   #mac(at: number, key: ItemKey, body: Uint8Array): Uint8Array {
-    return (this.#macs[at] as HashFunction)(signed.reset().bytes(key.encoded).bytes(body).view()).subarray(0, MAC_BYTES);
+    return (this.#macs[at] as HashFunction)(signed.reset().bytes(key.encoded).bytes(body).view()).slice(0, MAC_BYTES);
   }
 
   /** @throws ArchipelError `context-invalid` */

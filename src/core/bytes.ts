@@ -66,7 +66,7 @@ export function afterPrefix(prefix: Uint8Array): Uint8Array | undefined {
   for (let i = prefix.length - 1; i >= 0; i--) {
     const byte = prefix[i] as number;
     if (byte < 0xff) {
-      const end = prefix.slice(0, i + 1);
+      const end = new Uint8Array(prefix.subarray(0, i + 1)); // slice would, of Node's Buffer, be the same bytes
       end[i] = byte + 1;
       return end;
     }

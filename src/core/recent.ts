@@ -3,8 +3,8 @@
 // used, at the price of one look-up.
 
 interface Held<V> {
-  readonly value: V;
-  readonly weight: number;
+  value: V;
+  weight: number;
 }
 
 export class Recent<K, V> {
@@ -36,6 +36,18 @@ export class Recent<K, V> {
   set(key: K, value: V, weight = 1): void {
     this.delete(key);
     if (weight <= this.#half) this.#add(key, { value, weight });
+  }
+
+  /** Takes the place of what is held under this key; where nothing is, nothing happens. */
+  replace(key: K, value: V, weight = 1): void {
+    const held = this.#young.get(key);
+    if (held === undefined || weight > this.#half) {
+      if (held !== undefined || this.#old.has(key)) this.set(key, value, weight);
+      return;
+    }
+    this.#weight += weight - held.weight;
+    held.value = value;
+    held.weight = weight;
   }
 
   #add(key: K, held: Held<V>): void {

@@ -82,22 +82,18 @@ export class Coordinator {
   }
 
   /** @throws ArchipelError `clock-unsafe`, and what Table.update throws */
-  async write(key: ItemKey, write: Write, options: WriteOptions = {}): Promise<WriteResult> {
-    const { catalog, time, hash } = this.#parts;
-    const setting = {
-      conflict: catalog.conflictRule(key.collection),
-      requireContext: options.requireContext === true,
-      actor: this.#parts.actor(),
-      stamp: time.stamp(),
-      nowMs: time.nowMs(),
-      hash,
-    };
+  async write(key: ItemKey, write: Write, { requireContext = false, meanwhile }: WriteOptions = {}): Promise<WriteResult> {
+    const { catalog, time, hash, table, lines } = this.#parts;
+    const conflict = catalog.conflictRule(key.collection);
+    const actor = this.#parts.actor();
+    const stamp = time.stamp();
+    const nowMs = time.nowMs();
     this.stats.writes++;
     this.#see(key);
-    const result = await this.#parts.table.update(key, {
-      decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { ...setting, reapedLine: this.#parts.lines.of(key) })),
-      blind: this.#parts.table.supports.attempts ? this.#blind(key, write, setting) : undefined,
-      meanwhile: options.meanwhile,
+    const result = await table.update(key, {
+      decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { conflict, requireContext, actor, stamp, reapedLine: lines.of(key), nowMs, hash })),
+      blind: table.supports.attempts ? this.#blind(key, write, { conflict, requireContext, actor, stamp, nowMs, hash }) : undefined,
+      meanwhile,
     });
     // mark if (result.decision.type === 'duplicate'): duplicate answered from the operations
     if (result.decision.type === 'duplicate') this.stats.duplicates++;

@@ -55,7 +55,7 @@ export interface Asked {
   /** Any other body. */
   stream(): ReadableStream<Uint8Array> | null;
   /** Where a door can write an answer before the promise of it resolves: the same one. */
-  answerNow?(reply: Reply): void;
+  readonly answerNow?: ((reply: Reply) => void) | undefined;
 }
 
 /** What an edge works on (`1.7`: term and epoch); a region that works on another document answers with its own. */

@@ -7,8 +7,8 @@ import { REQUEST_DEADLINE_MS, VALUE_BYTES_HARD_MAX } from '../core/limits.ts';
 import { Recent } from '../core/recent.ts';
 import type { Dot, RegionId } from '../core/version/dot.ts';
 import { distinctValues, type DottedValue, type State } from '../core/version/record.ts';
-import { acceptedTags, canonicalDot, tagOf, tagOfDots } from '../core/version/tag.ts';
-import { findOperation } from '../core/version/operations.ts';
+import { acceptedTags, canonicalDot, tagOf, tagOfDots, tagOfValues } from '../core/version/tag.ts';
+import { findOperation, type Operation } from '../core/version/operations.ts';
 import { joinVectors } from '../core/version/version-vector.ts';
 import type { TagCondition, Write, WriteRefusal } from '../core/version/write.ts';
 import type { Collection } from '../engine/catalog.ts';
@@ -174,18 +174,25 @@ export class ItemRoutes {
 
   // Writing -----------------------------------------------------------------------------------------------------------------
 
-  async put(call: Call, item: NamedItem): Promise<Reply> {
+  put(call: Call, item: NamedItem): Promise<Reply> {
     const contentType = checkContentType(call.field('content-type'));
     const ttl = parseTtl(call.field('item-ttl'));
     const body = call.body(VALUE_BYTES_HARD_MAX);
-    const bytes = body instanceof Uint8Array ? body : await body;
-    this.#checkDigest(call, bytes);
-    const value = this.#service.value(bytes, contentType, item.collection, item.key, this.#service.expiryOf(ttl, item.collection));
-    return await this.#write(call, item, { value, ...this.#conditions(call, item.key), ...this.#operation(call, () => `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`) });
+    const store = (bytes: Uint8Array): Promise<Reply> => this.#put(call, item, bytes, { contentType, ttl });
+    return body instanceof Uint8Array ? store(body) : body.then(store);
   }
 
-  async remove(call: Call, item: NamedItem): Promise<Reply> {
-    return this.#write(call, item, { ...this.#conditions(call, item.key), ...this.#operation(call, () => 'DELETE') });
+  #put(call: Call, item: NamedItem, bytes: Uint8Array, { contentType, ttl }: { readonly contentType: string; readonly ttl: number | undefined }): Promise<Reply> {
+    this.#checkDigest(call, bytes);
+    const value = this.#service.value(bytes, contentType, item.collection, item.key, this.#service.expiryOf(ttl, item.collection));
+    const conditions = this.#conditions(call, item.key);
+    const operation = this.#operation(call, () => `PUT ${contentType} ${ttl ?? ''} ${toHex(value.hash)}`);
+    return this.#write(call, item, conditions === UNCONDITIONAL && operation === undefined ? { value } : { value, ...conditions, ...(operation === undefined ? {} : { operation }) });
+  }
+
+  remove(call: Call, item: NamedItem): Promise<Reply> {
+    const operation = this.#operation(call, () => 'DELETE');
+    return this.#write(call, item, { ...this.#conditions(call, item.key), ...(operation === undefined ? {} : { operation }) });
   }
 
   #checkDigest(call: Call, bytes: Uint8Array): void {
@@ -205,26 +212,29 @@ export class ItemRoutes {
     };
   }
 
-  #operation(call: Call, payload: () => string): Pick<Write, 'operation'> {
+  #operation(call: Call, payload: () => string): Operation | undefined {
     const id = parseIdempotencyKey(call.field('idempotency-key'));
-    const operation = id === undefined ? undefined : this.#service.operation(id, payload());
-    return operation === undefined ? {} : { operation };
+    return id === undefined ? undefined : this.#service.operation(id, payload());
   }
 
-  async #write(call: Call, { collection, key }: NamedItem, write: Write): Promise<Reply> {
+  #write(call: Call, { collection, key }: NamedItem, write: Write): Promise<Reply> {
     const prefer = parsePrefer(call.field('prefer'));
     const target = this.#target(parseReplicateTo(call.field('replicate-to')), key);
     const requireContext = collection.policy.requireContext === true;
-    if (target === undefined) return this.#writeHere(call, { collection, key }, write, { prefer, requireContext });
+    return target === undefined ? this.#writeHere(call, { collection, key }, write, { prefer, requireContext }) : this.#writeThere(call, { collection, key }, write, { prefer, requireContext, target });
+  }
+
+  async #writeThere(call: Call, { collection, key }: NamedItem, write: Write, { prefer, requireContext, target }: { readonly prefer: Preferences; readonly requireContext: boolean; readonly target: ReplicationTarget }): Promise<Reply> {
     const result = await this.#service.region.coordinator.write(key, write, { requireContext });
     const replicated = await this.#replicate(key, result, target, prefer);
     return this.#answerWrite(call, { collection, key }, write, result, { prefer, target, replicated });
   }
 
   /** A door that can is given the answer while the disk still works, to be written at the moment the disk has done. */
-  async #writeHere(call: Call, item: NamedItem, write: Write, { prefer, requireContext }: { readonly prefer: Preferences; readonly requireContext: boolean }): Promise<Reply> {
+  #writeHere(call: Call, item: NamedItem, write: Write, { prefer, requireContext }: { readonly prefer: Preferences; readonly requireContext: boolean }): Promise<Reply> {
     const answer = (result: WriteResult): Reply => this.#answerWrite(call, item, write, result, { prefer, target: undefined, replicated: NOWHERE });
-    if (call.asked.answerNow === undefined) return answer(await this.#service.region.coordinator.write(item.key, write, { requireContext }));
+    const { coordinator } = this.#service.region;
+    if (call.asked.answerNow === undefined) return coordinator.write(item.key, write, { requireContext }).then(answer);
     let early: Reply | undefined;
     const meanwhile = (result: WriteResult) => {
       const reply = answer(result);
@@ -234,8 +244,7 @@ export class ItemRoutes {
         call.asked.answerNow?.(reply);
       };
     };
-    const result = await this.#service.region.coordinator.write(item.key, write, { requireContext, meanwhile });
-    return early ?? answer(result);
+    return coordinator.write(item.key, write, { requireContext, meanwhile }).then((result) => early ?? answer(result));
   }
 
   #target(target: ReplicationTarget | undefined, key: ItemKey): ReplicationTarget | undefined {
@@ -288,7 +297,7 @@ export class ItemRoutes {
     const nowMs = this.#service.nowMs();
     const values = state === undefined ? [] : distinctValues(state, nowMs);
     const mayTellContext = state !== undefined && decision.type !== 'superseded' && values.every(({ dot }) => isOwn(decision, state, dot));
-    const tag = this.#tagAfter(write, decision, state, nowMs);
+    const tag = this.#tagAfter(write, decision, state, values);
     const [only] = values;
     const fields: Record<string, string> = { 'write-outcome': decision.type === 'commit' ? decision.outcome : decision.type };
     if (tag !== undefined) fields['etag'] = quoted(tag);
@@ -298,10 +307,10 @@ export class ItemRoutes {
     return fields;
   }
 
-  #tagAfter(write: Write, decision: WriteResult['decision'], state: State | undefined, nowMs: number): string | undefined {
+  #tagAfter(write: Write, decision: WriteResult['decision'], state: State | undefined, values: readonly DottedValue[]): string | undefined {
     if (write.value === undefined || state === undefined || decision.type === 'superseded') return undefined;
     if (decision.type === 'duplicate') return tagOfDots([canonicalDot(state.operations, decision.entry.dot)], this.#service.hash);
-    return tagOf(state, nowMs, this.#service.hash);
+    return tagOfValues(state, values, this.#service.hash);
   }
 
   #refused(code: WriteRefusal, key: ItemKey, state: State | undefined): ArchipelError {
@@ -336,9 +345,9 @@ export class ItemRoutes {
     const operation = this.#operation(call, () => `PATCH ${ttl ?? ''} ${toHex(this.#service.hash(bytes).subarray(0, 8))}`);
     for (let attempt = 0; attempt < PATCH_ATTEMPTS_MAX; attempt++) {
       const current = await this.#service.region.coordinator.read(key);
-      const isKnown = operation.operation !== undefined && current !== undefined && findOperation(current.operations, operation.operation.id) !== undefined;
+      const isKnown = operation !== undefined && current !== undefined && findOperation(current.operations, operation.id) !== undefined;
       const write = isKnown ? NEVER_WRITTEN : this.#patched(item, current, patch);
-      const answer = await this.#tryPatch(call, item, { ...write, ...operation });
+      const answer = await this.#tryPatch(call, item, operation === undefined ? write : { ...write, operation });
       if (answer !== undefined) return answer;
     }
     throw new ArchipelError('overloaded', 'The item changes faster than it can be patched.');

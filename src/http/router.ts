@@ -120,24 +120,27 @@ export class Router {
 
   add(route: Route): void {
     this.routes.push(route);
-    this.app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => this.#run(route, askedOf(context)).then(toResponse));
+    this.app.on(route.method.toUpperCase(), route.path.replaceAll(/\{(\w+)\}/g, ':$1'), (context) => this.#run(route, askedOf(context), toResponse));
   }
 
   /** For a door that knows the route. */
   run(route: Route, asked: Asked): Promise<Reply> {
-    return this.#run(route, asked).then((answer) => (answer instanceof Reply ? answer : toReply(answer)));
+    return this.#run(route, asked, asReply);
   }
 
-  async #run(route: Route, asked: Asked): Promise<Response | Reply> {
+  /** Without `async`: the promise of the handler is the only one on the way of nearly every request. */
+  #run<A>(route: Route, asked: Asked, as: (answer: Response | Reply) => A | Promise<A>): Promise<A> {
     const startedMs = this.#parts.monotonicMs();
+    const failed = (error: unknown): A | Promise<A> => as(this.#problem(asked.method, error, startedMs, asked.field(TOPOLOGY_FIELD) === undefined ? {} : this.#parts.toRouters()));
     try {
       const isPublic = route.guard === 'public';
       const principal = isPublic ? NOBODY : this.#parts.identify(asked.field('authorization'));
       const call = new Call({ asked, principal, startedMs });
       if (route.guard !== 'public') admit(route, route.guard, call);
-      return await route.handle(call);
+      const answer = route.handle(call);
+      return answer instanceof Promise ? answer.then(as, failed) : Promise.resolve(as(answer));
     } catch (error) {
-      return this.#problem(asked.method, error, startedMs, asked.field(TOPOLOGY_FIELD) === undefined ? {} : this.#parts.toRouters());
+      return Promise.resolve(failed(error));
     }
   }
 
@@ -260,6 +263,8 @@ function admit(route: Route, { scope, reach }: Guard, call: Call): void {
   call.checkConsistency();
   if (route.replicates !== true && call.field('replicate-to') !== undefined) throw new ArchipelError('bad-request', 'Replicate-To is for writes of one item.');
 }
+
+const asReply = (answer: Response | Reply): Reply | Promise<Reply> => (answer instanceof Reply ? answer : toReply(answer));
 
 const isLike = (path: readonly string[], segments: readonly string[]): boolean =>
   path.length === segments.length && path.every((part, at) => (part.startsWith('{') ? segments[at] !== '' : part === segments[at]));

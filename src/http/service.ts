@@ -77,7 +77,7 @@ export class Service {
     const size = bytes.length + key.pk.length + key.sk.length;
     if (size > most) throw new ArchipelError('too-large', `Key and value have ${size} bytes; at most ${most} are allowed.`);
     if (isJsonType(contentType)) parseJson(bytes);
-    const value = { bytes, contentType, hash: this.hash(bytes).subarray(0, 8) };
+    const value = { bytes, contentType, hash: this.hash(bytes).slice(0, 8) };
     return expiresMs === undefined ? value : { ...value, expiresMs };
   }
 

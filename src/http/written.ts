@@ -30,5 +30,5 @@ export function applied({ prefer, target }: { readonly prefer: Preferences; read
 /** Of the values that stand, the one that this write made, or a twin of it. */
 export function isOwn(decision: WriteResult['decision'], state: State, dot: Dot): boolean {
   const own = decision.type === 'commit' ? decision.dot : decision.type === 'duplicate' ? decision.entry.dot : undefined;
-  return own !== undefined && twinDots(state.operations, own).some((twin) => sameDot(twin, dot));
+  return own !== undefined && (sameDot(own, dot) || twinDots(state.operations, own).some((twin) => sameDot(twin, dot)));
 }

@@ -13,16 +13,17 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Cancel } from '../../ports/clock.ts';
+import { nameOf } from './layout.ts';
 import { syncFolder, type Journal, type Segment } from './journal.ts';
 import { appliedIn, appliedRow, bytesOf, replay } from './replay.ts';
 import type { Database } from './database.ts';
-import type { Operation } from './store.ts';
+import type { Operation } from './group.ts';
 
 /** While more than that waits, the next group is not begun: memory is bounded, and a slow LevelDB slows writers down. */
 export const WAITING_BYTES_MAX = 16 * 1024 * 1024;
 
-/** A batch costs LevelDB's thread a wake, and this one as much: what is written within this is given together. */
-const TOGETHER_MS = 10;
+/** A batch costs LevelDB's thread a wake, and this one as much: what is written within this is given together, of a hot item once. */
+const TOGETHER_MS = 50;
 
 type Rows = Map<string, Operation>;
 
@@ -33,8 +34,6 @@ export interface ApplierParts {
   /** LevelDB took a batch no more. */
   readonly failed: (error: unknown) => void;
 }
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
 
 export class Applier {
   readonly #folder: string;

@@ -17,7 +17,8 @@ import type { LossRow } from '../../ports/table.ts';
 import type { LevelDigests } from './digests.ts';
 import { decodeLogRow, encodeLogRow, readU48, rows, stateBytesOf, type LoggedChange } from './layout.ts';
 import { lossEntry, type LevelLosses } from './losses.ts';
-import type { LevelStore, Operation } from './store.ts';
+import type { Operation } from './group.ts';
+import type { LevelStore } from './store.ts';
 import type { GroupChange, PendingChange } from './table.ts';
 
 /** Entries behind the last checkpoint after which a new one is taken: replaying that many takes a few tens of milliseconds. */

@@ -5,7 +5,7 @@
 import { ByteWriter, toHex, type ByteReader } from '../../core/bytes.ts';
 import { addSums, ALL_PARTITIONS, DigestTree, isZeroSum, leafOf, type Sum } from '../../core/merkle/digest.ts';
 import { asGroupId, partitionOf, type GroupId, type PartitionId } from '../../core/keys/item-key.ts';
-import type { Operation } from './store.ts';
+import type { Operation } from './group.ts';
 import { rows, type LoggedChange } from './layout.ts';
 
 export class LevelDigests {

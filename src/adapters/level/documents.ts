@@ -27,7 +27,7 @@ export class Documents {
     for await (const [row, value] of this.#store.database.iterator({ gte: prefix, lt: afterPrefix(prefix) as Uint8Array })) {
       const reader = new ByteReader(value);
       const revision = reader.varint();
-      const document = { bytes: reader.bytes(reader.left).slice(), revision };
+      const document = { bytes: new Uint8Array(reader.bytes(reader.left)), revision };
       const name = utf8Text(row.subarray(prefix.length)) as string;
       this.#newest.set(name, document);
       this.#durable.set(name, document);
@@ -46,7 +46,7 @@ export class Documents {
       await this.#writing.get(name)?.catch(() => undefined);
       return false;
     }
-    const document: StoredDocument = { bytes: bytes.slice(), revision: (before?.revision ?? 0) + 1 };
+    const document: StoredDocument = { bytes: new Uint8Array(bytes), revision: (before?.revision ?? 0) + 1 };
     const value = concatBytes(new ByteWriter(8).varint(document.revision).finish(), bytes);
     const written = this.#store.write({ operations: [{ type: 'put', key: rows.document(name), value }] }, true);
     this.#newest.set(name, document);

@@ -20,7 +20,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { ArchipelError } from '../../core/errors.ts';
-import type { Operation } from './store.ts';
+import type { Operation } from './group.ts';
 
 export const SEGMENT_BYTES = 4 * 1024 * 1024;
 const HEADER_BYTES = 64;

@@ -17,7 +17,7 @@
 //
 // Everything is written in one keyspace, not in sublevels, so that one group commit is one atomic batch.
 
-import { ByteReader, ByteWriter, concatBytes, utf8 } from '../../core/bytes.ts';
+import { ByteReader, ByteWriter, concatBytes, keyText, utf8 } from '../../core/bytes.ts';
 import { isZeroSum, type Sum } from '../../core/merkle/digest.ts';
 import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { partitionPrefix } from '../../core/keys/item-key.ts';
@@ -41,27 +41,42 @@ const named = (letter: string, name: string): ByteWriter => {
   return row(letter).u8(bytes.length).bytes(bytes);
 };
 
+/**
+ * A copy of what was written. LevelDB reads it in native code, for which V8 first moves a small array out of its own heap, at six
+ * times the price of a piece of Node's pool; and none of these is kept for long.
+ */
+function rowOf(out: ByteWriter): Uint8Array {
+  const bytes = Buffer.allocUnsafe(out.length);
+  bytes.set(out.view());
+  return bytes;
+}
+
 export const rows = {
-  record: (key: Uint8Array): Uint8Array => row('r').bytes(key).finish(),
-  sibling: (collection: string, key: Uint8Array): Uint8Array => named('s', collection).bytes(key).finish(),
-  expiry: (ms: number, key: Uint8Array): Uint8Array => u48(row('e'), ms).bytes(key).finish(),
-  tombstone: (key: Uint8Array): Uint8Array => row('t').bytes(key).finish(),
-  log: (position: number): Uint8Array => u48(row('l'), position).finish(),
-  losers: (key: Uint8Array): Uint8Array => row('x').bytes(key).finish(),
-  lossesOf: (key: Uint8Array): Uint8Array => row('w').u16(key.length).bytes(key).finish(),
-  lossOf: (key: Uint8Array, { dot, id }: Pick<LossRow, 'dot' | 'id'>): Uint8Array => row('w').u16(key.length).bytes(key).u64(dot.stamp).text(dot.actor).bytes(utf8(id)).finish(),
-  lossTimes: (collection: string): Uint8Array => named('y', collection).finish(),
-  lossTime: (collection: string, ms: number, id: string): Uint8Array => u48(named('y', collection), ms).bytes(utf8(id)).finish(),
-  loss: (id: string): Uint8Array => row('z').bytes(utf8(id)).finish(),
-  queue: (queue: string): Uint8Array => named('h', queue).finish(),
-  message: (queue: string, key: Uint8Array): Uint8Array => named('h', queue).bytes(key).finish(),
-  deadLetters: (queue: string): Uint8Array => named('d', queue).finish(),
-  deadLetter: (queue: string, id: number): Uint8Array => u48(named('d', queue), id).finish(),
-  document: (name: string): Uint8Array => row('m').bytes(utf8(name)).finish(),
-  note: (name: string): Uint8Array => row('n').bytes(utf8(name)).finish(),
+  record: (key: Uint8Array): Uint8Array => rowOf(row('r').bytes(key)),
+  sibling: (collection: string, key: Uint8Array): Uint8Array => rowOf(named('s', collection).bytes(key)),
+  expiry: (ms: number, key: Uint8Array): Uint8Array => rowOf(u48(row('e'), ms).bytes(key)),
+  tombstone: (key: Uint8Array): Uint8Array => rowOf(row('t').bytes(key)),
+  log: (position: number): Uint8Array => rowOf(u48(row('l'), position)),
+  losers: (key: Uint8Array): Uint8Array => rowOf(row('x').bytes(key)),
+  lossesOf: (key: Uint8Array): Uint8Array => rowOf(row('w').u16(key.length).bytes(key)),
+  lossOf: (key: Uint8Array, { dot, id }: Pick<LossRow, 'dot' | 'id'>): Uint8Array => rowOf(row('w').u16(key.length).bytes(key).u64(dot.stamp).text(dot.actor).bytes(utf8(id))),
+  lossTimes: (collection: string): Uint8Array => rowOf(named('y', collection)),
+  lossTime: (collection: string, ms: number, id: string): Uint8Array => rowOf(u48(named('y', collection), ms).bytes(utf8(id))),
+  loss: (id: string): Uint8Array => rowOf(row('z').bytes(utf8(id))),
+  queue: (queue: string): Uint8Array => rowOf(named('h', queue)),
+  message: (queue: string, key: Uint8Array): Uint8Array => rowOf(named('h', queue).bytes(key)),
+  deadLetters: (queue: string): Uint8Array => rowOf(named('d', queue)),
+  deadLetter: (queue: string, id: number): Uint8Array => rowOf(u48(named('d', queue), id)),
+  document: (name: string): Uint8Array => rowOf(row('m').bytes(utf8(name))),
+  note: (name: string): Uint8Array => rowOf(row('n').bytes(utf8(name))),
   digest: (group: GroupId, partition: PartitionId): Uint8Array => concatBytes(Uint8Array.of(prefix('k')), partitionPrefix(group, partition)),
   all: (letter: 'r' | 's' | 'e' | 't' | 'l' | 'w' | 'x' | 'y' | 'z' | 'h' | 'd' | 'm' | 'n' | 'k'): Uint8Array => Uint8Array.of(prefix(letter)),
 } as const;
+
+/** Bytes as text, for use as a key of a Map. The same twice: to look into a small array from outside V8 moves it, as above. */
+export const nameOf = (bytes: Uint8Array): string => (bytes instanceof Buffer ? bytes.toString('latin1') : bytes.length <= IN_HEAP_BYTES_MAX ? keyText(bytes) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'));
+
+const IN_HEAP_BYTES_MAX = 64;
 
 /** To look one up at once: until the next row is made. A view of memory that is there saves the allocation of a key. */
 export const recordRow = (key: Uint8Array): Uint8Array => row('r').bytes(key).view();

@@ -12,7 +12,8 @@ import { covers, type VersionVector } from '../../core/version/version-vector.ts
 import type { LogEntry } from '../../ports/change-log.ts';
 import type { LossQuery, LossRow, Page } from '../../ports/table.ts';
 import { rows } from './layout.ts';
-import type { LevelStore, Operation } from './store.ts';
+import type { Operation } from './group.ts';
+import type { LevelStore } from './store.ts';
 
 /** Losers that an item's summary names. An older one that arrives again is still found by its id. */
 export const LOSERS_SUMMARISED_MAX = 32;

@@ -11,5 +11,9 @@ import type { State } from '../../core/version/record.ts';
 export function withOwnBytes(state: State, image: Uint8Array): State {
   const [only] = state.values;
   if (only === undefined || state.values.length > 1) return only === undefined ? state : decodeState(image);
-  return { ...state, values: [{ dot: only.dot, value: { ...only.value, bytes: image.subarray(image.length - only.value.bytes.length), hash: new Uint8Array(only.value.hash) } }] };
+  const { bytes, contentType, hash, expiresMs } = only.value;
+  const own = { bytes: image.subarray(image.length - bytes.length), contentType, hash: new Uint8Array(hash) };
+  const values = [{ dot: only.dot, value: expiresMs === undefined ? own : { ...own, expiresMs } }];
+  const { context, operations, deleted, removed } = state;
+  return deleted === undefined && removed === undefined ? { values, context, operations } : { ...state, values };
 }

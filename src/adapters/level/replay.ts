@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { damaged, entriesOf, type Kept, type Segment } from './journal.ts';
 import { rows } from './layout.ts';
 import type { Database } from './database.ts';
-import type { Operation } from './store.ts';
+import type { Operation } from './group.ts';
 
 const APPLIED = 'journal-applied';
 /** A batch is all in memory, twice. */

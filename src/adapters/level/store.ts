@@ -18,12 +18,11 @@ import type { Cancel } from '../../ports/clock.ts';
 import { Applier, syncLogs } from './applier.ts';
 import { openDatabase, type Database } from './database.ts';
 import { Disk, type DiskOptions } from './disk.ts';
+import { newGroup, outcomeOf, type Group, type GroupOwner, type GroupWrite, type Outcome } from './group.ts';
 import { Journal, keptIn, removeJournal, type Kept } from './journal.ts';
 import { currentBoot, recover } from './replay.ts';
 
 export type Durability = 'sync' | 'relaxed';
-
-export type Operation = { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array } | { readonly type: 'del'; readonly key: Uint8Array };
 
 /** Before a group is tried: with groups in a row, not for each. */
 const SPACE_CHECK_GROUP_MS = 20;
@@ -32,44 +31,11 @@ const REOPEN_PROBE_MS = 250;
 const PAUSE_MS = 1_000;
 /** A disk that takes longer, on average, is waited for in another thread: this one has readers to answer. */
 const SYNC_HERE_MS_MAX = 1;
+/** With so many writes to a group, too: there are as many clients, and this thread takes what they send next meanwhile. */
+const SYNC_HERE_WRITES_MAX = 8;
 /** Then every so many syncs one is tried here, to see whether the disk is fast again. */
 const SYNC_HERE_EVERY = 64;
 const SYNC_AVERAGE_OF = 8;
-
-/** One write's share of a group. The group's owner is told when all of it is durable, before the writers are. */
-export interface GroupWrite {
-  readonly operations: readonly Operation[];
-  /** Handed to the group's owner when the group is sealed and when it is durable. */
-  readonly change?: unknown;
-  /** Called before the disk has done; what it answers, as soon as the group is durable, before its owner and its writers are told. */
-  readonly meanwhile?: (() => () => void) | undefined;
-}
-
-export interface GroupOwner {
-  /** The group is complete: adds what concerns the group as a whole (the row of the change log). */
-  seal(changes: readonly unknown[]): readonly Operation[];
-  /** The group is durable. Called before any of its writers is answered. */
-  durable(changes: readonly unknown[]): void;
-  /** The group, and everything decided on it, did not become durable. */
-  failed(): void;
-}
-
-interface Group {
-  readonly operations: Operation[];
-  readonly changes: unknown[];
-  readonly meanwhile: (() => () => void)[];
-  readonly settled: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-  bytes: number;
-  /** All of it gives room back: taken on a full disk too. */
-  frees: boolean;
-  /** Of its entry in the journal. */
-  sequence: number;
-}
-
-/** `no-space`: nothing was tried. */
-type Outcome = 'durable' | 'no-space' | { readonly error: unknown };
 
 /** A group on its way to the disk. */
 interface Begun {
@@ -206,25 +172,25 @@ export class LevelStore {
     if (write.change !== undefined) group.changes.push(write.change);
     if (write.meanwhile !== undefined) group.meanwhile.push(write.meanwhile);
     group.frees &&= frees;
+    group.writes++;
     this.stats.writes++;
     this.#flushing ??= endOfTurn().then(() => this.#flush());
     return group.settled;
   }
 
-  /** In another thread, the next group goes to the disk before anybody in this one is told: its sync hides what the answers cost. */
+  /** What came while a group was synced in another thread waits for the end of the turn: its answers bring more. */
   async #flush(): Promise<void> {
     await this.#applier.room();
-    for (let begun = this.#begin(); begun !== undefined; ) {
+    for (let begun = this.#begin(); begun !== undefined; begun = this.#applier.isFull ? undefined : this.#begin()) {
       const { group, prepared } = begun;
       const outcome = begun.outcome instanceof Promise ? await begun.outcome : begun.outcome;
       if (typeof outcome === 'object') {
         this.#fail(group, outcome.error);
         break;
       }
-      if (outcome === 'no-space') this.#refuse(group);
-      const next = this.#applier.isFull ? undefined : this.#begin();
       if (outcome === 'durable') this.#durable(group, prepared);
-      begun = next;
+      else this.#refuse(group);
+      if (this.#filling !== undefined) await endOfTurn();
     }
     this.#flushing = undefined;
     if (this.#broken && this.#filling !== undefined) this.#rejectFilling(new ArchipelError('storage-unavailable', 'The store failed to write and is waiting for the disk.'));
@@ -247,18 +213,23 @@ export class LevelStore {
       }
       group.sequence = this.#journal.append(group.operations);
       const prepared = this.#prepare(group);
-      return { group, prepared, outcome: this.#sync(this.#journal) };
+      return { group, prepared, outcome: this.#sync(this.#journal, group) };
     } catch (error) {
       return { group, prepared: [], outcome: { error } };
     }
   }
 
   #prepare(group: Group): readonly (() => void)[] {
-    return group.meanwhile.flatMap((prepare) => this.#guarded(prepare) ?? []);
+    const prepared: (() => void)[] = [];
+    for (const prepare of group.meanwhile) {
+      const answer = this.#guarded(prepare);
+      if (answer !== undefined) prepared.push(answer);
+    }
+    return prepared;
   }
 
-  #sync(journal: Journal): Outcome | Promise<Outcome> {
-    if (this.#syncMs > SYNC_HERE_MS_MAX && ++this.#syncsApart % SYNC_HERE_EVERY !== 0) return outcomeOf(journal.sync());
+  #sync(journal: Journal, { writes }: Group): Outcome | Promise<Outcome> {
+    if (writes >= SYNC_HERE_WRITES_MAX || (this.#syncMs > SYNC_HERE_MS_MAX && ++this.#syncsApart % SYNC_HERE_EVERY !== 0)) return outcomeOf(journal.sync());
     const startedMs = this.#options.clock.monotonicMs();
     journal.syncNow();
     const tookMs = this.#options.clock.monotonicMs() - startedMs;
@@ -386,11 +357,3 @@ export class LevelStore {
 const journalOf = (folder: string): string => join(folder, 'journal');
 
 const endOfTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-const outcomeOf = (written: Promise<void>): Promise<Outcome> => written.then((): Outcome => 'durable', (error: unknown) => ({ error }));
-
-function newGroup(): Group {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  promise.catch(() => undefined); // every writer has its own handle on it; none may be left
-  return { operations: [], changes: [], meanwhile: [], settled: promise, resolve, reject, bytes: 0, frees: true, sequence: 0 };
-}

@@ -22,9 +22,10 @@ import { withOwnBytes } from './own-bytes.ts';
 import { LevelDigests } from './digests.ts';
 import { LevelLosses } from './losses.ts';
 import { indexRows } from './indexes.ts';
-import { decodeRecord, encodeRecord, RECORD_PREFIX_BYTES, recordRow, rows, stateBytesOf, type LoggedChange, type StoredRecord } from './layout.ts';
+import { decodeRecord, encodeRecord, nameOf, RECORD_PREFIX_BYTES, recordRow, rows, stateBytesOf, type LoggedChange, type StoredRecord } from './layout.ts';
 import { LevelChangeLog } from './change-log.ts';
-import type { GroupOwner, LevelStore, Operation } from './store.ts';
+import type { GroupOwner, Operation } from './group.ts';
+import type { LevelStore } from './store.ts';
 
 interface Pending {
   /** Undefined: removed. */
@@ -61,8 +62,6 @@ const NO_IMAGE = new Uint8Array(0);
 const RECENT_BYTES_MAX = 20 * 1024 * 1024;
 /** Of the objects around the bytes of one. */
 const RECORD_OVERHEAD_BYTES = 800;
-
-const nameOf = (encoded: Uint8Array): string => Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength).toString('latin1');
 
 export class LevelTable implements Table, GroupOwner {
   readonly supports = { digests: true, attempts: false } as const;
@@ -162,12 +161,13 @@ export class LevelTable implements Table, GroupOwner {
 
   #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost, meanwhile }: { readonly operations: Operation[]; readonly lost: readonly LossRow[]; readonly meanwhile: Meanwhile }): Promise<void> {
     const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
-    const decided: StoredRecord = { state: next.state, revision: next.revision, kind: next.kind, element };
-    const { row, image } = encodeRecord(decided);
-    const record = { ...decided, state: withOwnBytes(next.state, image) };
+    const { state, revision, kind } = next;
+    const { row, image } = encodeRecord({ state, revision, kind, element });
+    const record: StoredRecord = { state: withOwnBytes(state, image), revision, kind, element };
     operations.push({ type: 'put', key: rows.record(key.encoded), value: row });
-    operations.push(...indexRows(key, current?.state, next.state, this.#lineMs));
-    const change = changeOf(key.encoded, next.kind, current?.element, element);
+    const indexed = indexRows(key, current?.state, state, this.#lineMs);
+    if (indexed.length > 0) operations.push(...indexed);
+    const change = changeOf(key.encoded, kind, current?.element, element);
     return this.#write({ key, name, change, record, image, lost }, operations, { meanwhile });
   }
 
@@ -199,7 +199,7 @@ export class LevelTable implements Table, GroupOwner {
       const pending = this.#pending.get(each.name);
       if (pending !== undefined && pending.record === (isRemoval ? undefined : each.record)) this.#pending.delete(each.name);
       if (isRemoval) this.#recent.delete(each.name);
-      else if (this.#recent.has(each.name)) this.#recent.set(each.name, each.record, RECORD_OVERHEAD_BYTES + each.image.length);
+      else this.#recent.replace(each.name, each.record, RECORD_OVERHEAD_BYTES + each.image.length);
     }
     this.changes.durable(changes as readonly GroupChange[], this.#store.monotonicMs());
   }

@@ -58,7 +58,7 @@ export function checkName(name: ItemName): void {
 
 /** The first 64 bits that decide everything about where an item lives. */
 export function hashOf(collection: string, pk: Uint8Array, hash: HashFunction): Uint8Array {
-  return hash(writeName(writer.reset(), collection, pk).view()).subarray(0, HASH_BYTES);
+  return hash(writeName(writer.reset(), collection, pk).view()).slice(0, HASH_BYTES);
 }
 
 /** A name of a collection has at most 64 bytes: its length is one byte. */

@@ -93,13 +93,22 @@ export function writeState(out: ByteWriter, state: State): ByteWriter {
   return out;
 }
 
-function actorsOf(state: State): ActorId[] {
+function actorsOf(state: State): readonly ActorId[] {
+  const alone = onlyActor(state);
+  if (alone !== undefined) return [alone];
   const actors = new Set<ActorId>(state.context.keys());
   for (const { dot } of state.values) actors.add(dot.actor);
   if (state.deleted !== undefined) actors.add(state.deleted.actor);
   for (const { dot } of state.operations.entries) actors.add(dot.actor);
   for (const { actor } of state.removed ?? []) actors.add(actor);
-  return actors.size === 1 ? [...actors] : [...actors].sort();
+  return [...actors].sort();
+}
+
+/** Of a state with one value and nothing else, as most are in which one region writes. */
+function onlyActor({ values, context, deleted, operations, removed }: State): ActorId | undefined {
+  if (values.length !== 1 || context.size !== 1 || deleted !== undefined || operations.entries.length > 0 || removed !== undefined) return undefined;
+  const actor = values[0]?.dot.actor;
+  return actor !== undefined && context.has(actor) ? actor : undefined;
 }
 
 function hex8(hex: string): Uint8Array {

@@ -14,7 +14,7 @@
 
 import { compareDots, sameDot, type Dot } from './dot.ts';
 import { findOperation, joinOperations, operationOf, type Operations } from './operations.ts';
-import { headDot, withRemoved, withoutRemoved, type DottedValue, type State } from './record.ts';
+import { headDot, holdsSeveral, withRemoved, withoutRemoved, type DottedValue, type State } from './record.ts';
 import { coversTwin } from './siblings.ts';
 import { boundVector, covers, EMPTY_VECTOR, joinVectors, withDot } from './version-vector.ts';
 
@@ -120,14 +120,16 @@ export function lossOf(state: State, dot: Dot, winner: Dot | undefined, rule: Lo
   return { rule, loser: { dot, context: state.context, ...(value === undefined ? {} : { value }) }, winner };
 }
 
+const NO_LOSSES: readonly Loss[] = [];
+
 /**
  * The single write of a state. A state that was merged as siblings (its collection's policy was not known yet, or has
  * changed since) may hold several; the largest stands and the others are losses of rule `policy-changed`. Its twins stay with
  * it: without one of them, whoever still merges siblings would take it for superseded, and all of them with it.
  */
 export function oneWrite(state: State): readonly [State, readonly Loss[]] {
-  const head = headDot(state);
-  if (head === undefined) return [state, []];
+  if (!holdsSeveral(state)) return [state, NO_LOSSES];
+  const head = headDot(state) as Dot;
   const kept = state.values.filter(({ dot }) => sameDot(dot, head) || areTwins(state.operations, dot, head));
   if (kept.length === state.values.length && (state.deleted === undefined || kept.length === 0)) return [state, []];
   const one: State = {

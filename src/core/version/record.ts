@@ -52,6 +52,8 @@ export const isExpired = (value: Value, nowMs: number): boolean => value.expires
 
 /** The values that a reader sees at this time: expired ones are absent. */
 export function liveValues(state: State, nowMs: number): readonly DottedValue[] {
+  const [first] = state.values;
+  if (state.values.length === 1 && first !== undefined && !isExpired(first.value, nowMs)) return state.values;
   return state.values.every(({ value }) => !isExpired(value, nowMs)) ? state.values : state.values.filter(({ value }) => !isExpired(value, nowMs));
 }
 
@@ -117,8 +119,8 @@ export function withoutRemoved(state: State, removed: readonly Dot[] | undefined
  * not. Of very many the oldest are forgotten: whoever holds their values is asked about them again.
  */
 export function withRemoved(state: State, ...more: readonly (readonly Dot[] | undefined)[]): State {
+  if (state.removed === undefined && more.every((removed) => removed === undefined)) return state;
   const all = [state.removed, ...more].flatMap((removed) => removed ?? []);
-  if (all.length === 0) return state;
   const { removed: _, ...rest } = state;
   const said = new Map(all.filter((dot) => !covers(state.context, dot)).map((dot) => [formatDot(dot), dot]));
   const removed = [...said.values()].sort(compareDots).slice(-REMOVED_DOTS_MAX);

@@ -4,7 +4,7 @@
 
 import { compareDots, formatDot, type Dot } from './dot.ts';
 import { twinDots, type Operations } from './operations.ts';
-import { distinctValues, type State } from './record.ts';
+import { distinctValues, type DottedValue, type State } from './record.ts';
 import { toBase64Url, utf8 } from '../bytes.ts';
 
 /** SHA-256, or another function of at least 128 bits: core has no cryptography of its own. */
@@ -12,13 +12,17 @@ export type HashFunction = (bytes: Uint8Array) => Uint8Array;
 
 /** The tag, without quotes; undefined when no value is live. */
 export function tagOf(state: State, nowMs: number, hash: HashFunction): string | undefined {
-  const values = distinctValues(state, nowMs);
-  return values.length === 0 ? undefined : tagOfDots(values.map(({ dot }) => canonicalDot(state.operations, dot)), hash);
+  return tagOfValues(state, distinctValues(state, nowMs), hash);
+}
+
+/** The same, of what `distinctValues` answered. */
+export function tagOfValues({ operations }: State, values: readonly DottedValue[], hash: HashFunction): string | undefined {
+  return values.length === 0 ? undefined : tagOfDots(values.map(({ dot }) => canonicalDot(operations, dot)), hash);
 }
 
 /** The dot under which a value is shown: the smallest of its operation's. */
 export const canonicalDot = (operations: Operations, dot: Dot): Dot =>
-  twinDots(operations, dot).reduce((smallest, twin) => (compareDots(twin, smallest) < 0 ? twin : smallest), dot);
+  operations.entries.length === 0 ? dot : twinDots(operations, dot).reduce((smallest, twin) => (compareDots(twin, smallest) < 0 ? twin : smallest), dot);
 
 export function tagOfDots(dots: readonly Dot[], hash: HashFunction): string {
   const [first] = dots;

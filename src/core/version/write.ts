@@ -17,7 +17,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { ActorId, Dot } from './dot.ts';
 import { lossOf, oneWrite, type Loss } from './lww.ts';
 import { findOperation, joinOperations, mayBeForgotten, withOperation, type Operation, type OperationEntry, type Operations } from './operations.ts';
-import { distinctValues, EMPTY_STATE, floorOf, headDot, isExpired, liveValues, withRemoved, type DottedValue, type State, type Value } from './record.ts';
+import { distinctValues, EMPTY_STATE, headDot, isExpired, largestStampOf, liveValues, withRemoved, type DottedValue, type State, type Value } from './record.ts';
 import { coversTwin } from './siblings.ts';
 import { acceptedTags, type HashFunction } from './tag.ts';
 import { maxStamp, raiseAbove, type Stamp } from './stamp.ts';
@@ -119,7 +119,7 @@ function judge(state: State, write: Write, setting: WriteSetting): WriteRefusal 
 
 /** Invariant 4. */
 function issue(state: State, write: Write, setting: WriteSetting): Dot {
-  const floor = maxStamp(maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine);
+  const floor = maxStamp(maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine);
   // mark if (setting.stamp <= floor): stamp raised above the record
   return { actor: setting.actor, stamp: raiseAbove(setting.stamp, floor) };
 }
@@ -129,12 +129,9 @@ function writeLww(state: State, write: Write, setting: WriteSetting, dot: Dot): 
   const replaced = mine.values.at(-1);
   const unseen = // 6
     replaced !== undefined && write.context !== undefined && !isExpired(replaced.value, setting.nowMs) && !coversTwin(write.context, replaced.dot, state.operations);
-  const next: State = {
-    values: write.value === undefined ? [] : [{ dot, value: write.value }],
-    context: boundVector(withDot(joinVectors(state.context, write.context ?? EMPTY_VECTOR), dot)),
-    operations: withOperation(state.operations, write.operation, dot),
-    ...(write.value === undefined ? { deleted: dot } : {}),
-  };
+  const context = boundVector(withDot(joinVectors(state.context, write.context ?? EMPTY_VECTOR), dot));
+  const operations = withOperation(state.operations, write.operation, dot);
+  const next: State = write.value === undefined ? { values: [], context, operations, deleted: dot } : { values: [{ dot, value: write.value }], context, operations };
   const losses = unseen ? [...policyLosses, lossOf(mine, replaced.dot, dot, 'lww')] : policyLosses;
   // mark if (unseen): unseen value replaced and ledgered
   return { type: 'commit', state: withRemoved(next, state.removed), dot, losses, outcome: 'stored' };

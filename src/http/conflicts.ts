@@ -17,7 +17,7 @@ import type { Call } from './call.ts';
 import type { Listing } from './cursors.ts';
 import { isJsonType } from './fields.ts';
 import { parseExactJson } from './json.ts';
-import type { NamedItem } from './items.ts';
+import type { NamedItem } from './named-item.ts';
 import { isoOf, keyObject, toBase64 } from './representation.ts';
 import type { Service } from './service.ts';
 import { percentDecodeText } from './target.ts';

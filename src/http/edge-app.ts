@@ -19,7 +19,7 @@ import { unit, uuidV7, type Random } from '../ports/random.ts';
 import { askedOf, Call, LAG_FIELD, rawPathOf, TOPOLOGY_FIELD, type HttpContext, type HttpEnvironment } from './call.ts';
 import { docsAnswer, type DocsFiles } from './docs-page.ts';
 import { endToEnd, viewerOf } from './forward.ts';
-import { keyOf } from './items.ts';
+import { keyOf } from './named-item.ts';
 import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics, type Sample } from './openmetrics.ts';
 import { problemResponse, statusOf, toArchipelError } from './problem.ts';
 import { keyFromQuery, keyFromSegment, percentDecodeText } from './target.ts';

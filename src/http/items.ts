@@ -11,9 +11,7 @@ import { acceptedTags, canonicalDot, tagOf, tagOfDots, tagOfValues } from '../co
 import { findOperation, type Operation } from '../core/version/operations.ts';
 import { joinVectors } from '../core/version/version-vector.ts';
 import type { TagCondition, Write, WriteRefusal } from '../core/version/write.ts';
-import type { Collection } from '../engine/catalog.ts';
 import type { ReplicationTarget, WriteResult } from '../engine/coordinate.ts';
-import { requirePk } from '../auth/keys.ts';
 import type { Call } from './call.ts';
 import {
   checkContentType,
@@ -35,56 +33,8 @@ import { mergePatch } from './merge-patch.ts';
 import { Reply } from './reply.ts';
 import { siblingsJson, siblingsMultipart, toBase64, winnerOf } from './representation.ts';
 import type { Service } from './service.ts';
-import { keyFromQuery, keyFromSegment } from './target.ts';
+import { TARGET_CHARACTERS_MAX, type NamedItem } from './named-item.ts';
 import { applied, isOwn, locationOf } from './written.ts';
-
-export interface NamedItem {
-  readonly collection: Collection;
-  readonly key: ItemKey;
-}
-
-const NAMES_MAX = 8_192;
-/** Longer ones are not worth a place in memory. */
-const TARGET_CHARACTERS_MAX = 200;
-
-/**
- * What targets name. The same few are asked for again and again, and a key costs a hash and several decodings; who may is
- * asked each time.
- */
-export class NamedItems {
-  readonly #service: Service;
-  readonly #keys = new Recent<string, ItemKey>(NAMES_MAX);
-
-  constructor(service: Service) {
-    this.#service = service;
-  }
-
-  /** From `/v1/c/{collection}/<what>/{pk}[/{sk}]`, or `?pk=&sk=`. A key that is not for the item learns nothing of it. */
-  of(call: Call): NamedItem {
-    const { catalog } = this.#service.region;
-    const known = this.#keys.get(call.rawTarget);
-    const { pk, sk } = known ?? keyOf(call);
-    requirePk(call.principal, pk);
-    const collection = catalog.require(call.collectionName);
-    // The group is another one when the collection that was created is not the one that stood in the end.
-    if (known?.group === collection.group) return { collection, key: known };
-    const key = catalog.key(collection, pk, sk);
-    if (call.rawTarget.length <= TARGET_CHARACTERS_MAX) this.#keys.set(call.rawTarget, key);
-    return { collection, key };
-  }
-}
-
-export function keyOf(call: Call): { readonly pk: Uint8Array; readonly sk: Uint8Array } {
-  const [pk, sk, ...rest] = call.segments.slice(4);
-  if (pk !== undefined) {
-    if (rest.length > 0) throw new ArchipelError('key-invalid', 'A path names a pk and at most one sk; a slash in a key is %2F.');
-    return { pk: keyFromSegment(pk), sk: sk === undefined ? EMPTY : keyFromSegment(sk) };
-  }
-  const encoding = call.query('keys');
-  const rawPk = call.rawQuery('pk');
-  if (rawPk === undefined) throw new ArchipelError('key-invalid', 'Name the item in the path or as ?pk=&sk=.');
-  return { pk: keyFromQuery(rawPk, encoding), sk: keyFromQuery(call.rawQuery('sk') ?? '', encoding) };
-}
 
 /** A context token costs two hashes. Tables that keep what was read lately answer with the same state again. */
 interface Shown {

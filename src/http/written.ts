@@ -6,7 +6,7 @@ import { twinDots } from '../core/version/operations.ts';
 import type { State } from '../core/version/record.ts';
 import type { ReplicationTarget, WriteResult } from '../engine/coordinate.ts';
 import type { Preferences } from './fields.ts';
-import type { NamedItem } from './items.ts';
+import type { NamedItem } from './named-item.ts';
 import { segmentFromKey } from './target.ts';
 
 const NOTHING_APPLIED: Record<string, string> = {};

@@ -184,7 +184,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     what: "Stamps that arrive do not raise the region's own: a write that was accepted loses in its own region against what it replaced.",
     edits: [
       { file: 'engine/timekeeper.ts', find: '    this.#hybrid.observe(stamp);', replace: '    void stamp;' },
-      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(largestStamp(write.context ?? EMPTY_VECTOR), setting.reapedLine)' },
+      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(largestStamp(write.context ?? EMPTY_VECTOR), setting.reapedLine)' },
     ],
     seed: 3,
   },
@@ -193,7 +193,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     what: 'The clock begins again where the wall stands, below what was stored: a new write is older than what it replaces.',
     edits: [
       { file: 'engine/timekeeper.ts', find: 'this.#hybrid = new HybridClock(last);', replace: 'this.#hybrid = new HybridClock();' },
-      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'setting.reapedLine' },
+      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'setting.reapedLine' },
     ],
     seed: 3,
   },

@@ -212,9 +212,15 @@ export class Reconciler {
       this.stats.differing += comparison.report.differing;
       // A run of one collection proves nothing about the others, and one under an older document, or a lost lease, nothing at all.
       if (compared.settled && request.groups === undefined && !comparison.isOutdated && (await this.#holds(peer, lease))) {
-        comparison.report.certificate = comparison.certificate(compared, deep, lease.token);
-        await this.#take(comparison.report.certificate, compared.since.turn);
-        await link.ask('certificate', utf8(JSON.stringify({ ...comparison.report.certificate, lookedAtMs: compared.since.askedMs } satisfies SentCertificate)));
+        const certificate = comparison.certificate(compared, deep, lease.token);
+        const tell = (): Promise<unknown> => link.ask('certificate', utf8(JSON.stringify({ ...certificate, lookedAtMs: compared.since.askedMs } satisfies SentCertificate)));
+        // A region that is joining is made active on its word that it has one with every replica (joining.ts): the peer first, or it would
+        // go on owing everything that the certificate covers, and take it under the next document no more.
+        const isReliedOn = this.#parts.catalog.self.state === 'joining';
+        if (isReliedOn) await tell();
+        await this.#take(certificate, compared.since.turn);
+        if (!isReliedOn) await tell();
+        comparison.report.certificate = certificate;
       } else {
         // mark if (compared.settled && request.groups === undefined): lease lost in mid-run
         await this.#save(peer, {});

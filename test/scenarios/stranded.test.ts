@@ -70,6 +70,22 @@ describe('a region that was lost is taken back as joining', () => {
     await regions.expectEqual();
   });
 
+  it('a replica has not heard of the certificate -> it has none: made active on its word, that replica would go on owing it everything', async () => {
+    const regions = await archipelago();
+    const [ap, us] = [regions.at(AP), regions.at(US)];
+    await us.put('demo', 'k', 'v');
+    await regions.converge();
+    await offer(regions, EU, { [US]: 'lost' }, 2);
+    await regions.advance(5_000);
+    regions.network.hold(AP, US, ['digest']); // so that it is not the one that compares
+    const told: (number | undefined)[] = [];
+    regions.network.once(US, AP, { method: 'certificate', before: async () => void told.push(us.region.reconciler.lastCertificate(AP)?.epoch, (await ap.rpo(US)).items) });
+    await offer(regions, EU, { [US]: 'joining' }, 3);
+    await regions.advance(40_000);
+    expect(told).toEqual([undefined, 3]); // no certificate yet, and what it is owed: an item and two rows about collections
+    expect([us.region.reconciler.lastCertificate(AP)?.epoch, (await ap.rpo(US)).items]).toEqual([3, 0]);
+  });
+
   it.each(['lost', 'fenced'] as const)('it starts while it is %s -> it serves nobody, and nobody waits for it', async (how) => {
     const regions = await archipelago();
     const us = regions.at(US);

@@ -67,10 +67,10 @@ export function targetOf(flags: ConnectionFlags, env: Terminal['env']): Target {
   return { url: file.edge.url, key, ca: ca === undefined ? undefined : readText(ca), regions: new Map(file.regions.map((region) => [region.id, region.url])) };
 }
 
-function checkedUrl(text: string): string {
+export function checkedUrl(text: string, option = '--url'): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isBare = url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
-  if (!isBare) throw new ArchipelError('bad-request', `--url is like http://127.0.0.1:7400, not ${JSON.stringify(text)}.`);
+  if (!isBare) throw new ArchipelError('bad-request', `${option} is like http://127.0.0.1:7400, not ${JSON.stringify(text)}.`);
   return url.origin;
 }
 

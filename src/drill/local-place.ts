@@ -22,7 +22,7 @@ import { unit } from '../ports/random.ts';
 import type { View } from './account.ts';
 import { ROLES, type Action, type Role, type Setting } from './drill.ts';
 import { Proxy } from './link-proxy.ts';
-import { comparison, decide, keptAt, mostOwed, readView } from './operator.ts';
+import { comparison, decide, isQuietAt, keptAt, mostOwed, readView } from './operator.ts';
 import type { DrillPlace, Kept } from './place.ts';
 
 const READY_MS = 60_000;
@@ -255,9 +255,8 @@ export class LocalPlace implements DrillPlace {
     return readView(this.#operator(this.#region(role)), this.#region(role), collection);
   }
 
-  async isQuiet(): Promise<boolean> {
-    const owed = await Promise.all(this.regions.map((id) => this.#operator(id).replication().then(({ peers }) => peers.reduce((sum, peer) => sum + peer.unreplicatedItems, 0), () => 1)));
-    return owed.every((items) => items === 0);
+  isQuiet(): Promise<boolean> {
+    return isQuietAt(this.regions.map((id) => this.#operator(id)));
   }
 
   reconcile(): Promise<string | undefined> {

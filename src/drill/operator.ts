@@ -19,6 +19,12 @@ export async function keptAt(operator: Client): Promise<Kept> {
   return { behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0) };
 }
 
+/** Nobody owes anybody anything. One that does not answer may. */
+export async function isQuietAt(operators: readonly Client[]): Promise<boolean> {
+  const owed = await Promise.all(operators.map((operator) => operator.replication().then(({ peers }) => peers.reduce((sum, peer) => sum + peer.unreplicatedItems, 0), () => 1)));
+  return owed.every((items) => items === 0);
+}
+
 /** The whole dump and the whole ledger of a collection. */
 export async function readView(operator: Client, region: string, collection: string): Promise<View> {
   const lines: string[] = [];

@@ -1,4 +1,4 @@
-// Where a drill runs: on processes of this machine, in a simulation, on a local AWS. A place does what the steps say and
+// Where a drill runs: on processes of this machine, in a simulation, against given addresses. A place does what the steps say and
 // shows what an operator could see; it knows nothing of expectations.
 
 import type { Client } from '../client/client.ts';
@@ -15,7 +15,7 @@ export interface Kept {
 }
 
 export interface DrillPlace {
-  readonly name: 'local' | 'sim';
+  readonly name: 'local' | 'sim' | 'given';
   /** In the order of the roles. */
   readonly regions: readonly string[];
   do(action: Action): Promise<void>;

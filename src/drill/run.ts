@@ -63,6 +63,8 @@ export interface RunParts {
   /** The drill's own known bug, for showing that it can fail. */
   readonly control?: ControlName | undefined;
   readonly onEvent?: (event: DrillEvent) => void;
+  /** What every value begins with, where a drill may have been run before. */
+  readonly name?: string;
 }
 
 const CONVERGE_MS_MAX = 60_000;
@@ -124,7 +126,7 @@ class Run {
     this.#place = place;
     this.#parts = parts;
     this.#startedMs = parts.clock.wallMs();
-    this.#clients = new Clients({ setting: drill.load, clients: this.#connections(), clock: parts.clock, random: parts.random });
+    this.#clients = new Clients({ setting: drill.load, clients: this.#connections(), clock: parts.clock, random: parts.random, ...(parts.name === undefined ? {} : { name: parts.name }) });
   }
 
   get #roles(): readonly Role[] {
@@ -264,7 +266,7 @@ class Run {
       errorRate: errorRate(samples),
       convergedMs,
       copiesEqual,
-      conflicts: new Set(views.flatMap(({ losses }) => losses.map(({ pk, value }) => `${pk} ${value ?? ''}`))).size,
+      conflicts: new Set(views.flatMap(({ losses }) => losses.filter(({ value }) => value?.startsWith(this.#parts.name ?? '') !== false).map(({ pk, value }) => `${pk} ${value ?? ''}`))).size,
       staleReadMs: staleReadMs(samples, faultMs),
       staleReads: staleReads(samples, faultMs),
       behind: this.#behind,

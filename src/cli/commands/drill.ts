@@ -17,6 +17,9 @@ import { addCompare, addSchedule } from './drill-more.ts';
 
 interface RunFlags {
   readonly on: string;
+  readonly do?: string;
+  readonly key?: string;
+  readonly ca?: string;
   readonly seed: string;
   readonly report?: string;
   readonly control?: boolean;
@@ -40,7 +43,10 @@ Exit codes: 0 done; 1 could not`)
     .command('run')
     .description('run a drill and judge it')
     .argument('<file>', 'a drill file, or the name of one that comes with Archipel')
-    .option('--on <place>', 'local: processes of this machine, in a temporary folder; sim: the simulation, in virtual time', 'local')
+    .option('--on <place>', 'local: processes of this machine, in a temporary folder; sim: the simulation, in virtual time; or the addresses of a cluster that runs: the edge, then its regions, with commas', 'local')
+    .option('--do <command>', 'with addresses: does the steps that HTTP cannot do; {verb}, {region}, {to} and {ms} say which')
+    .option('--key <key>', 'with addresses: the admin key (or the variable ARCHIPEL_KEY)')
+    .option('--ca <file>', 'with addresses: trust this certificate (PEM)')
     .option('--seed <n>', 'on sim: the seed that decides what takes how long', '1')
     .option('--report <dir>', 'write DIR/<drill>.json and DIR/<drill>.html')
     .option('--control', 'with the drill’s own known bug put in: it must fail')
@@ -50,9 +56,14 @@ The clients know nothing of the drill. RTO is what they measured: from the last 
 first of five good ones in a row (99 % of the requests answered, p99 at most twice the normal one). One machine proves the
 protocol and the recovery; it does not prove a wide area network, power loss, or the independence of regions.
 
+With addresses the first region is the one that the clients are nearest to. The drill writes into a collection of its own, named
+drill, which stays. What an operator decides (drain, return, fence, lose) it does itself; any other step is done by the command of
+--do, which ends with 0 when it is done, or the drill is refused before it begins.
+
 Examples:
   archipel drill run region-lost-under-load
   archipel drill run my-drill.yaml --report reports
+  archipel drill run flapping --on http://edge:7400,http://a:7401,http://b:7401,http://c:7401 --do './step.sh {verb} {region}'
 
 Exit codes: 0 passed; 1 could not run; 2 an expectation failed`)
     .action((file: string, flags: RunFlags) => attempt(terminal, flags.json, () => run(terminal, file, flags)));
@@ -77,10 +88,13 @@ async function run(terminal: Terminal, file: string, flags: RunFlags): Promise<n
     control: flags.control === true ? drill.control : undefined,
     onEvent: ({ atMs, what }: DrillEvent): void => say(`${style.dim(`${(atMs / 1_000).toFixed(1).padStart(6)} s`)}  ${what}`),
   };
-  const runs = { local: () => onProcesses(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
-  if (flags.on !== 'local' && flags.on !== 'sim') throw new ArchipelError('bad-request', `--on is local or sim, not ${JSON.stringify(flags.on)}.`);
+  const { runAt } = await import('./drill-given.ts');
+  const given = runAt(terminal, drill, flags);
+  const runs: Readonly<Record<string, () => Promise<DrillReport>>> = { local: () => onProcesses(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
+  const run = given === undefined ? runs[flags.on] : () => given(parts);
+  if (run === undefined) throw new ArchipelError('bad-request', `--on is local, sim or addresses like http://127.0.0.1:7400, not ${JSON.stringify(flags.on)}.`);
   say(`${style.bold(drill.name)}: ${oneLine(drill.about)}`);
-  const report = await runs[flags.on]();
+  const report = await run();
   if (flags.report !== undefined) await writeReport(flags.report, report);
   await (flags.json === true ? terminal.out.write(`${JSON.stringify(lastLine(report))}\n`) : show(terminal, report));
   return report.passed ? EXIT.done : EXIT.no;

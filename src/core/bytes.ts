@@ -21,11 +21,20 @@ export function utf8(text: string): Uint8Array {
 
 /** The text of these bytes, or undefined where they are not UTF-8: replacement characters would merge different keys. */
 export function utf8Text(bytes: Uint8Array): string | undefined {
+  if (bytes.length <= SHORT_BYTES && isAscii(bytes)) return String.fromCharCode.apply(undefined, bytes as unknown as number[]);
   try {
     return strictDecoder.decode(bytes);
   } catch {
     return undefined;
   }
+}
+
+/** The same for the decoder: names and stamps, not values. */
+const SHORT_BYTES = 24;
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if ((bytes[i] as number) > 0x7f) return false;
+  return true;
 }
 
 /** Unsigned byte order, the order of LevelDB and DynamoDB. */
@@ -142,12 +151,16 @@ export function fromBase64Url(text: string): Uint8Array | undefined {
 /** Grows as it is written; one per codec, reused, so that encoding a record allocates only its result. */
 export class ByteWriter {
   #bytes: Uint8Array;
-  #view: DataView;
+  /** Made when a number of several bytes comes: most of what is written has none, and small arrays have no buffer until one asks. */
+  #numbers: DataView | undefined;
   #length = 0;
 
   constructor(capacity = 1024) {
     this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  get #view(): DataView {
+    return (this.#numbers ??= new DataView(this.#bytes.buffer));
   }
 
   reset(): this {
@@ -162,7 +175,7 @@ export class ByteWriter {
       const larger = new Uint8Array(Math.max(need, this.#bytes.length * 2));
       larger.set(this.#bytes.subarray(0, at));
       this.#bytes = larger;
-      this.#view = new DataView(larger.buffer);
+      this.#numbers = undefined;
     }
     this.#length = need;
     return at;
@@ -247,13 +260,16 @@ export class ByteWriter {
 /** Reads what ByteWriter wrote. Throws RangeError past the end, so that a torn input is never half understood. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  #numbers: DataView | undefined;
   #at: number;
 
   constructor(bytes: Uint8Array, at = 0) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = at;
+  }
+
+  get #view(): DataView {
+    return (this.#numbers ??= new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength));
   }
 
   get offset(): number {

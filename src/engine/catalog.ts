@@ -6,10 +6,10 @@ import { utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError, invariant } from '../core/errors.ts';
 import { hasRightHash, isSystemCollection, itemKey, partitionOf, pkPrefix, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
 import { ITEM_BYTES_MAX, PARTITIONS } from '../core/limits.ts';
-import { groupOf, placePartitions, placementText, SYSTEM_PLACEMENT, type PartitionMap, type Placement } from '../core/placement/placement.ts';
+import { placedLately } from '../core/placement/placed-lately.ts';
+import { groupOf, placementText, SYSTEM_PLACEMENT, type PartitionMap, type Placement } from '../core/placement/placement.ts';
 import { topologyVersion, type RegionEntry, type Topology, type TopologyVersion } from '../core/placement/topology.ts';
 import { compareDots, isRegionId, parseDot, type Dot, type RegionId } from '../core/version/dot.ts';
-import { Recent } from '../core/recent.ts';
 import type { State } from '../core/version/record.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { ConflictRule } from '../core/version/write.ts';
@@ -57,6 +57,8 @@ export class Catalog {
   readonly #collections = new Map<string, Collection>();
   readonly #groups = new Map<GroupId, Placement>();
   readonly #maps = new Map<GroupId, PartitionMap>();
+  /** By group and peer, of the maps that are known. */
+  readonly #shared = new Map<string, readonly PartitionId[]>();
   #topology: Topology;
   #self: RegionEntry;
   #version: TopologyVersion;
@@ -98,6 +100,7 @@ export class Catalog {
     this.#topology = topology;
     this.#version = topologyVersion(topology);
     this.#maps.clear();
+    this.#shared.clear();
   }
 
   /** Who would hold what under another document. */
@@ -132,9 +135,15 @@ export class Catalog {
   }
 
   /** Partitions of a group that both regions hold. */
-  shared(group: GroupId, peer: RegionId): PartitionId[] {
-    const map = this.map(group) ?? [];
-    return map.flatMap((holders, partition) => (holders.includes(this.#region) && holders.includes(peer) ? [partition] : []));
+  shared(group: GroupId, peer: RegionId): readonly PartitionId[] {
+    const name = `${group} ${peer}`;
+    const known = this.#shared.get(name);
+    if (known !== undefined) return known;
+    const map = this.map(group);
+    if (map === undefined) return [];
+    const shared = map.flatMap((holders, partition) => (holders.includes(this.#region) && holders.includes(peer) ? [partition] : []));
+    this.#shared.set(name, shared);
+    return shared;
   }
 
   // Collections ---------------------------------------------------------------------------------------------------------
@@ -214,19 +223,6 @@ export class Catalog {
       }
     }
   }
-}
-
-const PLACED_MAX = 64;
-const placed = new WeakMap<HashFunction, Recent<string, PartitionMap>>();
-
-/** The same regions give the same map, and a simulation starts the same few regions over and over. */
-function placedLately(group: GroupId, placement: Placement, topology: Topology, hash: HashFunction): PartitionMap {
-  let maps = placed.get(hash);
-  if (maps === undefined) placed.set(hash, (maps = new Recent(PLACED_MAX)));
-  const name = `${placementText(placement)} of ${topology.regions.map(({ id, weight, state }) => `${id} ${weight} ${state}`).join(', ')}`;
-  let map = maps.get(name);
-  if (map === undefined) maps.set(name, (map = placePartitions(group, placement, topology, hash)));
-  return map;
 }
 
 interface Version {

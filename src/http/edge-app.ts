@@ -7,7 +7,8 @@ import { toHex, utf8Text } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { hashOf, type GroupId } from '../core/keys/item-key.ts';
 import { BATCH_BYTES_MAX, EDGE_ATTEMPT_MS, EDGE_ATTEMPTS_MAX, REQUEST_DEADLINE_MS } from '../core/limits.ts';
-import { groupOf, placePartitions, type PartitionMap, type Placement } from '../core/placement/placement.ts';
+import { placedLately } from '../core/placement/placed-lately.ts';
+import { groupOf, type PartitionMap, type Placement } from '../core/placement/placement.ts';
 import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology } from '../core/placement/topology.ts';
 import { nearestFirst, routeOrder, type Place } from '../core/routing/nearest.ts';
 import { Reach } from '../core/routing/reach.ts';
@@ -134,7 +135,7 @@ export class Edge {
     const placement = await this.#askPlacement(call, collection, viewer);
     if (placement === undefined) return undefined;
     const group = groupOf(placement, this.#parts.hash);
-    if (!this.#maps.has(group)) this.#maps.set(group, placePartitions(group, placement, this.#topology, this.#parts.hash));
+    if (!this.#maps.has(group)) this.#maps.set(group, placedLately(group, placement, this.#topology, this.#parts.hash));
     if (this.#placements.size >= POLICIES_MAX) this.#placements.clear();
     this.#placements.set(collection, group);
     return this.#maps.get(group);

@@ -308,7 +308,8 @@ export class SimTable implements Table, GroupOwner {
   // Lists -----------------------------------------------------------------------------------------------------------------------
 
   #sorted(group: GroupId, partition: PartitionId): SimItem[] {
-    return [...(this.#partitions.get(`${group} ${partition}`)?.values() ?? [])].sort((a, b) => compareBytes(a.key.encoded, b.key.encoded));
+    const held = this.#partitions.get(`${group} ${partition}`);
+    return held === undefined || held.size === 0 ? [] : [...held.values()].sort((a, b) => compareBytes(a.key.encoded, b.key.encoded));
   }
 
   async range(query: RangeQuery): Promise<Page<StoredItem>> {

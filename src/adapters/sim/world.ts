@@ -35,6 +35,9 @@ export class World {
   #events: Event[] = [];
   #sink: TraceSink | undefined;
   #failure: Error | undefined;
+  /** The time as the trace shows it: many lines have the same. */
+  #stamp = '';
+  #stampedMs = -1;
   /** Events in a row at this instant. */
   #stands = 0;
   /** Events run so far. */
@@ -54,7 +57,12 @@ export class World {
   }
 
   trace(place: string, what: string): void {
-    this.#sink?.(`${this.#nowMs.toFixed(3).padStart(12)} ${place.padEnd(16)} ${what}`);
+    if (this.#sink === undefined) return;
+    if (this.#nowMs !== this.#stampedMs) {
+      this.#stampedMs = this.#nowMs;
+      this.#stamp = this.#nowMs.toFixed(3).padStart(12);
+    }
+    this.#sink(`${this.#stamp} ${place.padEnd(16)} ${what}`);
   }
 
   /** Answers true, so that it can stand in a condition. */

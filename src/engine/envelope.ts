@@ -36,6 +36,13 @@ export function seal(envelope: Envelope, body: Uint8Array): Uint8Array {
   return new ByteWriter(header.length + body.length + 8).u8(FORMAT_VERSION).block(header).bytes(body).finish();
 }
 
+/** Of a message that was made here: nothing is asked about it. */
+export function bodyOf(bytes: Uint8Array): Uint8Array {
+  const reader = new ByteReader(bytes, 1);
+  reader.block();
+  return reader.bytes(reader.left);
+}
+
 /** @throws NewerFormatError, or ArchipelError `bad-request` for bytes that are no message. */
 export function unseal(bytes: Uint8Array): { readonly envelope: Envelope; readonly body: Uint8Array } {
   const version = bytes[0] ?? 0;

@@ -15,7 +15,7 @@ import { operationOf } from '../core/version/operations.ts';
 import { headDot, type State } from '../core/version/record.ts';
 import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from '../core/version/version-vector.ts';
 import type { LossRow, StoredItem } from '../ports/table.ts';
-import { nameOf } from './checker.ts';
+import { isItem, nameOf } from './names.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
 
@@ -24,8 +24,6 @@ export interface View {
   readonly states: readonly State[];
   readonly losses: readonly LossRow[];
 }
-
-export const isItem = (key: StoredItem['key'], { collection, pk }: Pick<ClientWrite, 'collection' | 'pk'>): boolean => key.collection === collection && utf8Text(key.pk) === pk;
 
 export class Account {
   readonly #cluster: SimCluster;
@@ -177,13 +175,15 @@ export class Account {
       const head = headDot(state);
       return { ...state, values: [], ...(head === undefined ? {} : { deleted: head }) };
     });
-    const states = regions.flatMap(({ id, running }) =>
-      [...(running?.table.everything() ?? [])].filter(({ key, record }) => isItem(key, write) && (!placed || record.state.values.length === 0 || running?.region.catalog.holdersOf(key)?.includes(id) === true)).map(({ record }) => record.state),
-    );
-    return {
-      states: [...states, ...reaped],
-      losses: tables.flatMap((table) => [...table.everyLoss()].filter(({ key }) => isItem(key, write))),
-    };
+    const states: State[] = [];
+    for (const { id, running } of regions) {
+      for (const { key, record } of running?.table.everything() ?? []) {
+        if (isItem(key, write) && (!placed || record.state.values.length === 0 || running?.region.catalog.holdersOf(key)?.includes(id) === true)) states.push(record.state);
+      }
+    }
+    const losses: LossRow[] = [];
+    for (const table of tables) for (const row of table.everyLoss()) if (isItem(row.key, write)) losses.push(row);
+    return { states: [...states, ...reaped], losses };
   }
 
   isAccounted(write: ClientWrite, view: View): boolean {

@@ -21,7 +21,7 @@ import { headDot, liveValues, type CommitKind, type State } from '../core/versio
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
 import type { StoredItem } from '../ports/table.ts';
-import { Account, isItem } from './account.ts';
+import { Account } from './account.ts';
 import { overInRecord, overInRegion } from './bounds.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import { copiesOf } from './copies.ts';
@@ -30,6 +30,7 @@ import { describe, type ClientWrite, type History } from './history.ts';
 import { beyondLiveRpo, type LastWords } from './last-words.ts';
 import { lackingAt, rowsLackingAt } from './lacking.ts';
 import { leftBehind } from './left-behind.ts';
+import { isItem, nameOf } from './names.ts';
 import { Passing } from './passing.ts';
 import { Placed } from './placed.ts';
 import { limitsOf } from './rare.ts';
@@ -394,6 +395,4 @@ export class Checker {
 
 const operationHash = (id: string): OperationHash => asOperationHash(toHex(sha256(utf8(id)).subarray(0, 8)));
 const LATEST_WRITE_MS = 60_000;
-
-export const nameOf = (key: StoredItem['key']): string => `${key.collection}/${utf8Text(key.pk) ?? '?'}${key.sk.length > 0 ? `/${utf8Text(key.sk) ?? '?'}` : ''}`;
 

@@ -1,7 +1,7 @@
 // What the holders of each item hold of it.
 
 import type { State } from '../core/version/record.ts';
-import { nameOf } from './checker.ts';
+import { nameOf } from './names.ts';
 import type { SimRegion } from './cluster.ts';
 
 /** By item and region, as `shown`; `nothing` where a holder has no record. */

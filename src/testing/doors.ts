@@ -29,11 +29,8 @@ export async function throughDoors({ main, direct }: Doors, question: HttpQuesti
   return answer === undefined ? throughMain(main, question) : exchangeOf(await answer);
 }
 
-async function throughMain(main: Doors['main'], { method, target, headers = {}, body }: HttpQuestion): Promise<Exchange> {
-  const fields = new Headers(headers);
-  if (body !== undefined) fields.set('content-length', String(body.length));
-  const request = new Request(`http://sim${target}`, { method, headers: fields, ...(body === undefined ? {} : { body: body.slice() }) });
-  const response = await main(request, { rawTarget: target });
+async function throughMain(main: Doors['main'], question: HttpQuestion): Promise<Exchange> {
+  const response = await main(new MainQuestion(question) as unknown as Request, { rawTarget: question.target });
   const pairs = [...response.headers];
   return { status: response.status, headers: pairs, fields: new Map(pairs), body: new Uint8Array(await response.arrayBuffer()) };
 }
@@ -45,6 +42,48 @@ function exchangeOf(reply: Reply): Exchange {
   const fields = new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
   if (isToldEmpty(reply)) fields.set('content-length', '0');
   return { status, headers: [...fields], fields, body: body === null ? NOTHING : typeof body === 'string' ? utf8(body) : body };
+}
+
+/** As Headers: asked for by name in any case, gone through in the order of names. */
+class Fields implements Iterable<[string, string]> {
+  readonly #fields: Map<string, string>;
+
+  constructor(fields: Iterable<readonly [string, string]>) {
+    this.#fields = new Map([...fields].map(([name, value]): [string, string] => [name.toLowerCase(), value]).sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  get(name: string): string | null {
+    return this.#fields.get(name.toLowerCase()) ?? null;
+  }
+
+  has(name: string): boolean {
+    return this.#fields.has(name.toLowerCase());
+  }
+
+  [Symbol.iterator](): Iterator<[string, string]> {
+    return this.#fields[Symbol.iterator]();
+  }
+}
+
+/** A Request, as far as an app reads it: one of the platform costs as much as what the app does with it. */
+class MainQuestion {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Fields;
+  /** A body has a length here. */
+  readonly body = null;
+  readonly #bytes: Uint8Array;
+
+  constructor({ method, target, headers = {}, body }: HttpQuestion) {
+    this.method = method;
+    this.url = `http://sim${target}`;
+    this.headers = new Fields([...Object.entries(headers), ...(body === undefined ? [] : [['content-length', String(body.length)] as const])]);
+    this.#bytes = body?.slice() ?? NOTHING;
+  }
+
+  async arrayBuffer(): Promise<ArrayBufferLike> {
+    return this.#bytes.buffer;
+  }
 }
 
 class DirectQuestion implements Asked {

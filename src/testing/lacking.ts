@@ -8,7 +8,7 @@ import { headDot, liveValues, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers, EMPTY_VECTOR } from '../core/version/version-vector.ts';
 import type { LossRow, StoredItem } from '../ports/table.ts';
-import { nameOf } from './checker.ts';
+import { nameOf } from './names.ts';
 import type { SimRegion } from './cluster.ts';
 
 export interface LackingSetting {

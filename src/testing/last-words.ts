@@ -2,7 +2,7 @@
 // went with it may not be more.
 
 import type { ActorId, RegionId } from '../core/version/dot.ts';
-import { nameOf } from './checker.ts';
+import { nameOf } from './names.ts';
 import type { SimRegion } from './cluster.ts';
 
 export interface LastWords {

@@ -8,7 +8,7 @@ import { REQUEST_DEADLINE_MS } from '../core/limits.ts';
 import { decodeLossRow, isLossRow } from '../core/version/loss-row.ts';
 import { findOperation, operationOf } from '../core/version/operations.ts';
 import type { State } from '../core/version/record.ts';
-import { decodeRecords, unseal } from '../engine/envelope.ts';
+import { bodyOf, decodeRecords } from '../engine/envelope.ts';
 import type { Lease } from '../engine/lease.ts';
 import type { StoredItem } from '../ports/table.ts';
 import type { ClusterWatcher, SimRegion } from './cluster.ts';
@@ -78,7 +78,7 @@ export class Passing {
 
   /** What a region only applied it does not send: the one that wrote it does. */
   #noEcho(region: SimRegion, question: Uint8Array): void {
-    const records = decodeRecords(unseal(question).body);
+    const records = decodeRecords(bodyOf(question));
     if (holdsPoison(records)) return; // put in by the fault
     for (const { key, state } of records) {
       if (isLossRow(state)) this.#ownRow(region, state);

@@ -7,7 +7,7 @@ import { isArchipelError } from '../core/errors.ts';
 import { encodeState } from '../core/version/codec.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, type SentRecord } from '../engine/envelope.ts';
 import type { StoredItem } from '../ports/table.ts';
-import { nameOf } from './checker.ts';
+import { nameOf } from './names.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { RareFault } from './rare.ts';
 

@@ -17,7 +17,7 @@ import { covers } from '../core/version/version-vector.ts';
 import { documentCell } from '../adapters/sim/documents.ts';
 import { decodeLines } from '../engine/reaped-lines.ts';
 import type { StoredDocument, StoredItem } from '../ports/table.ts';
-import { nameOf } from './checker.ts';
+import { nameOf } from './names.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 
 export interface ReapOverseer {

@@ -5,7 +5,7 @@ import type { SeededRandom } from '../adapters/sim/random.ts';
 import { Client } from '../client/client.ts';
 import { formatState } from '../core/version/format.ts';
 import type { Clock } from '../ports/clock.ts';
-import { nameOf } from './checker.ts';
+import { nameOf } from './names.ts';
 import { PLACES, type SimCluster, type SimRegion } from './cluster.ts';
 import type { Faults } from './faults.ts';
 import { simTransport } from './transport.ts';

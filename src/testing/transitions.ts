@@ -12,7 +12,7 @@ import { operationOf, twinDots } from '../core/version/operations.ts';
 import type { State } from '../core/version/record.ts';
 import { maxStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
-import { nameOf } from './checker.ts';
+import { nameOf } from './names.ts';
 import type { SimRegion } from './cluster.ts';
 
 export interface Transition {

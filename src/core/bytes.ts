@@ -251,6 +251,11 @@ export class ByteWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** What was written, without a copy where it fills the capacity: of a writer that is not used again. */
+  done(): Uint8Array {
+    return this.#length === this.#bytes.length ? this.#bytes : this.finish();
+  }
+
   /** What was written, until the writer is used again: for a hash or a look-up that is done with it at once. */
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);

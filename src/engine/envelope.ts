@@ -33,7 +33,8 @@ export type EnvelopeNews = Pick<Envelope, 'owesMs' | 'health' | 'isInDoubt'>;
 
 export function seal(envelope: Envelope, body: Uint8Array): Uint8Array {
   const header = utf8(JSON.stringify(envelope));
-  return new ByteWriter(header.length + body.length + 8).u8(FORMAT_VERSION).block(header).bytes(body).finish();
+  const lengthBytes = header.length < 0x80 ? 1 : header.length < 0x4000 ? 2 : 3;
+  return new ByteWriter(1 + lengthBytes + header.length + body.length).u8(FORMAT_VERSION).block(header).bytes(body).done();
 }
 
 /** Of a message that was made here: nothing is asked about it. */

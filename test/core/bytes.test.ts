@@ -101,6 +101,17 @@ describe('writer and reader', () => {
     expect(new ByteReader(new ByteWriter().text('caf\u00e9').finish()).text()).toBe('caf\u00e9');
   });
 
+  it('ByteWriter: numbers before and after it grew', () => {
+    expect(new ByteWriter(2).u16(1).u64(2n).bytes(of(9, 9)).u32(3).finish()).toEqual(of(0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 9, 9, 0, 0, 0, 3));
+  });
+
+  it('ByteWriter.done: what fills its capacity is not copied, and what does not is cut', () => {
+    const full = new ByteWriter(3).u8(1).u16(2);
+    expect(full.done()).toEqual(of(1, 0, 2));
+    expect(full.done()).toBe(full.done());
+    expect(new ByteWriter(8).u8(7).done()).toEqual(of(7));
+  });
+
   it('what was finished does not change when the writer is used again', () => {
     const writer = new ByteWriter(4);
     const first = writer.bytes(of(1, 2, 3, 4, 5)).finish();

@@ -148,8 +148,9 @@ export class Detector {
   /** For one message: each has a beat of its own. */
   report(isSound: boolean, nowMs: number): Report {
     if (this.#pulse !== undefined) this.#pulse = { life: this.#pulse.life, beat: this.#pulse.beat + 1 };
-    const sees = [...this.#subjects].map(([region, subject]) => [region, { pulse: subject.newest, isSuspected: this.#suspect(subject, nowMs) }] as const);
-    return { observer: this.#parts.observer, ...(this.#pulse === undefined ? {} : { pulse: this.#pulse }), isSound, sees: Object.fromEntries(sees) };
+    const sees: Record<string, Sight> = {};
+    for (const [region, subject] of this.#subjects) sees[region] = { pulse: subject.newest, isSuspected: this.#suspect(subject, nowMs) };
+    return { observer: this.#parts.observer, ...(this.#pulse === undefined ? {} : { pulse: this.#pulse }), isSound, sees };
   }
 
   // Judging -----------------------------------------------------------------------------------------------------------------

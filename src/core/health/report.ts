@@ -33,7 +33,8 @@ export interface SentReport {
 }
 
 export function sendable({ pulse, isSound, sees }: Report): SentReport {
-  const s = Object.fromEntries(Object.entries(sees).map(([region, sight]) => [region, [sight.pulse.life, sight.pulse.beat, sight.isSuspected ? 1 : 0] as const]));
+  const s: Record<string, readonly [number, number, 0 | 1]> = {};
+  for (const [region, { pulse: seen, isSuspected }] of Object.entries(sees)) s[region] = [seen.life, seen.beat, isSuspected ? 1 : 0];
   return pulse === undefined ? { s } : { b: [pulse.life, pulse.beat, isSound ? 1 : 0], s };
 }
 
@@ -43,12 +44,17 @@ export function received(observer: string, sent: unknown): Report | undefined {
   const { b, s } = sent as Partial<SentReport>;
   if (typeof s !== 'object' || s === null || (b !== undefined && !isTriple(b))) return undefined;
   const entries = Object.entries(s);
-  if (entries.length > REPORTED_REGIONS_MAX || !entries.every(([region, sight]) => isRegionId(region) && isTriple(sight))) return undefined;
-  const sees = Object.fromEntries(entries.map(([region, [life, beat, suspected]]) => [region, { pulse: { life, beat }, isSuspected: suspected === 1 }] as const));
+  if (entries.length > REPORTED_REGIONS_MAX) return undefined;
+  const sees: Record<string, Sight> = {};
+  for (const [region, sight] of entries) {
+    if (!isRegionId(region) || !isTriple(sight)) return undefined;
+    sees[region] = { pulse: { life: sight[0], beat: sight[1] }, isSuspected: sight[2] === 1 };
+  }
   return { observer, ...(b === undefined ? {} : { pulse: { life: b[0], beat: b[1] } }), isSound: b?.[2] !== 0, sees };
 }
 
 /** An edge or a witness, as each start of one names itself. */
 export const isObserverId = (id: string): boolean => /^(edge|witness)-[a-z0-9]{1,24}$/.test(id);
 
-const isTriple = (value: unknown): boolean => Array.isArray(value) && value.length === 3 && value.every((each) => Number.isSafeInteger(each) && (each as number) >= 0);
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+const isTriple = (value: unknown): boolean => Array.isArray(value) && value.length === 3 && isCount(value[0]) && isCount(value[1]) && isCount(value[2]);

@@ -41,6 +41,8 @@ export class Account {
   /** The executions of each operation under `lww`: a retry is the same write, so what any of them superseded is its past. */
   readonly #executions = new Map<string, { readonly dots: Dot[]; past: VersionVector }>();
 
+  /** What each put under `lww` had covered when it was done, by its value: what it replaced blindly nobody had read. */
+  readonly #covered = new Map<string, VersionVector>();
   /** By region and item. */
   readonly #reaped = new Map<string, State[]>();
 
@@ -88,6 +90,11 @@ export class Account {
       // mark if (!known.dots.some((dot) => compareDots(dot, head) === 0)): one operation done in two regions
       if (!known.dots.some((dot) => compareDots(dot, head) === 0)) known.dots.push(head);
     }
+  }
+
+  /** A region that keeps one write of the item has taken this one. */
+  noteReplacing({ values, context }: State): void {
+    for (const { value } of values) this.#covered.set(utf8Text(value.bytes) ?? '', context);
   }
 
   /** What whoever read this value had seen, as far as it is known. */
@@ -204,8 +211,11 @@ export class Account {
     if (this.#isWrittenOver(write, view, when)) return true;
     if (this.#conflict.get(collection) === 'siblings') return false;
     // A tombstone from when the collection kept siblings is nobody's write: what it covers was deleted by somebody who had read it.
-    const writes = this.#cluster.wasChanged.has(collection) ? view.states.filter((state) => headDot(state) !== undefined) : view.states;
-    const past = this.#wholePast(`${collection}/${write.pk}`, [...writes.map(({ context }) => context), ...view.losses.map(({ context }) => context)]);
+    const wasChanged = this.#cluster.wasChanged.has(collection);
+    const writes = wasChanged ? view.states.filter((state) => headDot(state) !== undefined) : view.states;
+    // But what a put had replaced under `lww` went with that put, when somebody had read it and deleted it where siblings were still kept.
+    const replacing = wasChanged ? this.#history.writes.filter((other) => other.collection === collection && other.pk === write.pk && other.outcome !== 'refused' && this.#isWrittenOver(other, view, when)) : [];
+    const past = this.#wholePast(`${collection}/${write.pk}`, [...writes.map(({ context }) => context), ...view.losses.map(({ context }) => context), ...replacing.flatMap((other) => this.#covered.get(other.value) ?? [])]);
     return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
   }
 

@@ -121,6 +121,7 @@ export class Checker {
     if (head !== undefined && state.values.length <= 1) this.#account.noteExecution(name, head, state);
     const isLww = this.#conflict.get(key.collection) === 'lww' && region.running?.region.catalog.conflictRule(key.collection) === 'lww'; // known there
     if (kind === 'local' && isLww) this.#noneUnseen(region, name, state);
+    if (kind === 'local' && isLww) this.#account.noteReplacing(state);
     if (head !== undefined && compareDots(head, this.#heads.get(name) ?? head) >= 0) this.#heads.set(name, head);
     this.#checkTransition(region, key, state, kind);
     this.#neverBack(region, name, key.collection, state);

@@ -6,7 +6,7 @@ import { Machine } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
 import { utf8 } from '../core/bytes.ts';
 import type { RegionId } from '../core/version/dot.ts';
-import { changePolicy } from './administrator.ts';
+import { changePolicy, renewPolicy } from './administrator.ts';
 import { Checker, type Violation } from './checker.ts';
 import { SimCluster, type SimRegion } from './cluster.ts';
 import { Faults } from './faults.ts';
@@ -147,7 +147,7 @@ class Run {
     const swarm = this.#swarm;
     script.regions = swarm.regions;
     this.#cluster = new SimCluster(world, swarm);
-        const narrow = (swarm.workload.narrow || this.#has('narrow-everything')) && swarm.regions > 2 ? { replicas: 2 } : {};
+    const narrow = (swarm.workload.narrow || this.#has('narrow-everything')) && swarm.regions > 2 ? { replicas: 2 } : {};
     this.#collections = [
       { name: 'win', conflict: 'lww', ...(this.#has('narrow-everything') ? narrow : {}) },
       { name: 'sib', conflict: 'siblings', ...narrow },
@@ -278,17 +278,15 @@ class Run {
     this.#faults.start();
   }
 
-  #changePolicy(): void {
-    const changed = changePolicy(this.#cluster, this.#swarm.activeMs, () => this.#conflict.set('sib', 'lww'));
+  #changePolicy(changed = changePolicy(this.#cluster, this.#swarm.activeMs, () => this.#conflict.set('sib', 'lww'))): void {
+    this.#isPolicyChanged = false;
     changed.then(() => (this.#isPolicyChanged = true), (error: unknown) => this.#world.fail(error));
   }
 
   /** Regions are upgraded one after the other, at times; those that are left, when everything heals. */
   #upgradeSome(): void {
     const random = this.#world.random.stream('upgrades');
-    for (const region of this.#cluster.regions.slice(1)) {
-      this.#world.after(random.unit() * this.#swarm.activeMs, () => this.#upgrade(region));
-    }
+    for (const region of this.#cluster.regions.slice(1)) this.#world.after(random.unit() * this.#swarm.activeMs, () => this.#upgrade(region));
   }
 
   #upgrade(region: SimRegion): void {
@@ -309,10 +307,13 @@ class Run {
     if (this.#has('policy-change')) await this.#reach('the policy is changed', QUIET_MS_MAX, () => this.#isPolicyChanged);
     this.#hand?.finish();
     if (this.#hand !== undefined) await this.#reach('every region works on the last topology', 2 * QUIET_MS_MAX, () => this.#hand?.isDone === true);
-    const isUp = await this.#reach('every region is ready again', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp) && this.#workload.isOver);
-    if (!isUp) return;
+    if (!(await this.#reach('every region is ready again', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp) && this.#workload.isOver))) return;
     await this.#resumeAll();
-    if (this.#has('policy-change')) await this.#world.run(this.#world.nowMs + SETTLED_MS);
+    if (this.#has('policy-change')) {
+      this.#changePolicy(renewPolicy(this.#cluster));
+      await this.#reach('the policy is still changed', QUIET_MS_MAX, () => this.#isPolicyChanged);
+      await this.#world.run(this.#world.nowMs + SETTLED_MS);
+    }
     if (this.#has('few-hints') || this.#hand !== undefined) {
       // A clock that was ahead when somebody fell behind has to come to that time before a comparison proves anything.
       const calm = this.#whenCalm(({ items, behind }) => items !== behind);
@@ -330,8 +331,7 @@ class Run {
   }
 
   async #repaired(oldCopy: OldCopy): Promise<void> {
-    const isUp = await this.#reach('the region with the old copy is ready', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp));
-    if (!isUp) return;
+    if (!(await this.#reach('the region with the old copy is ready', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp)))) return;
     await this.#resumeAll(); // its disk may know of a pause
     // What finds no room among the hints is given up at the start, and a certificate ends that only when it is older than a usual lag.
     if (this.#has('few-hints')) await this.#world.run(this.#world.nowMs + HINTS_MS);

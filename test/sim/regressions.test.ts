@@ -45,6 +45,8 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 820_000_113, rare: ['region-lost', 'few-hints'], showed: 'the simulated queue no longer counted hints that were acknowledged and not durably gone' },
   { seed: 900_002_646, showed: 'a twin went with its brother in one region, and stayed where the operation had been evicted: copies differed until a comparison' },
   { seed: 900_002_748, showed: 'runs of the schedule that each lasted longer than it followed one another without a gap: the other region, which had to compare before it could answer, never got the lease' },
+  { seed: 1_058_464_299_910, showed: 'the account missed what a blind put had replaced under lww, when that put was deleted where its collection still kept siblings' },
+  { seed: 77_700_000_034, showed: 'the checker believed in a change of policy that was lost with the disk of the one region that had it' },
 ];
 
 describe('seeds that showed a defect once', () => {

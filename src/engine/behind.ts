@@ -17,6 +17,8 @@ export class Behind {
   readonly #name: string;
   #note: Note = NONE;
   #turn = 0;
+  /** Of the count, what belongs to a document that is not in force yet: a comparison goes by the one that is, and proves nothing of it. */
+  #coming = 0;
 
   constructor(table: Table, peer: RegionId) {
     this.#table = table;
@@ -43,11 +45,22 @@ export class Behind {
     await this.#save();
   }
 
-  /** Everything that had been given up at this turn is proved to be there. */
+  /** As `add`, of what the peer comes to hold under a document that is being put in force. */
+  addComing(count: number): Promise<void> {
+    this.#coming += count;
+    return this.add(count);
+  }
+
+  /** The document is in force, or was not taken. */
+  hasCome(): void {
+    this.#coming = 0;
+  }
+
+  /** Everything that had been given up at this turn, and that both hold by now, is proved to be there. */
   async caughtUp(turn: number): Promise<void> {
-    if (this.#note.count === 0 || this.#turn !== turn) return;
+    if (this.#note.count === this.#coming || this.#turn !== turn) return;
     // mark: certificate ends being behind
-    this.#note = NONE;
+    this.#note = { count: this.#coming };
     await this.#save();
   }
 

@@ -134,9 +134,19 @@ export class Lane {
     return this.#behind.caughtUp(turn);
   }
 
-  /** So many items that this region holds, and that the peer comes to hold, may be lacking there. */
+  /** So many items that this region holds may be lacking there. */
   mayLack(count: number): Promise<void> {
     return this.#behind.add(count);
+  }
+
+  /** So many more, which the peer comes to hold when a document is in force. */
+  willLack(count: number): Promise<void> {
+    return this.#behind.addComing(count);
+  }
+
+  /** It is in force, or was not taken: comparisons look at them too. */
+  hasComeToHold(): void {
+    this.#behind.hasCome();
   }
 
   /** The peer will never take anything again: nothing is kept for it, and nothing is owed. True when nothing is under way either. */

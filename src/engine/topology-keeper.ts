@@ -132,13 +132,14 @@ export class TopologyKeeper {
     } finally {
       meanwhile.end();
       this.handOver.taken(false); // where it failed
+      this.#comparable();
     }
   }
 
   async #putInForce(document: Topology, meanwhile: Meanwhile): Promise<void> {
     const { table, catalog, peers, log } = this.#parts;
     const gained = await this.#gained(document);
-    for (const [peer, count] of gained) await peers.lanes.get(peer)?.mayLack(count); // 3
+    for (const [peer, count] of gained) await peers.lanes.get(peer)?.willLack(count); // 3
     await this.handOver.prepare(document); // 3
     const comeback = await this.#comeback(document);
     if (comeback !== undefined) await this.#parts.returning(); // 5
@@ -147,17 +148,22 @@ export class TopologyKeeper {
     for (let raising = this.#parts.raising(); raising !== undefined; raising = this.#parts.raising()) await raising; // 6
     // 3: what was written since the counting began went to those who hold it under the last document only.
     for (let round = 1; meanwhile.count > 0 && round <= MEANWHILE_ROUNDS_MAX; round++) {
-      const noted = Promise.all([...meanwhile.take()].map(([peer, count]) => peers.lanes.get(peer)?.mayLack(count) ?? Promise.resolve()));
+      const noted = Promise.all([...meanwhile.take()].map(([peer, count]) => peers.lanes.get(peer)?.willLack(count) ?? Promise.resolve()));
       if (round < MEANWHILE_ROUNDS_MAX) await noted;
       else noted.catch((error: unknown) => log.write('error', 'topology.not-counted', { error: String(error) })); // counted at once, durable soon
     }
     const isOthersLoss = [...peers.lanes.keys()].some((peer) => !isGone(catalog.entry(peer)) && isGone(entryIn(document, peer)));
     catalog.replace(document);
+    this.#comparable();
     this.handOver.taken(true);
     if (comeback !== undefined) this.#parts.returned({ fromOutside: comeback === 'from-outside' });
     log.write('info', 'topology.in-force', { topology: formatTopology(document) });
     await this.#tidy();
     this.#compareWith(isOthersLoss ? [...peers.links.keys()].filter((peer) => !isOut(catalog.entry(peer))) : [...gained.keys()]); // 4
+  }
+
+  #comparable(): void {
+    for (const lane of this.#parts.peers.lanes.values()) lane.hasComeToHold();
   }
 
   /** 4: now and then, because a message or a hint may be under way, and a crash come between. Not while a document is taken. */

@@ -191,4 +191,15 @@ describe('a peer that is behind', () => {
     await certified(200, 4);
     expect(lane(eu, US).behind).toBe(0);
   });
+
+  it('what a peer comes to hold under a document that is not in force yet -> no comparison under the last one ends that', async () => {
+    const { regions, eu } = await behindBy(1);
+    regions.network.heal();
+    await lane(eu, US).willLack(2);
+    await regions.drive(eu.region.reconciler.run({ peers: [US] }).finished);
+    expect(lane(eu, US).behind).toBe(2);
+    lane(eu, US).hasComeToHold();
+    await regions.drive(eu.region.reconciler.run({ peers: [US] }).finished);
+    expect(lane(eu, US).behind).toBe(0);
+  });
 });

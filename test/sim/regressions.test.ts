@@ -46,6 +46,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 900_002_646, showed: 'a twin went with its brother in one region, and stayed where the operation had been evicted: copies differed until a comparison' },
   { seed: 900_002_748, showed: 'runs of the schedule that each lasted longer than it followed one another without a gap: the other region, which had to compare before it could answer, never got the lease' },
   { seed: 1_058_464_299_910, showed: 'the account missed what a blind put had replaced under lww, when that put was deleted where its collection still kept siblings' },
+  { seed: 81_100_000_080, rare: ['old-copy', 'policy-change'], showed: 'a comparison under the last topology document ended what a peer came to lack under the one that was being put in force' },
   { seed: 77_700_000_034, showed: 'the checker believed in a change of policy that was lost with the disk of the one region that had it' },
 ];
 

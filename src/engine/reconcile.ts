@@ -69,6 +69,8 @@ interface Pass {
   readonly root: Sum;
   readonly differing: readonly DifferingItem[];
   readonly more: boolean;
+  /** The peer knows every group that was asked about: of one whose policy has not come there it cannot tell what it lacks. */
+  readonly isWhole: boolean;
 }
 
 /** When a look began: as the sides of the pair know it, whose clocks may differ. */
@@ -133,7 +135,7 @@ export class Comparison {
       }
       const old = hasty ? found.differing : await this.#older(found);
       const young = found.differing.length - old.length;
-      if (old.length === 0 && !found.more && before?.more === false) return { ...found, settled: true, since: before.look }; // 4
+      if (old.length === 0 && !found.more && found.isWhole && before?.more === false && before.isWhole) return { ...found, settled: true, since: before.look }; // 4
       before = found;
       for (const { key } of old) {
         if (!moved.has(keyName(key)) && moved.size < NAMED_KEYS_MAX) this.report.differingKeys.push(key);
@@ -204,7 +206,7 @@ export class Comparison {
     const base = { view, look, atMs, root: mine };
     if (answer.unknown.length === 0 && sameSum(mine, answer.sum)) {
       this.report.rounds = Math.max(this.report.rounds, 1);
-      return { ...base, equal: true, differing: [], more: false };
+      return { ...base, equal: true, differing: [], more: false, isWhole: true };
     }
     const partitions = await this.#differingPartitions(view, answer);
     const descent = new Descent({ view, deep, atMs, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
@@ -212,7 +214,7 @@ export class Comparison {
     // mark if (leaves.length === 1): descent into exactly one leaf
     const { differing, more, rounds } = await descent.items(leaves);
     this.report.rounds = Math.max(this.report.rounds, 3 + rounds);
-    return { ...base, equal: false, differing, more };
+    return { ...base, equal: false, differing, more, isWhole: answer.unknown.length === 0 };
   }
 
   /**
@@ -245,7 +247,7 @@ export class Comparison {
       }
     }
     this.#unequal = unequal;
-    return { view, look, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more };
+    return { view, look, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more, isWhole: true };
   }
 
   #noteDeep(view: DeepView): void {

@@ -1,9 +1,15 @@
 // Reconciliation: what it proves, what it moves, when it runs, and what it does beside writes, other runs and broken clocks.
 
 import { describe, expect, it } from 'vitest';
+import { sha256 } from '../../src/adapters/node/crypto.ts';
+import type { ItemKey } from '../../src/core/keys/item-key.ts';
 import { LEASE_MS } from '../../src/core/limits.ts';
 import { ZERO_SUM } from '../../src/core/merkle/digest.ts';
+import { NO_OPERATIONS } from '../../src/core/version/operations.ts';
 import { makeStamp } from '../../src/core/version/stamp.ts';
+import type { Value } from '../../src/core/version/record.ts';
+import { COLLECTIONS } from '../../src/engine/catalog.ts';
+import { jsonValue } from '../../src/engine/collections.ts';
 import { encodeQuestion } from '../../src/engine/digest-protocol.ts';
 import type { Run, RunRequest } from '../../src/engine/reconciler.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
@@ -56,6 +62,24 @@ describe('a comparison', () => {
     expect(pairs[0]).toMatchObject({ differing: 3, pulled: 3, equal: true });
     expect(pairs[0]?.pushed).toBeLessThanOrEqual(3);
     await regions.expectEqual(AP, EU);
+  });
+
+  it('a policy comes to the peer with the first look -> what is young in its collection has not been looked at, and is moved before anything is proved', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    const { catalog, applier } = eu.region;
+    const actor = regions.at(US).region.actor;
+    // US has written both, and is gone before AP has heard of them.
+    const merge = (key: ItemKey, value: Value, ageMs: number): Promise<unknown> => {
+      const dot = { actor, stamp: makeStamp(regions.clock.wallMs() - ageMs, 0) };
+      return regions.drive(applier.merge(key, { values: [{ dot, value }], context: new Map([[dot.actor, dot.stamp]]), operations: NO_OPERATIONS }));
+    };
+    await regions.at(US).crash();
+    await merge(catalog.systemKey(COLLECTIONS, 'new'), jsonValue({ conflict: 'lww', regions: 'all', replicas: 4, created: '2026-01-01T00:00:00.000Z', active: true }, sha256), 60_000);
+    await merge(eu.key('new', 'young'), valueOf('v'), 0);
+    const { pairs } = await run(regions, eu, { peers: [AP] });
+    expect(pairs[0]?.certificate?.groups).toHaveLength(3);
+    expect(await ap.get('new', 'young')).toEqual(['v']);
   });
 
   it('while writes go on -> what is on its way is left alone, what is old is moved', async () => {

@@ -47,6 +47,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 900_002_748, showed: 'runs of the schedule that each lasted longer than it followed one another without a gap: the other region, which had to compare before it could answer, never got the lease' },
   { seed: 1_058_464_299_910, showed: 'the account missed what a blind put had replaced under lww, when that put was deleted where its collection still kept siblings' },
   { seed: 81_100_000_080, rare: ['old-copy', 'policy-change'], showed: 'a comparison under the last topology document ended what a peer came to lack under the one that was being put in force' },
+  { seed: 81_200_000_043, rare: ['topology', 'amnesia'], showed: 'a look that passed over collections which the peer had not heard of counted as the look before the proof: what was young in them was neither moved nor owed' },
   { seed: 77_700_000_034, showed: 'the checker believed in a change of policy that was lost with the disk of the one region that had it' },
 ];
 

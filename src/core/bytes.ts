@@ -148,12 +148,16 @@ export function fromBase64Url(text: string): Uint8Array | undefined {
   return (bits & ((1 << count) - 1)) === 0 ? bytes : undefined;
 }
 
+const VIEWS_KEPT = 256;
+
 /** Grows as it is written; one per codec, reused, so that encoding a record allocates only its result. */
 export class ByteWriter {
   #bytes: Uint8Array;
   /** Made when a number of several bytes comes: most of what is written has none, and small arrays have no buffer until one asks. */
   #numbers: DataView | undefined;
   #length = 0;
+  /** By length: a view costs as much as a short hash, and the same few are asked for. */
+  #views: Uint8Array[] = [];
 
   constructor(capacity = 1024) {
     this.#bytes = new Uint8Array(capacity);
@@ -176,6 +180,7 @@ export class ByteWriter {
       larger.set(this.#bytes.subarray(0, at));
       this.#bytes = larger;
       this.#numbers = undefined;
+      this.#views = [];
     }
     this.#length = need;
     return at;
@@ -258,7 +263,9 @@ export class ByteWriter {
 
   /** What was written, until the writer is used again: for a hash or a look-up that is done with it at once. */
   view(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length);
+    const length = this.#length;
+    if (length >= VIEWS_KEPT) return this.#bytes.subarray(0, length);
+    return (this.#views[length] ??= this.#bytes.subarray(0, length));
   }
 }
 

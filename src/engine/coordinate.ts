@@ -82,7 +82,15 @@ export class Coordinator {
   }
 
   /** @throws ArchipelError `clock-unsafe`, and what Table.update throws */
-  async write(key: ItemKey, write: Write, { requireContext = false, meanwhile }: WriteOptions = {}): Promise<WriteResult> {
+  async write(key: ItemKey, write: Write, options: WriteOptions = {}): Promise<WriteResult> {
+    const result = await this.#update(key, write, options);
+    // mark if (result.decision.type === 'duplicate'): duplicate answered from the operations
+    if (result.decision.type === 'duplicate') this.stats.duplicates++;
+    if (result.decision.type === 'superseded') this.stats.lateOperations++;
+    return result;
+  }
+
+  #update(key: ItemKey, write: Write, { requireContext = false, meanwhile }: WriteOptions): Promise<WriteResult> {
     const { catalog, time, hash, table, lines } = this.#parts;
     const conflict = catalog.conflictRule(key.collection);
     const actor = this.#parts.actor();
@@ -90,15 +98,11 @@ export class Coordinator {
     const nowMs = time.nowMs();
     this.stats.writes++;
     this.#see(key);
-    const result = await table.update(key, {
+    return table.update(key, {
       decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { conflict, requireContext, actor, stamp, reapedLine: lines.of(key), nowMs, hash })),
       blind: table.supports.attempts ? this.#blind(key, write, { conflict, requireContext, actor, stamp, nowMs, hash }) : undefined,
       meanwhile,
     });
-    // mark if (result.decision.type === 'duplicate'): duplicate answered from the operations
-    if (result.decision.type === 'duplicate') this.stats.duplicates++;
-    if (result.decision.type === 'superseded') this.stats.lateOperations++;
-    return result;
   }
 
   /** Undefined for a write whose outcome depends on more than the order of stamps. */

@@ -133,19 +133,20 @@ export class LevelTable implements Table, GroupOwner {
   async update<R>(key: ItemKey, change: Change<R>): Promise<R> {
     const opening = this.#store.ready();
     if (opening !== undefined) await opening;
+    const { result, done } = this.#decide(key, change);
+    await done;
+    return result;
+  }
+
+  /** In one turn, so that nobody else decides on the item meanwhile; `done` is when the result may be told. */
+  #decide<R>(key: ItemKey, change: Change<R>): { readonly result: R; readonly done: Promise<unknown> | undefined } {
     const name = nameOf(key.encoded);
     const pending = this.#pending.get(name);
     const current = pending === undefined ? this.#read(key.encoded, name) : pending.record;
     const { result, commit, remove, losses = [] } = change.decide(current);
     const fresh = losses.length === 0 ? NONE_LOST : this.#losses.fresh(key, losses);
-    if (remove === true && current !== undefined) {
-      await this.#remove(key, name, current);
-      return result;
-    }
-    if (commit === undefined && fresh.length === 0) {
-      await (losses.length === 0 ? pending?.settled : Promise.all([this.#losses.settled(key), pending?.settled]));
-      return result;
-    }
+    if (remove === true && current !== undefined) return { result, done: this.#remove(key, name, current) };
+    if (commit === undefined && fresh.length === 0) return { result, done: losses.length === 0 ? pending?.settled : Promise.all([this.#losses.settled(key), pending?.settled]) };
     const ledger = fresh.length === 0 ? undefined : this.#losses.operations(key, fresh);
     const operations = ledger?.operations ?? [];
     const { meanwhile } = change;
@@ -154,9 +155,7 @@ export class LevelTable implements Table, GroupOwner {
         ? this.#store.write({ operations, change: { lost: fresh } })
         : this.#commit(key, name, current, { state: commit.state, kind: commit.kind, revision: (current?.revision ?? 0) + 1 }, { operations, lost: fresh, meanwhile: meanwhile && (() => meanwhile(result)) });
     ledger?.track(settled);
-    await settled;
-    if (commit === undefined) await pending?.settled;
-    return result;
+    return { result, done: commit === undefined ? Promise.all([settled, pending?.settled]) : settled };
   }
 
   #commit(key: ItemKey, name: string, current: StoredRecord | undefined, next: Record, { operations, lost, meanwhile }: { readonly operations: Operation[]; readonly lost: readonly LossRow[]; readonly meanwhile: Meanwhile }): Promise<void> {

@@ -20,6 +20,7 @@ function digestInto(target: Uint8Array, at: number, bytes: Uint8Array): void {
 const DIGEST = 32;
 
 const BLOCK = 64;
+const VIEWS_KEPT = 512;
 
 /** HMAC-SHA-256 (RFC 2104) by two one-shot hashes: Node's createHmac costs three times as much for short messages. */
 export function hmacSha256(key: Uint8Array): HashFunction {
@@ -30,14 +31,16 @@ export function hmacSha256(key: Uint8Array): HashFunction {
   outer.set(block.map((byte) => byte ^ 0x5c));
   let first = new Uint8Array(1024);
   first.set(inner);
+  let views: Uint8Array[] = []; // by length, of short ones: a new one costs as much as half of a hash
   return (message) => {
     const length = BLOCK + message.length;
     if (length > first.length) {
       first = new Uint8Array(2 * length);
       first.set(inner);
+      views = [];
     }
     first.set(message, BLOCK);
-    digestInto(outer, BLOCK, first.subarray(0, length));
+    digestInto(outer, BLOCK, length < VIEWS_KEPT ? (views[length] ??= first.subarray(0, length)) : first.subarray(0, length));
     return sha256(outer);
   };
 }

@@ -10,17 +10,20 @@ import { SQS_CLIENT_SETTINGS } from '../../src/adapters/aws/sqs-queue.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import { EDGE_ATTEMPT_MS } from '../../src/core/limits.ts';
 
+/** An attempt may take so long. Tests give emulators more, which share two cores with everything else. */
+const attemptMs = Number(process.env['ATTEMPT_MS'] ?? EDGE_ATTEMPT_MS);
+
 const within = (requestTimeout: number): { requestHandler: { connectionTimeout: number; requestTimeout: number; throwOnRequestTimeout: true } } => ({
   requestHandler: { connectionTimeout: EDGE_ATTEMPT_MS, requestTimeout, throwOnRequestTimeout: true },
 });
 
-export const dynamoClient = (region: RegionId): DynamoDBClient => new DynamoDBClient({ region, ...CLIENT_SETTINGS, ...within(EDGE_ATTEMPT_MS) });
+export const dynamoClient = (region: RegionId): DynamoDBClient => new DynamoDBClient({ region, ...CLIENT_SETTINGS, ...within(attemptMs) });
 
 /** One attempt: a message that a peer's queue does not take in time becomes a hint. */
-export const sqsClient = (region: RegionId): SQSClient => new SQSClient({ region, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS, ...within(EDGE_ATTEMPT_MS) });
+export const sqsClient = (region: RegionId): SQSClient => new SQSClient({ region, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS, ...within(attemptMs) });
 
 /** Each question has its own deadline. */
 export const lambdaClient = (region: RegionId): LambdaClient => new LambdaClient({ region, ...CLIENT_SETTINGS });
 
 /** Read at a cold start only: here the SDK retries. Its quota, 40 calls a second, is shared by everybody. */
-export const ssmClient = (region: RegionId): SSMClient => new SSMClient({ region, maxAttempts: 5, ...within(EDGE_ATTEMPT_MS) });
+export const ssmClient = (region: RegionId): SSMClient => new SSMClient({ region, maxAttempts: 5, ...within(attemptMs) });

@@ -2,7 +2,7 @@
 // is what the tests are run for.) Vitest loads the source through a plugin that puts the bug in (vitest.config.ts).
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +31,7 @@ export async function isCaughtByTest({ name, test }: Control): Promise<boolean> 
   try {
     const file = join(folder, 'report.json');
     const output = await run(['vitest', 'run', test.file, '-t', pattern, '--reporter=json', `--outputFile=${file}`, '--maxWorkers=1'], { [CONTROL_VARIABLE]: name });
+    if (!existsSync(file)) throw new Error(`${test.file} was not run:\n${output}`);
     const report = readFileSync(file, 'utf8');
     if (report.includes(STALE) || output.includes(STALE)) throw new Error(`${STALE} ${name}, says ${test.file}.`);
     return hasFailed(JSON.parse(report) as Report);

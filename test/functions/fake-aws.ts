@@ -166,6 +166,7 @@ export class FakeAws {
       AWS_REGION: region,
       AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+      ATTEMPT_MS: '20000',
       AWS_ENDPOINT_URL_DYNAMODB: urlOf(this.#front),
       AWS_ENDPOINT_URL_SQS: this.#sqs.endpoint,
       AWS_ENDPOINT_URL_LAMBDA: endpoint,

@@ -18,7 +18,7 @@ export const CONTROLS_BY_TEST: readonly Control[] = [
   {
     name: 'stamp-not-above-the-context',
     what: 'A write gets a smaller stamp than what its author had read, and loses against it.',
-    edits: [{ file: 'core/version/write.ts', find: 'maxStamp(maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(floorOf(state), setting.reapedLine)' }],
+    edits: [{ file: 'core/version/write.ts', find: 'maxStamp(maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(largestStampOf(state), setting.reapedLine)' }],
     test: { file: 'test/core/write.test.ts', name: 'is raised above the given context, of any actor' },
   },
   {
@@ -31,7 +31,7 @@ export const CONTROLS_BY_TEST: readonly Control[] = [
     name: 'dot-reused-after-reaping',
     what: 'Stamps count by item and not above the reaped line, so they begin again when the record is reaped: a new write bears the name of one that was deleted.',
     edits: [
-      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(floorOf(state), largestStamp(write.context ?? EMPTY_VECTOR))' },
+      { file: 'core/version/write.ts', find: 'maxStamp(maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR)), setting.reapedLine)', replace: 'maxStamp(largestStampOf(state), largestStamp(write.context ?? EMPTY_VECTOR))' },
       { file: 'core/version/write.ts', find: 'raiseAbove(setting.stamp, floor)', replace: 'raiseAbove(0n as Stamp, floor)' },
     ],
     test: { file: 'test/scenarios/reaping.test.ts', name: 'an item is born again' },

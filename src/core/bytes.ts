@@ -21,7 +21,7 @@ export function utf8(text: string): Uint8Array {
 
 /** The text of these bytes, or undefined where they are not UTF-8: replacement characters would merge different keys. */
 export function utf8Text(bytes: Uint8Array): string | undefined {
-  if (bytes.length <= SHORT_BYTES && isAscii(bytes)) return String.fromCharCode.apply(undefined, bytes as unknown as number[]);
+  if (bytes.length <= SHORT_BYTES && isAscii(bytes)) return keyText(bytes);
   try {
     return strictDecoder.decode(bytes);
   } catch {

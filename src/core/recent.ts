@@ -41,11 +41,12 @@ export class Recent<K, V> {
   /** Takes the place of what is held under this key; where nothing is, nothing happens. */
   replace(key: K, value: V, weight = 1): void {
     const held = this.#young.get(key);
-    if (held === undefined || weight > this.#half) {
-      if (held !== undefined || this.#old.has(key)) this.set(key, value, weight);
+    const weightAfter = this.#weight + weight - (held?.weight ?? 0);
+    if (held === undefined || weightAfter > this.#half) {
+      if (this.has(key)) this.set(key, value, weight);
       return;
     }
-    this.#weight += weight - held.weight;
+    this.#weight = weightAfter;
     held.value = value;
     held.weight = weight;
   }

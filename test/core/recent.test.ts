@@ -4,7 +4,7 @@ import { Recent } from '../../src/core/recent.ts';
 
 describe('what was used lately', () => {
   it('is never more than the bound, and always what was set last', () => {
-    const step = fc.record({ key: fc.integer({ min: 0, max: 20 }), weight: fc.integer({ min: 1, max: 7 }), act: fc.constantFrom('get', 'set', 'delete') });
+    const step = fc.record({ key: fc.integer({ min: 0, max: 20 }), weight: fc.integer({ min: 1, max: 7 }), act: fc.constantFrom('get', 'set', 'replace', 'delete') });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const recent = new Recent<number, { readonly at: number; readonly weight: number }>(12);
@@ -16,6 +16,11 @@ describe('what was used lately', () => {
           } else if (act === 'set') {
             recent.set(key, { at, weight }, weight);
             all.set(key, { at, weight });
+          } else if (act === 'replace') {
+            const isHeld = recent.has(key);
+            recent.replace(key, { at, weight }, weight);
+            if (isHeld) all.set(key, { at, weight });
+            else expect(recent.has(key)).toBe(false);
           }
           const found = recent.get(key);
           if (found !== undefined) expect(found).toEqual(all.get(key));
@@ -43,5 +48,15 @@ describe('what was used lately', () => {
     recent.set('a', 1, 5);
     recent.set('a', 2, 6);
     expect(recent.get('a')).toBeUndefined();
+  });
+
+  it('what is replaced by something heavier makes room for it', () => {
+    const recent = new Recent<string, number>(12);
+    for (const name of ['a', 'b', 'c', 'd']) recent.set(name, 1, 3);
+    recent.replace('c', 2, 6);
+    recent.replace('d', 2, 6);
+    recent.replace('e', 2, 1);
+    expect(['a', 'b', 'c', 'd', 'e'].filter((name) => recent.has(name))).toEqual(['c', 'd']);
+    expect([recent.get('c'), recent.get('d')]).toEqual([2, 2]);
   });
 });

@@ -11,7 +11,7 @@ import { NO_OPERATIONS } from '../../core/version/operations.ts';
 import { covers, type VersionVector } from '../../core/version/version-vector.ts';
 import type { LogEntry } from '../../ports/change-log.ts';
 import type { LossQuery, LossRow, Page } from '../../ports/table.ts';
-import { rows } from './layout.ts';
+import { nameOf, rows } from './layout.ts';
 import type { Operation } from './group.ts';
 import type { LevelStore } from './store.ts';
 
@@ -48,12 +48,12 @@ export class LevelLosses {
 
   /** A row that is told of again is as durable as the one before it: groups settle in order. */
   settled(key: ItemKey): Promise<void> | undefined {
-    return this.#pending.get(formatName(key))?.settled;
+    return this.#pending.get(nameOf(key.encoded))?.settled;
   }
 
   /** What to commit for them; `settled` is of the group that these operations join. */
   operations(key: ItemKey, losses: readonly LossRow[]): { readonly operations: Operation[]; readonly track: (settled: Promise<void>) => void } {
-    const name = formatName(key);
+    const name = nameOf(key.encoded);
     const added = losses.map(({ dot, context }): Loser => ({ dot, context }));
     const summary = [...this.#summary(key), ...added].sort((a, b) => compareDots(b.dot, a.dot)).slice(0, LOSERS_SUMMARISED_MAX);
     const operations = losses.flatMap((loss): Operation[] => [
@@ -76,7 +76,7 @@ export class LevelLosses {
   }
 
   #summary(key: ItemKey): Summary {
-    const pending = this.#pending.get(formatName(key));
+    const pending = this.#pending.get(nameOf(key.encoded));
     if (pending !== undefined) return pending.summary;
     const bytes = this.#store.getSync(rows.losers(key.encoded));
     return bytes === undefined ? [] : decodeSummary(bytes);
@@ -127,7 +127,7 @@ export class LevelLosses {
   }
 }
 
-const formatName = (key: ItemKey): string => Buffer.from(key.encoded.buffer, key.encoded.byteOffset, key.encoded.byteLength).toString('latin1');
+
 
 /** Each loser as a state without values whose delete is the loser's dot: the one encoding for dots and contexts. */
 function encodeSummary(summary: Summary): Uint8Array {

@@ -31,11 +31,11 @@ const REOPEN_PROBE_MS = 250;
 const PAUSE_MS = 1_000;
 /** A disk that takes longer, on average, is waited for in another thread: this one has readers to answer. */
 const SYNC_HERE_MS_MAX = 1;
-/** With so many writes to a group, too: there are as many clients, and this thread takes what they send next meanwhile. */
-const SYNC_HERE_WRITES_MAX = 8;
 /** Then every so many syncs one is tried here, to see whether the disk is fast again. */
 const SYNC_HERE_EVERY = 64;
 const SYNC_AVERAGE_OF = 8;
+/** The sync of so many writes is always waited for in another thread: there are as many clients, and this one takes what they send next. */
+const SYNC_APART_WRITES_MIN = 8;
 
 /** A group on its way to the disk. */
 interface Begun {
@@ -229,7 +229,7 @@ export class LevelStore {
   }
 
   #sync(journal: Journal, { writes }: Group): Outcome | Promise<Outcome> {
-    if (writes >= SYNC_HERE_WRITES_MAX || (this.#syncMs > SYNC_HERE_MS_MAX && ++this.#syncsApart % SYNC_HERE_EVERY !== 0)) return outcomeOf(journal.sync());
+    if (writes >= SYNC_APART_WRITES_MIN || (this.#syncMs > SYNC_HERE_MS_MAX && ++this.#syncsApart % SYNC_HERE_EVERY !== 0)) return outcomeOf(journal.sync());
     const startedMs = this.#options.clock.monotonicMs();
     journal.syncNow();
     const tookMs = this.#options.clock.monotonicMs() - startedMs;

@@ -1,6 +1,7 @@
 // SHA-256 and what is built on it, from Node. Core and engine get these as arguments.
 
 import { createHash, hash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto';
+import { ByteWriter } from '../../core/bytes.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
 import type { Random } from '../../ports/random.ts';
 
@@ -20,7 +21,6 @@ function digestInto(target: Uint8Array, at: number, bytes: Uint8Array): void {
 const DIGEST = 32;
 
 const BLOCK = 64;
-const VIEWS_KEPT = 512;
 
 /** HMAC-SHA-256 (RFC 2104) by two one-shot hashes: Node's createHmac costs three times as much for short messages. */
 export function hmacSha256(key: Uint8Array): HashFunction {
@@ -29,18 +29,9 @@ export function hmacSha256(key: Uint8Array): HashFunction {
   const inner = block.map((byte) => byte ^ 0x36);
   const outer = new Uint8Array(BLOCK + DIGEST);
   outer.set(block.map((byte) => byte ^ 0x5c));
-  let first = new Uint8Array(1024);
-  first.set(inner);
-  let views: Uint8Array[] = []; // by length, of short ones: a new one costs as much as half of a hash
+  const first = new ByteWriter();
   return (message) => {
-    const length = BLOCK + message.length;
-    if (length > first.length) {
-      first = new Uint8Array(2 * length);
-      first.set(inner);
-      views = [];
-    }
-    first.set(message, BLOCK);
-    digestInto(outer, BLOCK, length < VIEWS_KEPT ? (views[length] ??= first.subarray(0, length)) : first.subarray(0, length));
+    digestInto(outer, BLOCK, first.reset().bytes(inner).bytes(message).view());
     return sha256(outer);
   };
 }

@@ -2,8 +2,9 @@
 // taken. What a condition that failed costs is reported by nobody: it is reckoned from what was to be written.
 
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { bytesOf, post } from '../../scripts/lib/functions-place.ts';
 import { fromBase64 } from '../../src/adapters/aws/base64.ts';
 import { writeUnits } from '../../src/adapters/aws/units.ts';
 import type { Item } from '../../src/adapters/aws/layout.ts';
@@ -82,7 +83,7 @@ export class Meter {
     const isCounted = READS.includes(operation) || WRITES.includes(operation);
     const body = Buffer.from(JSON.stringify(isCounted ? { ...question, ReturnConsumedCapacity: 'TOTAL' } : question));
     const { host: _host, 'content-length': _length, connection: _connection, ...headers } = incoming.headers;
-    const { status, bytes } = await send(this.#target, headers, body);
+    const { status, bytes } = await post(this.#target, headers, body);
     if (isCounted) this.#count(operation, question, JSON.parse(bytes.toString()) as Answer);
     outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', date: new Date().toUTCString() }).end(bytes);
   }
@@ -111,18 +112,3 @@ function asValue(value: JsonValue): Item[string] {
   if (value.L !== undefined) return { L: value.L.map(asValue) };
   return (value.B === undefined ? value : { B: fromBase64(value.B) ?? new Uint8Array(0) }) as Item[string];
 }
-
-export async function bytesOf(incoming: IncomingMessage): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks);
-}
-
-const send = (url: string, headers: OutgoingHttpHeaders, body: Buffer): Promise<{ readonly status: number; readonly bytes: Buffer }> =>
-  new Promise((resolve, reject) => {
-    const request = httpRequest(url, { method: 'POST', headers: { ...headers, 'content-length': body.length } }, (answer) => {
-      bytesOf(answer).then((bytes) => resolve({ status: answer.statusCode ?? 500, bytes }), reject);
-    });
-    request.once('error', reject);
-    request.end(body);
-  });

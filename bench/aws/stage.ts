@@ -26,16 +26,13 @@ import { itemKey, type ItemKey } from '../../src/core/keys/item-key.ts';
 import { groupOf } from '../../src/core/placement/placement.ts';
 import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
 import type { ReconcileEvent, ReconcileResult } from '../../functions/reconcile.ts';
-import { bytesOf, Meter } from './meter.ts';
+import { ACCOUNT, ADMIN_KEY, bytesOf, CREDENTIALS, environmentOf } from '../../scripts/lib/functions-place.ts';
+import { Meter } from './meter.ts';
 
 export const [EU, US, AP] = ['eu-central-1', 'us-east-1', 'ap-northeast-2'].map(asRegionId) as [RegionId, RegionId, RegionId];
 export const REGIONS: readonly RegionId[] = [EU, US, AP];
 const DEPLOYMENT = 'bench';
-/** The only account that fauxqs knows. */
-const ACCOUNT = '000000000000';
 const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
-const ADMIN_KEY = 'ak_admin_0123456789abcdefghijklmn';
-const CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'test' };
 const COLLECTION = 'demo';
 const USED: readonly BundleName[] = ['api', 'peer', 'fan-out', 'apply', 'reconcile'];
 
@@ -140,20 +137,7 @@ export class Stage {
   /** An environment reads its settings when it is used first: one region after the other. */
   async #load(region: RegionId): Promise<void> {
     const services = `http://127.0.0.1:${(this.#services.address() as AddressInfo).port}`;
-    Object.assign(process.env, {
-      ARCHIPEL_DEPLOYMENT: DEPLOYMENT,
-      ARCHIPEL_REGIONS: REGIONS.join(','),
-      ARCHIPEL_REPLICAS: '3',
-      ARCHIPEL_PARTITION: PLACE.partition,
-      ARCHIPEL_ACCOUNT: ACCOUNT,
-      AWS_REGION: region,
-      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-      AWS_ENDPOINT_URL_DYNAMODB: this.meter.url,
-      AWS_ENDPOINT_URL_SQS: this.#sqsUrl,
-      AWS_ENDPOINT_URL_LAMBDA: services,
-      AWS_ENDPOINT_URL_SSM: services,
-    });
+    Object.assign(process.env, environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: this.meter.url, sqs: this.#sqsUrl, services }, region));
     const modules = await Promise.all(USED.map(async (name) => [name, ((await import(`${pathToFileURL(join(this.#folder, name, 'index.mjs')).href}?${region}`)) as { readonly handler: unknown }).handler] as const));
     const handlers = Object.fromEntries(modules) as unknown as Handlers;
     this.#regions.set(region, handlers);

@@ -7,6 +7,7 @@ import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { CloudFrontHeaders, CloudFrontRequestEvent, CloudFrontResultResponse } from 'aws-lambda';
 import { REGIONS_FIELD } from '../../src/adapters/aws/names.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
+import { bytesOf } from '../lib/functions-place.ts';
 import { ROOT, signedFor } from './ministack.ts';
 
 /** CloudFront cuts what it shows to a function after this much. */
@@ -42,7 +43,7 @@ export function startFront(port: number, { emulatorUrl, distribution, doors }: F
   const regions = (distribution.customHeaders[REGIONS_FIELD] ?? '').replaceAll(/=([^,]+)/g, (_, host: string) => `=${doors.get(host) ?? host}`);
   const customHeaders = { ...distribution.customHeaders, [REGIONS_FIELD]: regions };
   return listen(port, async (incoming, outgoing) => {
-    const event = eventOf(incoming, await bodyOf(incoming), customHeaders);
+    const event = eventOf(incoming, await bytesOf(incoming), customHeaders);
     const { Payload, FunctionError } = await client.send(new InvokeCommand({ FunctionName: distribution.functionArn, Payload: JSON.stringify(event) }));
     const answer = JSON.parse(Buffer.from(Payload ?? []).toString() || 'null') as CloudFrontResultResponse | null;
     // What is no answer would be a request to pass on to an origin: this function answers in the origin's place, always.
@@ -102,7 +103,7 @@ export function startDoor(port: number, emulatorUrl: string, host: string, links
   const { hostname, port: emulatorPort } = new URL(emulatorUrl);
   let passedOn = 0;
   return listen(port, async (incoming, outgoing) => {
-    const body = await bodyOf(incoming);
+    const body = await bytesOf(incoming);
     const headers = [...incoming.rawHeaders.flatMap((name, at, all) => (at % 2 === 0 && !HOPS.has(name.toLowerCase()) && !/^(?:host|content-length)$/i.test(name) ? [name, all[at + 1] ?? ''] : [])), 'Host', host];
     const length = body.length > 0 || incoming.headers['content-length'] !== undefined ? ['Content-Length', String(body.length)] : [];
     const pass = (take: (answer: IncomingMessage) => void): Promise<void> =>
@@ -124,12 +125,6 @@ export function startDoor(port: number, emulatorUrl: string, host: string, links
       answer.pipe(outgoing);
     });
   });
-}
-
-async function bodyOf(incoming: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
 }
 
 function listen(port: number, handle: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>): Promise<Server> {

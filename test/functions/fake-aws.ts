@@ -4,12 +4,13 @@
 // of their own, and invoke each other's `peer` through the server.
 
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { DeleteTableCommand, DescribeTableCommand, GetItemCommand, PutItemCommand, ScanCommand, type AttributeValue, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DeleteMessageCommand, DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
+import { ACCOUNT, ADMIN_KEY, bytesOf, CREDENTIALS, environmentOf, post } from '../../scripts/lib/functions-place.ts';
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
 import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
@@ -30,18 +31,13 @@ import type { handler as apply } from '../../functions/apply.ts';
 import type { handler as forward } from '../../functions/forward.ts';
 import type { handler as reconcile } from '../../functions/reconcile.ts';
 import type { handler as heartbeat } from '../../functions/heartbeat.ts';
-import type { Environment } from '../../functions/commons/settings.ts';
 
 export const REGIONS: readonly RegionId[] = [AP, EU, US];
 export const DEPLOYMENT = 'archipel';
-/** The only account that fauxqs knows. */
-export const ACCOUNT = '000000000000';
-export const ADMIN_KEY = 'ak_admin_0123456789abcdefghijklmn';
 const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
 const VISIBILITY_MS = 30_000;
 /** What waits for a service is shorter. */
 const LONG_WAIT_MS = 30_000;
-const CREDENTIALS = { accessKeyId: 'test', secretAccessKey: 'test' };
 
 type NewImage = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
 
@@ -88,12 +84,12 @@ export class FakeAws {
   }
 
   async #passOn(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const body = await bodyOf(incoming);
+    const body = await bytesOf(incoming);
     const operation = String(incoming.headers['x-amz-target']).split('.').at(-1) ?? '';
     const fault = this.dynamoFault(operation, JSON.parse(body.toString()) as Record<string, unknown>);
     if (fault !== undefined) return void outgoing.writeHead(fault.status ?? 400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({ __type: `com.amazonaws.dynamodb.v20120810#${fault.type}`, message: fault.type, ...fault.more }));
     const { host: _host, 'content-length': _length, connection: _connection, ...headers } = incoming.headers;
-    const { status, bytes } = await send(this.#dynamo.endpoint, headers, body);
+    const { status, bytes } = await post(this.#dynamo.endpoint, headers, body);
     outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', date: new Date(Date.now() + this.aheadOfUsMs).toUTCString() }).end(bytes);
   }
 
@@ -156,22 +152,7 @@ export class FakeAws {
   async region(region: RegionId): Promise<Handlers> {
     const known = this.#regions.get(region);
     if (known !== undefined) return known;
-    const endpoint = urlOf(this.#server);
-    const environment: Environment & Record<string, string> = {
-      ARCHIPEL_DEPLOYMENT: DEPLOYMENT,
-      ARCHIPEL_REGIONS: REGIONS.join(','),
-      ARCHIPEL_REPLICAS: '3',
-      ARCHIPEL_PARTITION: PLACE.partition,
-      ARCHIPEL_ACCOUNT: ACCOUNT,
-      AWS_REGION: region,
-      AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
-      ATTEMPT_MS: '20000',
-      AWS_ENDPOINT_URL_DYNAMODB: urlOf(this.#front),
-      AWS_ENDPOINT_URL_SQS: this.#sqs.endpoint,
-      AWS_ENDPOINT_URL_LAMBDA: endpoint,
-      AWS_ENDPOINT_URL_SSM: endpoint,
-    };
+    const environment = environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: urlOf(this.#front), sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region);
     for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
     vi.resetModules();
     const load = async <M extends { handler: unknown }>(module: Promise<M>): Promise<M['handler']> => (await module).handler;
@@ -251,7 +232,7 @@ export class FakeAws {
   async stream(region: RegionId): Promise<DynamoDBRecord[]> {
     const ask = async <T>(target: string, input: object): Promise<T> => {
       const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `DynamoDBStreams_20120810.${target}`, authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${region}/dynamodb/aws4_request, SignedHeaders=host, Signature=0`, 'x-amz-date': '20260101T000000Z' };
-      return JSON.parse((await send(this.#dynamo.endpoint, headers, Buffer.from(JSON.stringify(input)))).bytes.toString()) as T;
+      return JSON.parse((await post(this.#dynamo.endpoint, headers, Buffer.from(JSON.stringify(input)))).bytes.toString()) as T;
     };
     let iterator = this.#iterators.get(region);
     if (iterator === undefined) {
@@ -315,7 +296,7 @@ export class FakeAws {
   }
 
   async #answer(incoming: IncomingMessage): Promise<{ readonly status: number; readonly body: unknown }> {
-    const body = JSON.parse((await bodyOf(incoming)).toString()) as unknown;
+    const body = JSON.parse((await bytesOf(incoming)).toString()) as unknown;
     if (incoming.headers['x-amz-target'] === 'AmazonSSM.GetParameters') return { status: 200, body: parameters((body as { Names: string[] }).Names) };
     const arn = decodeURIComponent(/^\/2015-03-31\/functions\/([^/]+)\/invocations/.exec(incoming.url ?? '')?.[1] ?? '');
     const region = REGIONS.find((id) => arn === `arn:aws:lambda:${id}:${ACCOUNT}:function:${names.function(DEPLOYMENT, 'peer', id)}`);
@@ -339,24 +320,8 @@ export interface DynamoFault {
 
 const urlOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-/** Without a timer of its own, as `fetch` has them. */
 /** As Lambda's events have it: binary as text, in lists too. */
 const asEvent = (value: AttributeValue): unknown => (value.L === undefined ? (value.B === undefined ? value : { B: toBase64(value.B) }) : { L: value.L.map(asEvent) });
-
-const send = (url: string, headers: OutgoingHttpHeaders, body: Buffer): Promise<{ readonly status: number; readonly bytes: Buffer }> =>
-  new Promise((resolve, reject) => {
-    const request = httpRequest(url, { method: 'POST', headers: { ...headers, 'content-length': body.length } }, (answer) => {
-      bodyOf(answer).then((bytes) => resolve({ status: answer.statusCode ?? 500, bytes }), reject);
-    });
-    request.once('error', reject);
-    request.end(body);
-  });
-
-async function bodyOf(incoming: IncomingMessage): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Uint8Array);
-  return Buffer.concat(chunks);
-}
 
 /** The metrics that are written meanwhile: `PeerDown us-east-1 1`. */
 export async function metricsOf(work: () => Promise<unknown>): Promise<string[]> {

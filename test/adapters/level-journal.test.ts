@@ -1,43 +1,25 @@
 // The journal before LevelDB: what is durable, what a start finds, and what a disk that fails makes of it. The clock stands
 // still, so LevelDB gets nothing unless a test asks for it: what is read comes from the rows that wait, or from the journal.
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../../src/adapters/level/database.ts';
 import { Journal, keptIn, SEGMENT_BYTES } from '../../src/adapters/level/journal.ts';
 import { rows } from '../../src/adapters/level/layout.ts';
 import { LevelQueue } from '../../src/adapters/level/queue.ts';
-import { LevelStore, type Durability } from '../../src/adapters/level/store.ts';
-import { LevelTable } from '../../src/adapters/level/table.ts';
+import type { LevelTable } from '../../src/adapters/level/table.ts';
 import { ManualClock, settle } from '../../src/adapters/memory/clock.ts';
 import { utf8 } from '../../src/core/bytes.ts';
-import { SILENT } from '../../src/ports/log.ts';
-import { A, dot, key, keyedHash, texts, written } from '../contract/make.ts';
+import { A, dot, key, texts, written } from '../contract/make.ts';
+import { closeAll, newFolder, openLevel, whenDone, type Opened, type OpenOptions } from '../contract/opened-level.ts';
 
-const cleanUp: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
   vi.restoreAllMocks();
-  for (const task of cleanUp.splice(0).reverse()) await task();
+  await closeAll();
 });
 
-interface Opened {
-  readonly folder: string;
-  readonly clock: ManualClock;
-  readonly store: LevelStore;
-  readonly table: LevelTable;
-}
-
-const newFolder = (): string => mkdtempSync(join(tmpdir(), 'archipel-journal-'));
-
-async function open(folder = newFolder(), { bootId = 'this', durability = 'sync', clock = new ManualClock() }: { bootId?: string; durability?: Durability; clock?: ManualClock } = {}): Promise<Opened> {
-  cleanUp.push(() => rmSync(folder, { recursive: true, force: true }));
-  const store = await LevelStore.open({ folder, durability, clock, log: SILENT, bootId });
-  const table = await LevelTable.open(store, keyedHash);
-  cleanUp.push(() => store.close());
-  return { folder, clock, store, table };
-}
+const open = (folder = newFolder(), options: Partial<OpenOptions> = {}): Promise<Opened> => openLevel({ folder, durability: 'sync', ...options });
 
 /** As `kill -9` leaves it. */
 function killed({ folder }: Opened): string {
@@ -199,7 +181,7 @@ describe('segments', () => {
   function journalOf(): { readonly folder: string; readonly journal: Journal } {
     const folder = newFolder();
     const journal = new Journal(folder, { kept: NOTHING, sequence: 0, bootId: 'this' });
-    cleanUp.push(() => rmSync(folder, { recursive: true }), () => journal.close());
+    whenDone(() => rmSync(folder, { recursive: true }), () => journal.close());
     return { folder, journal };
   }
 

@@ -1,40 +1,23 @@
 // A region's LevelDB when the disk fails it: which writes were done, which were not, and what is known of them afterwards.
 
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { LevelDeadLetters, LevelQueue } from '../../src/adapters/level/queue.ts';
-import { LevelStore } from '../../src/adapters/level/store.ts';
-import { LevelTable } from '../../src/adapters/level/table.ts';
-import { ManualClock, settle } from '../../src/adapters/memory/clock.ts';
+import type { LevelStore } from '../../src/adapters/level/store.ts';
+import type { LevelTable } from '../../src/adapters/level/table.ts';
+import { settle } from '../../src/adapters/memory/clock.ts';
 import { utf8 } from '../../src/core/bytes.ts';
 import { DEAD_LETTERS_PER_PEER_MAX } from '../../src/core/limits.ts';
 import { partitionOf, type ItemKey } from '../../src/core/keys/item-key.ts';
 import { isZeroSum, type Sum } from '../../src/core/merkle/digest.ts';
 import type { State } from '../../src/core/version/record.ts';
-import { SILENT } from '../../src/ports/log.ts';
-import { A, dot, GROUP, key, keyedHash, texts, written } from '../contract/make.ts';
+import { A, dot, GROUP, key, texts, written } from '../contract/make.ts';
+import { closeAll, newFolder, openLevel, type Opened } from '../contract/opened-level.ts';
 
-const cleanUp: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
-  for (const task of cleanUp.splice(0).reverse()) await task();
-});
+afterEach(closeAll);
 
-interface Opened {
-  readonly folder: string;
-  readonly clock: ManualClock;
-  readonly store: LevelStore;
-  readonly table: LevelTable;
-}
-
-async function open(folder = mkdtempSync(join(tmpdir(), 'archipel-storage-'))): Promise<Opened> {
-  const clock = new ManualClock();
-  const store = await LevelStore.open({ folder, durability: 'relaxed', clock, log: SILENT });
-  const table = await LevelTable.open(store, keyedHash);
-  cleanUp.push(() => rmSync(folder, { recursive: true, force: true }), () => store.close());
-  return { folder, clock, store, table };
-}
+const open = (folder = newFolder()): Promise<Opened> => openLevel({ folder, durability: 'relaxed' });
 
 const put = (table: LevelTable, item: ItemKey, state: State, kind: 'local' | 'applied' = 'local'): Promise<string> =>
   table.update(item, { decide: () => ({ result: 'done', commit: { state, kind } }) });

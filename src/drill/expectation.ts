@@ -1,6 +1,7 @@
 // What a drill expects, in words that are one line of its file: `rto < 5s`, `lost = 0`, `rpo <= live rpo at the loss`.
 
 import { ArchipelError } from '../core/errors.ts';
+import { isWithin, type JudgedLoss } from './loss.ts';
 
 /** What a run measured. Times in milliseconds, shares from 0 to 1; undefined: could not be measured, which fails what asks for it. */
 export interface Measured {
@@ -8,9 +9,11 @@ export interface Measured {
   readonly rtoMs: number | undefined;
   /** From the first fault to the first answer that another region gave in its place. */
   readonly detectionMs: number | undefined;
-  /** What the lost region said it owed, sampled just before; plus what it acknowledged since. */
+  /** Each region each time that it was taken away, in the order in which that was judged. */
+  readonly losses: readonly JudgedLoss[];
+  /** Of all losses: items that the lost regions said they owed, asked just before; and those that they acknowledged since. */
   readonly rpoLive: number | undefined;
-  /** Acknowledged writes that no survivor held while the region was away. */
+  /** Of all losses: items of which no survivor had an acknowledged write meanwhile. */
   readonly rpoReal: number | undefined;
   readonly acknowledged: number;
   /** Acknowledged writes without an account at the end. */
@@ -95,5 +98,10 @@ function countJudge(text: string): Judge | undefined {
 function wordJudge(text: string): Judge | undefined {
   if (text === 'copies equal') return ({ copiesEqual }) => ({ holds: copiesEqual, found: copiesEqual ? 'equal' : 'they differ' });
   if (text !== 'rpo <= live rpo at the loss') return undefined;
-  return ({ rpoReal, rpoLive }) => ({ holds: rpoReal !== undefined && rpoLive !== undefined && rpoReal <= rpoLive, found: rpoReal === undefined || rpoLive === undefined ? 'not measured' : `${rpoReal} of ${rpoLive}` });
+  return ({ losses }) => ({ holds: losses.length > 0 && losses.every(isWithin), found: losses.length === 0 ? 'nothing was lost' : losses.map((loss) => lossText(loss, losses.length > 1)).join(', ') });
+}
+
+function lossText({ region, live, real }: JudgedLoss, isNamed: boolean): string {
+  const figures = live === undefined || real === undefined ? 'not measured' : `${real} of ${live}`;
+  return isNamed ? `${region} ${figures}` : figures;
 }

@@ -10,7 +10,7 @@ import { TOPOLOGY_VERBS, type TopologyVerb } from '../core/placement/topology-ch
 import { pause } from '../ports/clock.ts';
 import type { View } from './account.ts';
 import { describeAction, ROLES, type Action, type Drill, type Role } from './drill.ts';
-import { comparison, decide, isQuietAt, keptAt, mostOwed, readView } from './operator.ts';
+import { comparison, decide, isQuietAt, keptAt, owedBy, readView } from './operator.ts';
 import type { DrillPlace, Kept } from './place.ts';
 
 const OPERATOR_MS = 15_000;
@@ -118,8 +118,8 @@ export class GivenPlace implements DrillPlace {
     return client;
   }
 
-  liveRpo(role: Role): Promise<number> {
-    return mostOwed(this.#operator(role));
+  owed(role: Role): Promise<ReadonlyMap<string, number>> {
+    return owedBy(this.#operator(role));
   }
 
   kept(role: Role): Promise<Kept> {

@@ -22,7 +22,7 @@ import { unit } from '../ports/random.ts';
 import type { View } from './account.ts';
 import { ROLES, type Action, type Role, type Setting } from './drill.ts';
 import { Proxy } from './link-proxy.ts';
-import { comparison, decide, isQuietAt, keptAt, mostOwed, readView } from './operator.ts';
+import { comparison, decide, isQuietAt, keptAt, owedBy, readView } from './operator.ts';
 import type { DrillPlace, Kept } from './place.ts';
 
 const READY_MS = 60_000;
@@ -239,8 +239,8 @@ export class LocalPlace implements DrillPlace {
     return known;
   }
 
-  liveRpo(role: Role): Promise<number> {
-    return mostOwed(this.#operator(this.#region(role)));
+  owed(role: Role): Promise<ReadonlyMap<string, number>> {
+    return owedBy(this.#operator(this.#region(role)));
   }
 
   kept(role: Role): Promise<Kept> {

@@ -8,10 +8,10 @@ import type { TopologyVerb } from '../core/placement/topology-change.ts';
 import type { LedgerRow, View } from './account.ts';
 import type { Kept } from './place.ts';
 
-/** Live RPO towards the peer that lacks the most. */
-export async function mostOwed(operator: Client): Promise<number> {
+/** Live RPO towards each peer. */
+export async function owedBy(operator: Client): Promise<ReadonlyMap<string, number>> {
   const { peers } = await operator.replication();
-  return Math.max(0, ...peers.map(({ unreplicatedItems }) => unreplicatedItems));
+  return new Map(peers.map(({ id, unreplicatedItems }) => [id, unreplicatedItems]));
 }
 
 export async function keptAt(operator: Client): Promise<Kept> {

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { isWithin, type JudgedLoss } from './loss.ts';
 import type { DrillReport, Proof } from './run.ts';
 
 const require = createRequire(import.meta.url);
@@ -20,8 +21,8 @@ function figures({ hints, divergedKeys, measured }: DrillReport): readonly (read
   return [
     ['RTO', time(rtoMs), 'last good second to the first of five'],
     ['Detection', time(detectionMs), 'first answer from elsewhere'],
-    ['Real RPO', whole(rpoReal), 'acknowledged, at no survivor'],
-    ['Live RPO at the loss', whole(rpoLive), 'what the region said it owed'],
+    ['Real RPO', whole(rpoReal), 'items at no survivor'],
+    ['Live RPO at the loss', whole(rpoLive), 'items that the lost said they owed'],
     ['Acknowledged', whole(acknowledged), 'writes'],
     ['Without account', whole(lost), 'acknowledged writes, at the end'],
     ['Errors', `${(errorRate * 100).toFixed(2)} %`, 'of all requests'],
@@ -36,6 +37,8 @@ function figures({ hints, divergedKeys, measured }: DrillReport): readonly (read
 const plural = (count: number): string => (count === 1 ? 'one message' : `${whole(count)} messages`);
 const shownTime = (at: string | undefined): string => (at === undefined ? 'none' : `<time>${at.slice(11, 19)}</time>`);
 const proofRow = ({ pair, before, after, digest }: Proof): string => `<tr><td>${escaped(pair)}</td><td>${shownTime(before)}</td><td>${shownTime(after)}</td><td><code>${escaped(digest ?? '')}</code></td></tr>`;
+const lossRow = (loss: JudgedLoss): string => `<tr class="${isWithin(loss) ? 'holds' : 'fails'}"><td>${escaped(loss.region)}</td><td><time>${(loss.atMs / 1_000).toFixed(1)} s</time></td><td>${whole(loss.live)}</td><td>${whole(loss.real)}</td><td>${whole(loss.writes)}</td><td>${loss.oldestMs === undefined ? '' : time(loss.oldestMs)}</td></tr>`;
+const LOSSES = '<thead><tr><th>Region</th><th>Lost at</th><th>It said it owed</th><th>Lost items</th><th>By writes</th><th>The oldest</th></tr></thead>';
 
 export function drillPage(report: DrillReport): string {
   const { drill, about, place, regions, control, passed, verdicts, measured, events, requests, retriesPerRequest, skipped, notes, certificates, deadLetters } = report;
@@ -70,8 +73,10 @@ ${STYLE}
 <h3>Live RPO: items that a region owes to its furthest peer</h3><div class="plot" id="owed"></div>
 <h3>Hints: keys that wait in a region for its peers</h3><div class="plot" id="hints"></div>
 </section>
-<section><h2>Certificates</h2>
-<table class="proofs"><thead><tr><th>Pair</th><th>From before</th><th>After</th><th>Digest</th></tr></thead><tbody>${certificates.map(proofRow).join('')}</tbody></table>
+<section class="two">
+${measured.losses.length === 0 ? '' : `<div><h2>What each loss took</h2><table class="proofs">${LOSSES}<tbody>${measured.losses.map(lossRow).join('')}</tbody></table></div>`}
+<div><h2>Certificates</h2>
+<table class="proofs"><thead><tr><th>Pair</th><th>From before</th><th>After</th><th>Digest</th></tr></thead><tbody>${certificates.map(proofRow).join('')}</tbody></table></div>
 </section>
 <section><h2>Also</h2>
 <p>${requests.toLocaleString('en')} requests, ${retriesPerRequest.toFixed(3)} retries per request by the clients, ${skipped.toLocaleString('en')} not sent because too many waited; ${deadLetters === 0 ? 'no message' : plural(deadLetters)} that could not be handled. At the end every pair of regions compared its copies: ${measured.copiesEqual ? 'no difference, certified' : 'not equal, or not compared'}.</p>

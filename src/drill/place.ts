@@ -21,8 +21,8 @@ export interface DrillPlace {
   do(action: Action): Promise<void>;
   /** What clients speak to: the edge, or one region straight. Each call opens connections of its own. */
   client(at: 'edge' | Role): Client;
-  /** Live RPO of a region: the most that one of its peers lacks. */
-  liveRpo(region: Role): Promise<number>;
+  /** Live RPO of a region towards each of its peers. */
+  owed(region: Role): Promise<ReadonlyMap<string, number>>;
   /** What the region keeps for its peers, and what it could not handle. */
   kept(region: Role): Promise<Kept>;
   /** What its comparisons proved, newest first. */

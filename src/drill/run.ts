@@ -1,7 +1,7 @@
 // Runs one drill at one place: the clients from the first second to the last, the steps at their times, then the questions.
 //
-//   1. What a region owes is asked just before it is taken away; what it acknowledges between the question and its end counts
-//      on top. Real RPO is judged by the survivors alone, before anything brings the region back.
+//   1. What a region owes is asked just before it is taken away, of each region at each loss; what it acknowledges after the
+//      question counts on top. Real RPO is judged by the survivors alone, before anything brings a lost region back.
 //   2. Nothing is repaired by the drill itself before the load has ended and the last step was done.
 //   3. Convergence is timed without reconciliation; reconciliation then proves it.
 
@@ -13,6 +13,7 @@ import { differences, firstDifference, unaccounted, type LoggedWrite, type View 
 import { describeAction, ROLES, type Action, type ControlName, type Drill, type Role } from './drill.ts';
 import type { Measured, Verdict } from './expectation.ts';
 import { Clients, COLLECTION } from './load.ts';
+import { judgeLosses, sumOf, type JudgedLoss, type Loss } from './loss.ts';
 import { detectionMs, errorRate, recoveryMs, secondsOf, staleReadMs, staleReads, type Second } from './measure.ts';
 import type { DrillPlace } from './place.ts';
 
@@ -69,6 +70,8 @@ export interface RunParts {
 
 const CONVERGE_MS_MAX = 60_000;
 const LOOK_EVERY_MS = 50;
+/** Less than a second, so that each second has its own figures. */
+const ANSWER_MS = 900;
 const COLLECTION_MS_MAX = 20_000;
 const EXAMPLES = 3;
 /** Steps that take a region away, and those that may bring it back. */
@@ -96,14 +99,6 @@ async function createCollection(place: DrillPlace, clock: Clock): Promise<void> 
   }
 }
 
-interface Loss {
-  readonly region: Role;
-  readonly sampleMs: number;
-  readonly owed: number | undefined;
-  /** The region was gone by then. */
-  goneMs: number;
-}
-
 class Run {
   readonly #drill: Drill;
   readonly #place: DrillPlace;
@@ -117,8 +112,12 @@ class Run {
   #divergedKeys: number | undefined;
   readonly #notes: string[] = [];
   #behind = 0;
-  #loss: Loss | undefined;
-  #rpoReal: number | undefined;
+  /** By what each was taken away. */
+  readonly #away = new Map<Role, Action['verb']>();
+  /** Not judged yet. */
+  readonly #open = new Map<Role, Loss>();
+  readonly #losses: JudgedLoss[] = [];
+  readonly #taken = new Set<LoggedWrite>();
   #isOver = false;
 
   constructor(drill: Drill, place: DrillPlace, parts: RunParts) {
@@ -159,7 +158,7 @@ class Run {
     this.#event('the load ends');
     this.#isOver = true;
     await watching;
-    await this.#judgeLoss();
+    await this.#judgeLosses();
     return this.#conclude();
   }
 
@@ -168,54 +167,63 @@ class Run {
     return leftMs > 0 ? pause(this.#parts.clock, leftMs) : Promise.resolve();
   }
 
+  /** What took longer than a second to find out leaves seconds without figures, not figures of other seconds. */
   async #watch(): Promise<void> {
-    for (let second = 0; !this.#isOver; second++) {
-      this.#owed.push(await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.liveRpo(role)))));
-      const kept = await Promise.all(this.#roles.map((role) => this.#patiently(this.#place.kept(role))));
+    while (!this.#isOver) {
+      const second = Math.floor(this.#clients.nowMs() / 1_000);
+      const [owed, kept] = await Promise.all([this.#ofEach((role) => this.#place.owed(role)), this.#ofEach((role) => this.#place.kept(role))]);
       this.#behind = Math.max(this.#behind, ...kept.map((each) => each?.behind ?? 0));
       this.#deadLetters = Math.max(this.#deadLetters, ...kept.map((each) => each?.deadLetters ?? 0));
+      for (const rows of [this.#owed, this.#hints]) while (rows.length < second) rows.push([]);
+      this.#owed.push(owed.map((each) => each && Math.max(0, ...each.values())));
       this.#hints.push(kept.map((each) => each?.hints));
       await this.#until((second + 1) * 1_000);
     }
   }
 
-  /** A region that does not answer within a second has no figure for it. */
+  readonly #ofEach = <T>(figure: (role: Role) => Promise<T>): Promise<readonly (T | undefined)[]> => Promise.all(this.#roles.map((role) => this.#patiently(figure(role))));
+
+  /** A region that does not answer in time has no figure for it. */
   #patiently<T>(figure: Promise<T>): Promise<T | undefined> {
-    return Promise.race([figure.catch(() => undefined), pause(this.#parts.clock, 1_000).then(() => undefined)]);
+    return Promise.race([figure.catch(() => undefined), pause(this.#parts.clock, ANSWER_MS).then(() => undefined)]);
   }
 
   async #step(action: Action): Promise<void> {
-    if (TAKES.has(action.verb) && 'region' in action && this.#loss === undefined) {
-      const sampleMs = this.#clients.nowMs();
-      this.#loss = { region: action.region, sampleMs, owed: await this.#patiently(this.#place.liveRpo(action.region)), goneMs: sampleMs }; // 1
-    }
-    if (BRINGS.has(action.verb)) {
-      await this.#judgeLoss();
-      if (this.#parts.control === 'never-healed') return this.#event(`(not done: ${describeAction(action, this.#name)})`);
-    }
+    if (TAKES.has(action.verb) && 'region' in action) await this.#takenAway(action.region, action.verb);
+    const back = this.#broughtBackBy(action);
+    if (back.some((role) => this.#open.has(role))) await this.#judgeLosses();
+    if (BRINGS.has(action.verb) && this.#parts.control === 'never-healed') return this.#event(`(not done: ${describeAction(action, this.#name)})`);
     this.#event(describeAction(action, this.#name));
     if (DECIDED.has(action.verb) && this.#parts.control === 'not-drained') return;
     await this.#place.do(action);
-    if (this.#loss !== undefined && TAKES.has(action.verb)) this.#loss.goneMs = this.#clients.nowMs();
+    for (const role of back) this.#away.delete(role);
     if (action.verb === 'start') this.#event(`${this.#name(action.region)} is ready again`);
   }
 
-  /** 1 */
-  async #judgeLoss(): Promise<void> {
-    const loss = this.#loss;
-    if (loss === undefined || this.#rpoReal !== undefined) return;
-    const before = this.#clients.writes.filter(({ outcome, endedMs }) => outcome === 'acknowledged' && endedMs <= loss.goneMs);
-    const views = await Promise.all(this.#roles.filter((role) => role !== loss.region).map((role) => this.#place.view(role, COLLECTION).catch(() => undefined)));
-    const lacking = unaccounted(views.filter((view) => view !== undefined), before);
-    this.#rpoReal = lacking.length;
-    for (const { pk, value, servedBy } of lacking.slice(0, EXAMPLES)) this.#notes.push(`not at a survivor while ${this.#name(loss.region)} was away: ${pk} = ${value}, acknowledged by ${servedBy ?? '?'}`);
+  /** 1. One that was cut off before is asked again; where it cannot answer, what it said then stands, and what it acknowledged since. */
+  async #takenAway(role: Role, verb: Action['verb']): Promise<void> {
+    const askedMs = this.#clients.nowMs();
+    const owed = await this.#patiently(this.#place.owed(role));
+    if (owed !== undefined || !this.#open.has(role)) this.#open.set(role, { region: this.#name(role), askedMs, owed });
+    this.#away.set(role, verb);
   }
 
-  get #rpoLive(): number | undefined {
-    const loss = this.#loss;
-    if (loss?.owed === undefined) return undefined;
-    const since = this.#clients.writes.filter(({ outcome, servedBy, endedMs }) => outcome === 'acknowledged' && servedBy === this.#name(loss.region) && endedMs >= loss.sampleMs && endedMs <= loss.goneMs);
-    return loss.owed + since.length;
+  #broughtBackBy(action: Action): readonly Role[] {
+    if (action.verb === 'start' || action.verb === 'resume') return [action.region];
+    return action.verb === 'heal' ? this.#roles.filter((role) => this.#away.get(role) === 'isolate') : [];
+  }
+
+  /** 1 */
+  async #judgeLosses(): Promise<void> {
+    if (this.#open.size === 0) return;
+    const promised = this.#clients.writes.filter(({ outcome }) => outcome === 'acknowledged'); // before anybody is asked: what is acknowledged meanwhile may not be seen
+    const survivors = this.#roles.filter((role) => !this.#away.has(role));
+    const views = await Promise.all(survivors.map((role) => this.#place.view(role, COLLECTION).catch(() => undefined)));
+    const { losses, missing } = judgeLosses([...this.#open.values()], views.filter((view) => view !== undefined), promised, this.#taken);
+    this.#open.clear();
+    this.#losses.push(...losses);
+    for (const write of missing) this.#taken.add(write);
+    for (const { pk, value, servedBy } of missing.slice(0, EXAMPLES)) this.#notes.push(`at no survivor while ${losses.map(({ region }) => region).join(' and ')} was away: ${pk} = ${value}, acknowledged by ${servedBy ?? '?'}`);
   }
 
   // The end -----------------------------------------------------------------------------------------------------------------
@@ -255,12 +263,13 @@ class Run {
   #measured({ convergedMs, copiesEqual, lost, views }: Pick<Measured, 'convergedMs' | 'copiesEqual' | 'lost'> & { readonly views: readonly View[] }): Measured {
     const { samples, writes } = this.#clients;
     const faultMs = this.#drill.steps[0]?.atMs ?? 0;
-    const away = new Set(this.#loss === undefined ? [] : [this.#name(this.#loss.region)]);
+    const away = new Set(this.#losses.slice(0, 1).map(({ region }) => region));
     return {
       rtoMs: recoveryMs(secondsOf(samples, this.#drill.endMs), faultMs),
       detectionMs: away.size === 0 ? undefined : detectionMs(samples, faultMs, away),
-      rpoLive: this.#rpoLive,
-      rpoReal: this.#rpoReal,
+      losses: this.#losses,
+      rpoLive: sumOf(this.#losses, 'live'),
+      rpoReal: sumOf(this.#losses, 'real'),
       acknowledged: writes.filter(({ outcome }) => outcome === 'acknowledged').length,
       lost,
       errorRate: errorRate(samples),

@@ -8,7 +8,7 @@ import { Client } from '../client/client.ts';
 import type { Certificate } from '../client/types.ts';
 import type { View } from '../drill/account.ts';
 import { ROLES, withControl, type Action, type Drill, type Role } from '../drill/drill.ts';
-import { comparison, decide, keptAt, mostOwed, readView } from '../drill/operator.ts';
+import { comparison, decide, keptAt, owedBy, readView } from '../drill/operator.ts';
 import type { DrillPlace, Kept } from '../drill/place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../drill/run.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
@@ -153,8 +153,8 @@ class SimPlace implements DrillPlace {
     return this.#connect(this.#operator, this.#region(role).id);
   }
 
-  liveRpo(role: Role): Promise<number> {
-    return mostOwed(this.#asOperator(role));
+  owed(role: Role): Promise<ReadonlyMap<string, number>> {
+    return owedBy(this.#asOperator(role));
   }
 
   kept(role: Role): Promise<Kept> {

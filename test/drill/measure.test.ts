@@ -54,7 +54,7 @@ describe('what clients saw', () => {
 });
 
 describe('expectations', () => {
-  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4 };
+  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, losses: [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }], rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4 };
   const judge = (text: string, changed: Partial<Measured> = {}): boolean => parseExpectation(text).judge({ ...measured, ...changed }).holds;
 
   it.each([
@@ -70,8 +70,11 @@ describe('expectations', () => {
     ['lost = 0', { lost: 1 }],
     ['rpo <= 3', { rpoReal: 4 }],
     ['rpo <= 3', { rpoReal: undefined }],
-    ['rpo <= live rpo at the loss', { rpoReal: 8 }],
-    ['rpo <= live rpo at the loss', { rpoLive: undefined }],
+    ['rpo <= live rpo at the loss', { losses: [{ region: 'a', atMs: 5_000, live: 7, real: 8, writes: 8, oldestMs: 10 }] }],
+    ['rpo <= live rpo at the loss', { losses: [{ region: 'a', atMs: 5_000, live: undefined, real: 0, writes: 0, oldestMs: undefined }] }],
+    ['rpo <= live rpo at the loss', { losses: [{ region: 'a', atMs: 5_000, live: 7, real: undefined, writes: 0, oldestMs: undefined }] }],
+    ['rpo <= live rpo at the loss', { losses: [{ region: 'a', atMs: 5_000, live: 7, real: 0, writes: 0, oldestMs: undefined }, { region: 'b', atMs: 6_000, live: 1, real: 2, writes: 2, oldestMs: 10 }] }], // what one did not lose does not pay for another
+    ['rpo <= live rpo at the loss', { losses: [] }],
     ['conflicts >= 1', { conflicts: 0 }],
     ['behind >= 1', { behind: 0 }],
     ['asked while drained <= 4', { askedWhileDrained: 5 }],
@@ -79,6 +82,12 @@ describe('expectations', () => {
   ] as const)('%s holds, and fails with %o', (text, changed) => {
     expect(judge(text)).toBe(true);
     expect(judge(text, changed as Partial<Measured>)).toBe(false);
+  });
+
+  it('of several losses each is named', () => {
+    const losses = [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }, { region: 'b', atMs: 6_000, live: undefined, real: 2, writes: 2, oldestMs: 10 }];
+    expect(parseExpectation('rpo <= live rpo at the loss').judge({ ...measured, losses })).toEqual({ holds: false, found: 'a 3 of 7, b not measured' });
+    expect(parseExpectation('rpo <= live rpo at the loss').judge(measured)).toEqual({ holds: true, found: '3 of 7' });
   });
 
   it.each(['rto', 'rto < 5', 'rto <= 5s', 'lost', 'errors < 1', 'converged'])('%s is none', (text) => expect(() => parseExpectation(text)).toThrow(/Not an expectation/));

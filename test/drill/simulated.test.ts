@@ -32,6 +32,21 @@ describe('drills in the simulation', () => {
     expect(page.split('</script>')).toHaveLength(3);
   });
 
+  it('two of three lost: each is asked at its own loss, and no step waits for one that is away', async () => {
+    const drill = calm('two-of-three-lost', 40);
+    const { passed, measured, events, owed } = await drillInSimulation(drill, 1);
+    expect(passed).toBe(true);
+    expect(measured.losses).toHaveLength(2);
+    for (const [at, { region, atMs, live, real }] of measured.losses.entries()) {
+      expect([region, Math.round(atMs)]).toEqual([['ap-northeast-2', 'eu-central-1'][at], drill.steps[at]?.atMs]);
+      expect(real).toBeLessThanOrEqual(live ?? Number.NaN);
+    }
+    expect(measured.rpoLive).toBe(measured.losses.reduce((sum, { live = Number.NaN }) => sum + live, 0));
+    expect(events.find(({ what }) => what.startsWith('start'))?.atMs).toBeLessThan(14_500); // a survivor is asked, not one that is away
+    // Each second has its own figures: the first region is away from 5 s to 14 s.
+    expect([4, 6, 12, 17].map((second) => owed[second]?.[0] !== undefined)).toEqual([true, false, false, true]);
+  });
+
   it.each([
     ['region-lost-under-load', 'clients-do-not-fail-over'],
     ['split-brain', 'ledger-not-read'],

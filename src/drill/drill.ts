@@ -12,7 +12,7 @@ export const ROLES = ['first', 'second', 'third'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Known bugs of the drill's own equipment: with it the drill has to fail, or it proves nothing. */
-export const CONTROLS = ['clients-do-not-fail-over', 'never-healed', 'never-reconciled', 'not-drained', 'ledger-not-read', 'record-overlooked'] as const;
+export const CONTROLS = ['clients-do-not-fail-over', 'never-healed', 'never-reconciled', 'not-drained', 'owed-not-asked', 'ledger-not-read', 'record-overlooked'] as const;
 export type ControlName = (typeof CONTROLS)[number];
 
 export type Action =
@@ -28,8 +28,15 @@ export type Action =
   | { readonly verb: 'cut' | 'cut-one-way'; readonly from: Role; readonly to: Role }
   /** Every message to and from it takes this much longer. */
   | { readonly verb: 'slow'; readonly region: Role; readonly byMs: number }
+  /** Every message between the two takes this much longer. */
+  | { readonly verb: 'slow-link'; readonly from: Role; readonly to: Role; readonly byMs: number }
   | { readonly verb: 'clock'; readonly region: Role; readonly byMs: number }
-  | { readonly verb: 'kill-edge' | 'heal' };
+  | { readonly verb: 'kill-edge' | 'heal' }
+  /** What clients send from now on, in requests a second: nothing is done to any region. */
+  | { readonly verb: 'rate'; readonly rate: number };
+
+/** What a place does. */
+export type PlaceAction = Exclude<Action, { readonly verb: 'rate' }>;
 
 export interface Step {
   readonly atMs: number;
@@ -84,6 +91,8 @@ const time = z.string().transform((text, context) => {
 });
 const signedTime = z.string().regex(/^-?\d+(ms|s|m|h)$/, 'a time like 1h or -30s').transform((text) => (Number.parseInt(text, 10) === 0 ? 0 : text.startsWith('-') ? -parseDuration('a time', text.slice(1)) : parseDuration('a time', text)));
 
+const rate = z.int().min(1).max(5_000);
+
 const VERBS = {
   kill: role,
   stop: role,
@@ -102,9 +111,11 @@ const VERBS = {
   cut: pair,
   'cut-one-way': pair,
   slow: z.strictObject({ region: role, by: time }),
+  'slow-link': z.strictObject({ between: pair, by: time }),
   clock: z.strictObject({ region: role, by: signedTime }),
   'kill-edge': z.literal(true),
   heal: z.literal('links'),
+  rate,
 } as const;
 type Verb = keyof typeof VERBS;
 
@@ -132,9 +143,15 @@ function actionOf(verb: Verb, value: unknown): Action {
       const { region, by } = value as { readonly region: Role; readonly by: number };
       return { verb, region, byMs: by };
     }
+    case 'slow-link': {
+      const { between: [from, to], by } = value as { readonly between: readonly [Role, Role]; readonly by: number };
+      return { verb, from, to, byMs: by };
+    }
     case 'kill-edge':
     case 'heal':
       return { verb };
+    case 'rate':
+      return { verb, rate: value as number };
     default:
       return { verb, region: value as Role };
   }
@@ -157,7 +174,7 @@ const file = z.strictObject({
   hints: z.int().min(1).max(1_000_000).optional(),
   reconcile: time.optional(),
   load: z.strictObject({
-    rate: z.int().min(1).max(5_000),
+    rate,
     reads: z.number().min(0).max(1).default(0.5),
     keys: z.int().min(1).max(100_000).default(1_000),
     through: z.enum(['edge', 'regions']).default('edge'),
@@ -205,6 +222,10 @@ export function describeAction(action: Action, name: (role: Role) => string): st
       return `the disk of ${name(action.region)} has room again`;
     case 'slow':
       return `slow ${name(action.region)} by ${action.byMs} ms`;
+    case 'slow-link':
+      return `slow the link of ${name(action.from)} and ${name(action.to)} by ${action.byMs} ms`;
+    case 'rate':
+      return `${action.rate} requests a second`;
     case 'clock':
       return `clock of ${name(action.region)} ${action.byMs < 0 ? 'back' : 'forward'} by ${Math.abs(action.byMs) / 1_000} s`;
     case 'kill':

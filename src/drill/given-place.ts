@@ -9,7 +9,7 @@ import { ArchipelError } from '../core/errors.ts';
 import { TOPOLOGY_VERBS, type TopologyVerb } from '../core/placement/topology-change.ts';
 import { pause } from '../ports/clock.ts';
 import type { View } from './account.ts';
-import { describeAction, ROLES, type Action, type Drill, type Role } from './drill.ts';
+import { describeAction, ROLES, type Action, type Drill, type PlaceAction, type Role } from './drill.ts';
 import { comparison, decide, isQuietAt, keptAt, owedBy, readView } from './operator.ts';
 import type { DrillPlace, Kept } from './place.ts';
 
@@ -33,7 +33,7 @@ const isDecision = (action: Action): action is Action & { readonly verb: Topolog
 export function refusalOf(drill: Drill, { regions, command }: Pick<Given, 'regions' | 'command'>): string | undefined {
   if (regions.length !== drill.regions) return `${drill.name} is for ${drill.regions} regions: --on takes the address of the edge, and those of ${drill.regions} regions behind it.`;
   if (drill.horizonMs !== undefined || drill.hints !== undefined) return `${drill.name} says how regions are started (horizon, hints), and those at given addresses run already: run it on local or sim.`;
-  const step = drill.steps.find(({ action }) => !isDecision(action));
+  const step = drill.steps.find(({ action }) => action.verb !== 'rate' && !isDecision(action));
   if (step === undefined || command !== undefined) return undefined;
   return `HTTP cannot do a step of ${drill.name} (${describeAction(step.action, (role) => `the ${role} region`)}): give --do a command that does it.`;
 }
@@ -76,13 +76,13 @@ export class GivenPlace implements DrillPlace {
 
   // Steps -------------------------------------------------------------------------------------------------------------------
 
-  async do(action: Action): Promise<void> {
+  async do(action: PlaceAction): Promise<void> {
     if (isDecision(action)) return decide(this.#operator(action.region === 'first' ? 'second' : 'first'), this.#region(action.region), action.verb, this.#wait);
     await this.#run(action);
     if (action.verb === 'start') await this.#back(this.#operator(action.region));
   }
 
-  #run(action: Action): Promise<void> {
+  #run(action: PlaceAction): Promise<void> {
     const region = 'region' in action ? this.#region(action.region) : 'from' in action ? this.#region(action.from) : '';
     const words: Readonly<Record<string, string>> = { verb: action.verb, region, to: 'to' in action ? this.#region(action.to) : '', ms: 'byMs' in action ? String(action.byMs) : '' };
     const line = (this.#given.command ?? 'false').replaceAll(/\{(verb|region|to|ms)\}/g, (_, word: string) => words[word] ?? '');

@@ -36,12 +36,14 @@ export class Clients {
   readonly #byValue = new Map<string, LoggedWrite>();
   readonly #underWay = new Set<Promise<void>>();
   readonly #originMs: number;
+  #everyMs: number;
   #isStopping = false;
   #next = 0;
 
   constructor(parts: LoadParts) {
     this.#parts = parts;
     this.#originMs = parts.clock.monotonicMs();
+    this.#everyMs = 1_000 / parts.setting.rate;
   }
 
   nowMs(): number {
@@ -49,14 +51,18 @@ export class Clients {
   }
 
   start(): void {
-    const everyMs = 1_000 / this.#parts.setting.rate;
     let dueMs = 0;
     const tick = (): void => {
       if (this.#isStopping) return;
-      for (; dueMs <= this.nowMs(); dueMs += everyMs) this.#send(dueMs);
+      for (; dueMs <= this.nowMs(); dueMs += this.#everyMs) this.#send(dueMs);
       this.#parts.clock.after(Math.max(1, dueMs - this.nowMs()), tick);
     };
     tick();
+  }
+
+  /** Requests a second, from the next one on. */
+  setRate(rate: number): void {
+    this.#everyMs = 1_000 / rate;
   }
 
   /** Resolves when the last request is answered or given up. */

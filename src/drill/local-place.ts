@@ -20,7 +20,7 @@ import { programPath, writePrivate } from '../local/files.ts';
 import { pause } from '../ports/clock.ts';
 import { unit } from '../ports/random.ts';
 import type { View } from './account.ts';
-import { ROLES, type Action, type Role, type Setting } from './drill.ts';
+import { ROLES, type PlaceAction, type Role, type Setting } from './drill.ts';
 import { Proxy } from './link-proxy.ts';
 import { comparison, decide, isQuietAt, keptAt, owedBy, readView } from './operator.ts';
 import type { DrillPlace, Kept } from './place.ts';
@@ -161,7 +161,7 @@ export class LocalPlace implements DrillPlace {
 
   // Steps -------------------------------------------------------------------------------------------------------------------
 
-  async do(action: Action): Promise<void> {
+  async do(action: PlaceAction): Promise<void> {
     switch (action.verb) {
       case 'kill':
         return this.#end(this.#region(action.region), 'SIGKILL');
@@ -188,9 +188,12 @@ export class LocalPlace implements DrillPlace {
         return this.#links(this.#region(action.region), { delayMs: action.byMs });
       case 'cut':
       case 'cut-one-way':
-        this.#cut(action.from, action.to);
-        if (action.verb === 'cut') this.#cut(action.to, action.from);
+        this.#link(action.from, action.to, { cut: true });
+        if (action.verb === 'cut') this.#link(action.to, action.from, { cut: true });
         return;
+      case 'slow-link':
+        this.#link(action.from, action.to, { delayMs: action.byMs });
+        return this.#link(action.to, action.from, { delayMs: action.byMs });
       case 'clock': {
         const id = this.#region(action.region);
         writeFileSync(this.#clockFile(id), String(action.byMs));
@@ -214,8 +217,8 @@ export class LocalPlace implements DrillPlace {
     for (const [name, proxy] of this.#proxies) if (name.split('>').includes(id)) proxy.set(options);
   }
 
-  #cut(from: Role, to: Role): void {
-    this.#proxies.get(`${this.#region(from)}>${this.#region(to)}`)?.set({ cut: true });
+  #link(from: Role, to: Role, options: Parameters<Proxy['set']>[0]): void {
+    this.#proxies.get(`${this.#region(from)}>${this.#region(to)}`)?.set(options);
   }
 
   async healAll(): Promise<void> {

@@ -4,7 +4,7 @@
 import type { Client } from '../client/client.ts';
 import type { Certificate } from '../client/types.ts';
 import type { View } from './account.ts';
-import type { Action, Role } from './drill.ts';
+import type { PlaceAction, Role } from './drill.ts';
 
 export interface Kept {
   /** No longer remembered: the most for one peer. */
@@ -18,7 +18,7 @@ export interface DrillPlace {
   readonly name: 'local' | 'sim' | 'given';
   /** In the order of the roles. */
   readonly regions: readonly string[];
-  do(action: Action): Promise<void>;
+  do(action: PlaceAction): Promise<void>;
   /** What clients speak to: the edge, or one region straight. Each call opens connections of its own. */
   client(at: 'edge' | Role): Client;
   /** Live RPO of a region towards each of its peers. */

@@ -194,6 +194,7 @@ class Run {
     if (back.some((role) => this.#open.has(role))) await this.#judgeLosses();
     if (BRINGS.has(action.verb) && this.#parts.control === 'never-healed') return this.#event(`(not done: ${describeAction(action, this.#name)})`);
     this.#event(describeAction(action, this.#name));
+    if (action.verb === 'rate') return this.#clients.setRate(action.rate);
     if (DECIDED.has(action.verb) && this.#parts.control === 'not-drained') return;
     await this.#place.do(action);
     for (const role of back) this.#away.delete(role);
@@ -221,7 +222,7 @@ class Run {
     const views = await Promise.all(survivors.map((role) => this.#place.view(role, COLLECTION).catch(() => undefined)));
     const { losses, missing } = judgeLosses([...this.#open.values()], views.filter((view) => view !== undefined), promised, this.#taken);
     this.#open.clear();
-    this.#losses.push(...losses);
+    this.#losses.push(...(this.#parts.control === 'owed-not-asked' ? losses.map((loss) => ({ ...loss, live: 0 })) : losses));
     for (const write of missing) this.#taken.add(write);
     for (const { pk, value, servedBy } of missing.slice(0, EXAMPLES)) this.#notes.push(`at no survivor while ${losses.map(({ region }) => region).join(' and ')} was away: ${pk} = ${value}, acknowledged by ${servedBy ?? '?'}`);
   }
@@ -262,7 +263,7 @@ class Run {
 
   #measured({ convergedMs, copiesEqual, lost, views }: Pick<Measured, 'convergedMs' | 'copiesEqual' | 'lost'> & { readonly views: readonly View[] }): Measured {
     const { samples, writes } = this.#clients;
-    const faultMs = this.#drill.steps[0]?.atMs ?? 0;
+    const faultMs = (this.#drill.steps.find(({ action }) => action.verb !== 'rate') ?? this.#drill.steps[0])?.atMs ?? 0;
     const away = new Set(this.#losses.slice(0, 1).map(({ region }) => region));
     return {
       rtoMs: recoveryMs(secondsOf(samples, this.#drill.endMs), faultMs),

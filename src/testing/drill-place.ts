@@ -7,7 +7,7 @@ import { World } from '../adapters/sim/world.ts';
 import { Client } from '../client/client.ts';
 import type { Certificate } from '../client/types.ts';
 import type { View } from '../drill/account.ts';
-import { ROLES, withControl, type Action, type Drill, type Role } from '../drill/drill.ts';
+import { ROLES, withControl, type Drill, type PlaceAction, type Role } from '../drill/drill.ts';
 import { comparison, decide, keptAt, owedBy, readView } from '../drill/operator.ts';
 import type { DrillPlace, Kept } from '../drill/place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../drill/run.ts';
@@ -60,7 +60,7 @@ class SimPlace implements DrillPlace {
 
   // Steps -------------------------------------------------------------------------------------------------------------------
 
-  async do(action: Action): Promise<void> {
+  async do(action: PlaceAction): Promise<void> {
     const { network } = this.#sim;
     switch (action.verb) {
       case 'kill':
@@ -89,6 +89,9 @@ class SimPlace implements DrillPlace {
       case 'cut':
       case 'cut-one-way':
         return this.#cut(this.#region(action.from).id, this.#region(action.to).id, action.verb === 'cut');
+      case 'slow-link':
+        for (const [from, to] of [[action.from, action.to], [action.to, action.from]] as const) network.slow(this.#region(from).id, this.#region(to).id, action.byMs);
+        return;
       case 'slow':
         this.#region(action.region).machine.lagMs = action.byMs;
         return;
@@ -110,7 +113,7 @@ class SimPlace implements DrillPlace {
   }
 
   /** Until the step that ends it. */
-  #pauseMs(action: Action & { readonly region: Role }): number {
+  #pauseMs(action: PlaceAction & { readonly region: Role }): number {
     const { steps, endMs } = this.#drill;
     const at = steps.findIndex((step) => step.action === action);
     const resume = steps.slice(at).find(({ action: later }) => later.verb === 'resume' && later.region === action.region);

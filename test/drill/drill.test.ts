@@ -32,6 +32,10 @@ describe('drill files', () => {
       { atMs: 2_000, action: { verb: 'clock', region: 'second', byMs: -3_600_000 } },
       { atMs: 3_000, action: { verb: 'heal' } },
     ]);
+    expect(parseDrill(small('  - { at: 1s, rate: 50 }\n  - { at: 2s, slow-link: { between: [first, third], by: 300ms } }'), 'x').steps).toEqual([
+      { atMs: 1_000, action: { verb: 'rate', rate: 50 } },
+      { atMs: 2_000, action: { verb: 'slow-link', from: 'first', to: 'third', byMs: 300 } },
+    ]);
     expect(load).toEqual({ rate: 10, reads: 0.5, keys: 1_000, through: 'edge' });
     expect(regions).toBe(3);
     expect(setsClocks).toBe(true);
@@ -48,6 +52,8 @@ describe('drill files', () => {
     ['steps out of order', small('  - { at: 2s, kill: first }\n  - { at: 1s, start: first }'), /steps\.1: steps are in the order/],
     ['a step behind the end', small('  - { at: 11s, kill: first }'), /none is behind the end/],
     ['a bad time', small('  - { at: soon, kill: first }'), /steps\.0\.at/],
+    ['a rate of nothing', small('  - { at: 1s, rate: 0 }'), /steps\.0\.rate/],
+    ['a slow link to nowhere', small('  - { at: 1s, slow-link: { between: [first], by: 1s } }'), /steps\.0\.slow-link/],
     ['a link to itself', small('  - { at: 1s, cut: [first, first] }'), /between two regions/],
     ['an unknown field', small('  - { at: 1s, kill: first }', 'colour: red'), /colour/],
     ['an unknown expectation', small('  - { at: 1s, kill: first }').replace('lost = 0', 'all is well'), /Not an expectation: "all is well"/],

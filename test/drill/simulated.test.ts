@@ -47,11 +47,22 @@ describe('drills in the simulation', () => {
     expect([4, 6, 12, 17].map((second) => owed[second]?.[0] !== undefined)).toEqual([true, false, false, true]);
   });
 
+  it('behind slow links a region owes much when it is lost, and has said so; clients send as many as the steps say', async () => {
+    const drill = calm('lost-with-debts', 40);
+    const { passed, measured, seconds } = await drillInSimulation(drill, 1);
+    expect(passed).toBe(true);
+    expect(measured.losses).toMatchObject([{ region: 'ap-northeast-2' }]);
+    expect(measured.rpoReal).toBeGreaterThan(5);
+    expect(measured.losses[0]?.oldestMs).toBeGreaterThan(0);
+    expect([4, 9, 15].map((second) => Math.round((seconds[second]?.requests ?? 0) / 10))).toEqual([4, 40, 20]);
+  });
+
   it.each([
     ['region-lost-under-load', 'clients-do-not-fail-over'],
     ['split-brain', 'ledger-not-read'],
     ['long-outage', 'never-healed'],
     ['flapping', 'record-overlooked'],
+    ['lost-with-debts', 'owed-not-asked'],
   ] as const)('%s fails with the known bug %s', async (name, control) => {
     const { passed, control: told } = await drillInSimulation(calm(name, 20), 1, { control });
     expect(told).toBe(control);

@@ -43,6 +43,7 @@ export class Network {
   readonly #random: SeededRandom;
   faults: NetworkFaults;
   readonly #cuts = new Set<string>();
+  readonly #slow = new Map<string, number>();
   readonly #links = new Map<string, SeededRandom>();
   readonly stats = { messages: 0, lost: 0, twice: 0, refused: 0, recorded: 0 };
 
@@ -56,9 +57,16 @@ export class Network {
     this.#cuts.add(`${from} ${to}`);
   }
 
+  /** Every message from one to the other takes so much longer. */
+  slow(from: string, to: string, byMs: number): void {
+    this.#slow.set(`${from} ${to}`, byMs);
+  }
+
   heal(from?: string, to?: string): void {
-    if (from === undefined) this.#cuts.clear();
-    else this.#cuts.delete(`${from} ${to}`);
+    if (from === undefined) {
+      this.#cuts.clear();
+      this.#slow.clear();
+    } else this.#cuts.delete(`${from} ${to}`);
   }
 
   isCut(from: string, to: string): boolean {
@@ -101,7 +109,8 @@ export class Network {
         this.stats.lost++;
         continue;
       }
-      from.world.after(this.#delay(random), () => {
+      const slowMs = this.#slow.size === 0 ? 0 : (this.#slow.get(`${from.id} ${to.id}`) ?? 0);
+      from.world.after(this.#delay(random) + slowMs, () => {
         if (this.isCut(from.id, to.id)) this.stats.lost++;
         else arrive();
       });

@@ -1,18 +1,17 @@
 // The journal before LevelDB: what is durable, what a start finds, and what a disk that fails makes of it. The clock stands
 // still, so LevelDB gets nothing unless a test asks for it: what is read comes from the rows that wait, or from the journal.
 
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../../src/adapters/level/database.ts';
 import { Journal, keptIn, SEGMENT_BYTES } from '../../src/adapters/level/journal.ts';
 import { rows } from '../../src/adapters/level/layout.ts';
 import { LevelQueue } from '../../src/adapters/level/queue.ts';
-import type { LevelTable } from '../../src/adapters/level/table.ts';
-import { ManualClock, settle } from '../../src/adapters/memory/clock.ts';
+import { ManualClock } from '../../src/adapters/memory/clock.ts';
 import { utf8 } from '../../src/core/bytes.ts';
-import { A, dot, key, texts, written } from '../contract/make.ts';
-import { closeAll, newFolder, openLevel, whenDone, type Opened, type OpenOptions } from '../contract/opened-level.ts';
+import { key, texts } from '../contract/make.ts';
+import { closeAll, codeOf, fails, killed, logged, newFolder, openLevel, put, reopened, segments, textOf, until, used, whenDone, type Opened, type OpenOptions } from '../contract/opened-level.ts';
 
 afterEach(async () => {
   vi.restoreAllMocks();
@@ -21,31 +20,7 @@ afterEach(async () => {
 
 const open = (folder = newFolder(), options: Partial<OpenOptions> = {}): Promise<Opened> => openLevel({ folder, durability: 'sync', ...options });
 
-/** As `kill -9` leaves it. */
-function killed({ folder }: Opened): string {
-  const copy = newFolder();
-  cpSync(folder, copy, { recursive: true });
-  return copy;
-}
-
-let stamps = 0;
-const put = (table: LevelTable, name: string, text: string): Promise<string> => table.update(key(name), { decide: () => ({ result: 'done', commit: { state: written(dot(A, ++stamps), text), kind: 'local' } }) });
-const textOf = async (table: LevelTable, name: string): Promise<readonly string[]> => texts((await table.get(key(name)))?.state);
-const codeOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'done', (error: unknown) => String((error as { code?: string }).code));
-const logged = async (table: LevelTable): Promise<string[]> => (await table.changes.read(0, 1_000)).entries.map(({ key: { pk } }) => Buffer.from(pk).toString());
-const segments = (folder: string): string[] => (existsSync(join(folder, 'journal')) ? readdirSync(join(folder, 'journal')).map((name) => join(folder, 'journal', name)) : []);
 const logs = (folder: string): string[] => readdirSync(folder).filter((name) => name.endsWith('.log')).map((name) => join(folder, name));
-
-/** Those with entries, which begin behind the header, oldest first. */
-const used = (folder: string): string[] => {
-  const number = (path: string): number => readFileSync(path).readUIntLE(5, 6);
-  return segments(folder).filter((path) => statSync(path).size > 72 && readFileSync(path).readUInt32LE(64) > 0).sort((one, other) => number(one) - number(other));
-};
-
-async function until(condition: () => boolean): Promise<void> {
-  for (const endMs = performance.now() + 5_000; !condition() && performance.now() < endMs; ) await settle(1);
-  expect(condition()).toBe(true);
-}
 
 describe('a start', () => {
   it('after kill -9 -> finds all that was durable, also what LevelDB never got', async () => {
@@ -245,14 +220,6 @@ describe('what waits for LevelDB', () => {
 });
 
 describe('a disk that fails', () => {
-  const fails = (): never => {
-    throw new Error('EIO: i/o error, fdatasync');
-  };
-
-  async function reopened({ store, clock }: Opened): Promise<void> {
-    await clock.advance(300);
-    await until(() => store.stats.reopened === 1);
-  }
 
   it('at the sync -> that group is unknown, and not there once writes go on: neither then nor after a start', async () => {
     const opened = await open();

@@ -1,13 +1,14 @@
 // A region's store on LevelDB in a folder of its own, with a clock that is moved by hand.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { LevelStore, type Durability } from '../../src/adapters/level/store.ts';
 import { LevelTable } from '../../src/adapters/level/table.ts';
-import { ManualClock } from '../../src/adapters/memory/clock.ts';
+import { ManualClock, settle } from '../../src/adapters/memory/clock.ts';
 import { SILENT } from '../../src/ports/log.ts';
-import { keyedHash } from './make.ts';
+import { A, dot, key, keyedHash, texts, written } from './make.ts';
 
 export interface Opened {
   readonly folder: string;
@@ -40,4 +41,41 @@ export async function openLevel({ folder = newFolder(), bootId = 'this', durabil
   const table = await LevelTable.open(store, keyedHash);
   whenDone(() => store.close());
   return { folder, clock, store, table };
+}
+
+export const segments = (folder: string): string[] => (existsSync(join(folder, 'journal')) ? readdirSync(join(folder, 'journal')).map((name) => join(folder, 'journal', name)) : []);
+
+/** Those with entries, which begin behind the header, oldest first. */
+export const used = (folder: string): string[] => {
+  const number = (path: string): number => readFileSync(path).readUIntLE(5, 6);
+  return segments(folder).filter((path) => statSync(path).size > 72 && readFileSync(path).readUInt32LE(64) > 0).sort((one, other) => number(one) - number(other));
+};
+
+/** As `kill -9` leaves it. */
+export function killed({ folder }: Opened): string {
+  const copy = newFolder();
+  cpSync(folder, copy, { recursive: true });
+  return copy;
+}
+
+let stamps = 0;
+/** A write of a text, under the next stamp. */
+export const put = (table: LevelTable, name: string, text: string): Promise<string> => table.update(key(name), { decide: () => ({ result: 'done', commit: { state: written(dot(A, ++stamps), text), kind: 'local' } }) });
+export const textOf = async (table: LevelTable, name: string): Promise<readonly string[]> => texts((await table.get(key(name)))?.state);
+export const codeOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'done', (error: unknown) => String((error as { code?: string }).code));
+export const logged = async (table: LevelTable): Promise<string[]> => (await table.changes.read(0, 1_000)).entries.map(({ key: { pk } }) => Buffer.from(pk).toString());
+
+export async function until(condition: () => boolean): Promise<void> {
+  for (const endMs = performance.now() + 5_000; !condition() && performance.now() < endMs; ) await settle(1);
+  expect(condition()).toBe(true);
+}
+
+export const fails = (): never => {
+  throw new Error('EIO: i/o error, fdatasync');
+};
+
+/** The disk takes writes again. */
+export async function reopened({ store, clock }: Opened): Promise<void> {
+  await clock.advance(300);
+  await until(() => store.stats.reopened === 1);
 }

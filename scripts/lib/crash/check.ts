@@ -54,7 +54,9 @@ export function readNotes(text: string): Promised {
       numbers.set(first, (numbers.get(first) ?? new Set()).add(Number(second)));
     } else if (what === 'synced') {
       const [number = 0, bytes = 0] = second.split(':').map(Number);
-      synced.set(first, { number, bytes });
+      // Of two syncs that are under way the one that was begun first may end last, and covers less.
+      const before = synced.get(first);
+      synced.set(first, { number, bytes: before?.number === number ? Math.max(before.bytes, bytes) : bytes });
     }
     else if (what === 'document') document = Number(first);
     else ({ sent, taking, taken })[what as 'sent']?.add(first);

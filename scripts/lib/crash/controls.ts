@@ -7,7 +7,7 @@ const APPEND = 'group.sequence = this.#journal.append(group.operations);';
 const PAUSE = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);';
 
 export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Edit; readonly ends?: 'process' }[] = [
-  { name: 'acknowledged before it is synced', edit: { file: STORE, find: 'outcome: this.#sync(this.#journal, group) };', replace: "outcome: 'durable' };" } },
+  { name: 'acknowledged before it is synced', edit: { file: STORE, find: 'return this.#sync(journal, group);', replace: "return 'durable';" } },
   {
     name: 'acknowledged before it is handed to the operating system',
     edit: {

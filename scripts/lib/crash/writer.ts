@@ -24,7 +24,7 @@ export interface WriterSetting {
   readonly edits: readonly Edit[];
 }
 
-const WRITERS = 16;
+const WRITERS = 32;
 const COMPACT_EVERY = 15;
 
 const setting = JSON.parse(process.argv[2] as string) as WriterSetting;

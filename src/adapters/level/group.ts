@@ -38,6 +38,14 @@ export interface Group {
 /** `no-space`: nothing was tried. */
 export type Outcome = 'durable' | 'no-space' | { readonly error: unknown };
 
+/** A group on its way to the disk. */
+export interface Begun {
+  readonly group: Group;
+  /** What is done, first of all, when it is durable. */
+  readonly prepared: readonly (() => void)[];
+  readonly outcome: Promise<Outcome> | Outcome;
+}
+
 export const outcomeOf = (written: Promise<void>): Promise<Outcome> => written.then((): Outcome => 'durable', (error: unknown) => ({ error }));
 
 export function newGroup(): Group {

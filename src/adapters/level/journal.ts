@@ -178,9 +178,13 @@ export class Journal {
       .finally(() => (this.#making = undefined));
   }
 
+  /** An entry of these goes where the last one went. */
+  hasRoomFor(operations: readonly Operation[]): boolean {
+    return this.#current.usedBytes + lengthOf(operations) <= SEGMENT_BYTES;
+  }
+
   #encode(operations: readonly Operation[], sequence: number): number {
-    let length = ENTRY_HEADER_BYTES + SEQUENCE_BYTES;
-    for (const operation of operations) length += 5 + operation.key.length + (operation.type === 'put' ? 4 + operation.value.length : 0);
+    const length = lengthOf(operations);
     if (this.#encoded.length < length) this.#encoded = Buffer.allocUnsafe(2 * length);
     const encoded = this.#encoded;
     let at = encoded.writeUIntLE(sequence, ENTRY_HEADER_BYTES, SEQUENCE_BYTES);
@@ -204,6 +208,12 @@ export class Journal {
     closeSync(this.#current.file);
   }
 
+}
+
+function lengthOf(operations: readonly Operation[]): number {
+  let length = ENTRY_HEADER_BYTES + SEQUENCE_BYTES;
+  for (const operation of operations) length += 5 + operation.key.length + (operation.type === 'put' ? 4 + operation.value.length : 0);
+  return length;
 }
 
 // Reading -----------------------------------------------------------------------------------------------------------------------

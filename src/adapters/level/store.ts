@@ -3,11 +3,15 @@
 // Group commit: writes that arrive in one turn of the event loop, or while a group is being synced, share a sync. A group is
 // an entry of the journal, so a crash leaves whole groups only.
 //
-//   group 1   fill ─▶ journal, sync ─▶ done ─▶ LevelDB     callers of group 1 are answered at `done`
-//   group 2              fill ────────▶ journal, sync ─▶ done ─▶ LevelDB
+//   group 1   fill ─▶ journal, sync ─────▶ done ─▶ LevelDB     callers of group 1 are answered at `done`
+//   group 2              fill ─▶ journal, sync ─────▶ done ─▶ LevelDB
+//   group 3                         fill ─────▶ …
 //
-// If a sync fails, its group fails, and so does the group that was filling behind it, because its decisions were made on
-// states that never became durable. Writes are then refused until the disk takes a probe; LevelDB, which refuses every write
+// With many writers a second group is begun while one is being synced, so that clients do not all wait for one sync. Groups
+// become durable one after the other, whichever sync ends first.
+//
+// If a sync fails, its group fails, and so do those behind it, because their decisions were made on states that never became
+// durable. Writes are then refused until the disk takes a probe; LevelDB, which refuses every write
 // after a failed one, is opened again, is given what the journal keeps, and the journal begins anew.
 //
 // In `relaxed` durability there is no journal: a group is a batch that LevelDB hands to the operating system.
@@ -18,7 +22,7 @@ import type { Cancel } from '../../ports/clock.ts';
 import { Applier, syncLogs } from './applier.ts';
 import { openDatabase, type Database } from './database.ts';
 import { Disk, type DiskOptions } from './disk.ts';
-import { newGroup, outcomeOf, type Group, type GroupOwner, type GroupWrite, type Outcome } from './group.ts';
+import { newGroup, outcomeOf, type Begun, type Group, type GroupOwner, type GroupWrite, type Outcome } from './group.ts';
 import { Journal, keptIn, removeJournal, type Kept } from './journal.ts';
 import { currentBoot, recover } from './replay.ts';
 
@@ -37,13 +41,8 @@ const SYNC_AVERAGE_OF = 8;
 /** The sync of so many writes is always waited for in another thread: there are as many clients, and this one takes what they send next. */
 const SYNC_APART_WRITES_MIN = 8;
 
-/** A group on its way to the disk. */
-interface Begun {
-  readonly group: Group;
-  /** What is done, first of all, when it is durable. */
-  readonly prepared: readonly (() => void)[];
-  readonly outcome: Promise<Outcome> | Outcome;
-}
+/** So many groups are on their way to the disk at a time. A second one takes a third of the waiting away; a third one, nothing more. */
+const UNDER_WAY_MAX = 2;
 
 export interface StoreOptions extends DiskOptions {
   readonly durability: Durability;
@@ -62,6 +61,8 @@ export class LevelStore {
   #closedSegments = 0;
   #owner: GroupOwner | undefined;
   #filling: Group | undefined;
+  /** On their way to the disk, oldest first. */
+  #begun: Begun[] = [];
   #flushing: Promise<void> | undefined;
   #syncMs = 0;
   #syncsApart = 0;
@@ -175,22 +176,30 @@ export class LevelStore {
     group.writes++;
     this.stats.writes++;
     this.#flushing ??= endOfTurn().then(() => this.#flush());
+    if (group.writes === SYNC_APART_WRITES_MIN && this.#begun.length > 0) setImmediate(this.#beginAhead);
     return group.settled;
   }
 
   /** What came while a group was synced in another thread waits for the end of the turn: its answers bring more. */
   async #flush(): Promise<void> {
     await this.#applier.room();
-    for (let begun = this.#begin(); begun !== undefined; begun = this.#applier.isFull ? undefined : this.#begin()) {
+    this.#begin();
+    for (let begun = this.#begun[0]; begun !== undefined; begun = this.#begun[0]) {
       const { group, prepared } = begun;
       const outcome = begun.outcome instanceof Promise ? await begun.outcome : begun.outcome;
       if (typeof outcome === 'object') {
-        this.#fail(group, outcome.error);
+        await this.#fail(outcome.error);
         break;
       }
+      this.#begun.shift();
       if (outcome === 'durable') this.#durable(group, prepared);
       else this.#refuse(group);
+      if (this.#begun.length > 0) {
+        setImmediate(this.#beginAhead);
+        continue;
+      }
       if (this.#filling !== undefined) await endOfTurn();
+      if (!this.#applier.isFull) this.#begin();
     }
     this.#flushing = undefined;
     if (this.#broken && this.#filling !== undefined) this.#rejectFilling(new ArchipelError('storage-unavailable', 'The store failed to write and is waiting for the disk.'));
@@ -198,11 +207,22 @@ export class LevelStore {
     this.#tidy();
   }
 
+  /** While the one before it is on its way. One that finds no room is left to be told so in its turn. */
+  readonly #beginAhead = (): void => {
+    const { length } = this.#begun;
+    if (length === 0 || length >= UNDER_WAY_MAX || (this.#filling?.writes ?? 0) < SYNC_APART_WRITES_MIN) return;
+    if (this.#journal !== undefined && !this.#applier.isFull && this.#disk.hasRoom(SPACE_CHECK_GROUP_MS)) this.#begin();
+  };
+
   /** Takes the filling group to the disk. What goes wrong is told by its outcome, when the group before it is done with. */
-  #begin(): Begun | undefined {
+  #begin(): void {
     const group = this.#filling;
-    if (group === undefined || this.#broken) return undefined;
+    if (group === undefined || this.#broken) return;
     this.#filling = undefined;
+    this.#begun.push(this.#toTheDisk(group));
+  }
+
+  #toTheDisk(group: Group): Begun {
     // A disk that somebody else filled since is told before anything is tried.
     if (!group.frees && !this.#disk.hasRoom(SPACE_CHECK_GROUP_MS)) return { group, prepared: [], outcome: 'no-space' };
     try {
@@ -211,9 +231,8 @@ export class LevelStore {
         const written = this.#database.batch(group.operations, { sync: false });
         return { group, outcome: outcomeOf(written), prepared: this.#prepare(group) };
       }
-      group.sequence = this.#journal.append(group.operations);
-      const prepared = this.#prepare(group);
-      return { group, prepared, outcome: this.#sync(this.#journal, group) };
+      const outcome = this.#append(this.#journal, group);
+      return { group, prepared: this.#prepare(group), outcome };
     } catch (error) {
       return { group, prepared: [], outcome: { error } };
     }
@@ -226,6 +245,22 @@ export class LevelStore {
       if (answer !== undefined) prepared.push(answer);
     }
     return prepared;
+  }
+
+  /** A segment is begun only when what lies in the one before is durable: there must be no hole between two. */
+  #append(journal: Journal, group: Group): Outcome | Promise<Outcome> {
+    const before = this.#begun.at(-1);
+    if (before === undefined || journal.hasRoomFor(group.operations)) return this.#write(journal, group);
+    const written = async (): Promise<Outcome> => {
+      const outcome = await before.outcome;
+      return typeof outcome === 'object' ? outcome : this.#write(journal, group);
+    };
+    return written().catch((error: unknown) => ({ error }));
+  }
+
+  #write(journal: Journal, group: Group): Outcome | Promise<Outcome> {
+    group.sequence = journal.append(group.operations);
+    return this.#sync(journal, group);
   }
 
   #sync(journal: Journal, { writes }: Group): Outcome | Promise<Outcome> {
@@ -280,10 +315,13 @@ export class LevelStore {
     this.#rejectFilling(full);
   }
 
-  #fail(group: Group, error: unknown): void {
-    group.reject(new ArchipelError('write-outcome-unknown', 'The disk failed while the write was being made durable.', {}, error));
-    this.#rejectFilling(new ArchipelError('storage-unavailable', 'The disk failed before the write was begun.', {}, error));
+  /** Of the groups behind it, too. Resolves when nothing is on its way. */
+  async #fail(error: unknown): Promise<void> {
     this.#break(error);
+    for (const { outcome } of this.#begun) await outcome;
+    for (const { group } of this.#begun) group.reject(new ArchipelError('write-outcome-unknown', 'The disk failed while the write was being made durable.', {}, error));
+    this.#begun = [];
+    this.#rejectFilling(new ArchipelError('storage-unavailable', 'The disk failed before the write was begun.', {}, error));
   }
 
   /** With nothing on its way to the disk. */

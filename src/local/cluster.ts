@@ -50,6 +50,8 @@ export interface RunningCluster {
  * 60,000 writes over 64 connections) it does not give back in speed, because hardly anything of a request outlives it.
  */
 const YOUNG_GENERATION = '--max-semi-space-size=8';
+/** By how much the rest may grow until it is collected: V8 would let it grow fourfold, by 80 MB under load, at the same speed. */
+const OLD_GENERATION = '--heap-growing-percent=90';
 const RESTART_FIRST_MS = 100;
 const RESTART_MAX_MS = 5_000;
 /** A child that lived this long did not die at once. */
@@ -231,7 +233,7 @@ class Cluster {
 
   #spawn(child: Child): ChildProcess {
     child.startedMs = Date.now();
-    const started = spawn(process.execPath, [...process.execArgv, YOUNG_GENERATION, programPath(), ...child.args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const started = spawn(process.execPath, [...process.execArgv, YOUNG_GENERATION, OLD_GENERATION, programPath(), ...child.args], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     child.process = started;
     return started;
   }

@@ -53,7 +53,14 @@ export interface ApplyParts {
   deadLetters(peer: RegionId): DeadLetters | undefined;
 }
 
-type MergeOutcome = 'merged' | 'late';
+interface MergeOutcome {
+  readonly isLate: boolean;
+  /** Counted when the last decision, which is the one that counts, has come to an end. */
+  readonly merges: readonly Merged[];
+}
+
+const LATE: MergeOutcome = { isLate: true, merges: [] };
+const UNCHANGED: MergeOutcome = { isLate: false, merges: [] };
 
 /** Once without asking, then asking, and asking again when something was reaped meanwhile; then the sender tries again. */
 const LATE_ROUNDS_MAX = 4;
@@ -169,7 +176,9 @@ export class Applier {
       if (round > 0) judgement = await this.late.judge(key, incoming, this.#parts.lines.of(key)); // of those who issued its dots
       if (round > 0 && judgement === undefined) return false;
       if (round > 1) this.late.stats.askedAgain++;
-      if ((await this.#parts.table.update(key, this.#change(key, incoming, judgement, turn))) === 'merged') return true;
+      const { isLate, merges } = await this.#parts.table.update(key, this.#change(key, incoming, judgement, turn));
+      for (const merged of merges) this.#count(merged);
+      if (!isLate) return true;
     }
     return false;
   }
@@ -177,7 +186,8 @@ export class Applier {
   /** A tombstone that another replica wants to reap: taken also where the line has passed it. */
   async keep(key: ItemKey, tombstone: State): Promise<void> {
     this.#parts.time.observe(largestStampOf(tombstone));
-    await this.#parts.table.update(key, { decide: (current) => this.#join(key, current, { states: [tombstone], removed: [], losses: [] }) });
+    const { merges } = await this.#parts.table.update(key, { decide: (current) => this.#join(key, current, { states: [tombstone], removed: [], losses: [] }) });
+    for (const merged of merges) this.#count(merged);
   }
 
   #change(key: ItemKey, incoming: State, judgement: LateJudgement | undefined, turn: number): Change<MergeOutcome> {
@@ -186,27 +196,27 @@ export class Applier {
     const head = headDot(incoming);
     const isWhole = this.#parts.catalog.conflictRule(key.collection) === 'lww' && head !== undefined && incoming.values.length <= 1;
     const isStillGood = (): boolean => head !== undefined && head.stamp > this.#parts.lines.of(key);
-    if (judgement !== undefined || !isWhole || !isStillGood()) return { decide };
+    if (judgement !== undefined || !isWhole || !isStillGood()) return { decide, canDoWithoutBytes: true };
     const operation = operationOf(incoming.operations, head);
     const guard = { type: 'covered', context: incoming.context, ...(operation === undefined ? {} : { operation }) } as const;
-    return { decide, attempt: { guard, commit: { state: incoming, kind: 'applied' }, result: 'merged', isStillGood } };
+    return { decide, canDoWithoutBytes: true, attempt: { guard, commit: { state: incoming, kind: 'applied' }, result: UNCHANGED, isStillGood } };
   }
 
   #decide(key: ItemKey, current: Record | undefined, incoming: State): Decision<MergeOutcome> {
     const line = this.#parts.lines.of(key);
     // mark if (lateValues(incoming, current?.state, line).length > 0): late state asked about
-    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'late' }; // 6
-    if (isReapedAlready(incoming, current?.state, line)) return { result: 'merged' };
+    if (lateValues(incoming, current?.state, line).length > 0) return { result: LATE }; // 6
+    if (isReapedAlready(incoming, current?.state, line)) return { result: UNCHANGED };
     return this.#join(key, current, { states: [incoming], removed: [], losses: [] });
   }
 
   /** 6: as was found out, unless something was reaped meanwhile, or more is late by now. */
   #settle(key: ItemKey, current: Record | undefined, incoming: State, judgement: LateJudgement, turn: number): Decision<MergeOutcome> {
-    if (this.#parts.lines.turn(key) !== turn) return { result: 'late' };
+    if (this.#parts.lines.turn(key) !== turn) return { result: LATE };
     const line = this.#parts.lines.of(key);
     const isDecided = ({ dot }: DottedValue): boolean => judgement.verdicts.has(formatDot(dot));
     const settled = settleLate(incoming, judgement, current?.state);
-    if (!settled.states.every((state) => lateValues(state, current?.state, line).every(isDecided))) return { result: 'late' };
+    if (!settled.states.every((state) => lateValues(state, current?.state, line).every(isDecided))) return { result: LATE };
     return this.#join(key, current, settled);
   }
 
@@ -215,10 +225,12 @@ export class Applier {
     let state = current?.state;
     let kind: CommitKind = 'applied';
     const lost = [...losses];
+    const merges: Merged[] = [];
+    const result: MergeOutcome = { isLate: false, merges };
     const take = (incoming: State): void => {
       if (state === undefined) return void (state = incoming);
       const merged = this.#merged(key, state, incoming);
-      this.#count(merged);
+      merges.push(merged);
       lost.push(...merged.losses);
       if (merged.kind === 'local') kind = 'local';
       state = merged.state;
@@ -231,8 +243,8 @@ export class Applier {
     }
     const rows = lossRows(key, lost, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash, kind });
     // mark if (rows.length > 0 && current !== undefined && state !== undefined && sameState(state, current.state)): loss row without a commit
-    if (state === undefined || (current !== undefined && sameState(state, current.state))) return { result: 'merged', losses: rows };
-    return { result: 'merged', commit: { state, kind }, losses: rows };
+    if (state === undefined || (current !== undefined && sameState(state, current.state))) return { result, losses: rows };
+    return { result, commit: { state, kind }, losses: rows };
   }
 
   #merged(key: ItemKey, stored: State, incoming: State): Merged {

@@ -87,6 +87,7 @@ export class Coordinator {
     // mark if (result.decision.type === 'duplicate'): duplicate answered from the operations
     if (result.decision.type === 'duplicate') this.stats.duplicates++;
     if (result.decision.type === 'superseded') this.stats.lateOperations++;
+    if ('losses' in result.decision) this.stats.conflicts += result.decision.losses.length;
     return result;
   }
 
@@ -100,6 +101,7 @@ export class Coordinator {
     this.#see(key);
     return table.update(key, {
       decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { conflict, requireContext, actor, stamp, reapedLine: lines.of(key), nowMs, hash })),
+      canDoWithoutBytes: true,
       blind: table.supports.attempts ? this.#blind(key, write, { conflict, requireContext, actor, stamp, nowMs, hash }) : undefined,
       meanwhile,
     });
@@ -136,7 +138,6 @@ export class Coordinator {
 
   #rows(key: ItemKey, losses: Parameters<typeof lossRows>[1]): LossRow[] {
     if (losses.length === 0) return [];
-    this.stats.conflicts += losses.length;
     return lossRows(key, losses, { region: this.#parts.region, atMs: this.#parts.time.nowMs(), hash: this.#parts.hash, kind: 'local' });
   }
 

@@ -78,6 +78,12 @@ export interface BlindWrite<R> {
 
 export interface Change<R> {
   readonly decide: (current: Record | undefined) => Decision<R>;
+  /**
+   * `decide` keeps nothing of the record beyond what it answers. So it may be asked first on one whose values' bytes throw when
+   * they are read; and where they were read, or what it answers holds or loses one of these values, or commits nothing, it
+   * is asked again on the whole record.
+   */
+  readonly canDoWithoutBytes?: true;
   readonly attempt?: {
     readonly guard: Guard;
     readonly commit: Commit;

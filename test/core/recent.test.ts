@@ -31,6 +31,32 @@ describe('what was used lately', () => {
     );
   });
 
+  it('what is forgotten is told once, as it was last, and never what was deleted', () => {
+    const step = fc.record({ key: fc.integer({ min: 0, max: 60 }), weight: fc.constantFrom(1, 1, 1, 1, 1, 1, 25), act: fc.constantFrom('get', 'set', 'set', 'set', 'replace', 'delete') });
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 200, maxLength: 400 }), (steps) => {
+        const all = new Map<number, number>();
+        const recent = new Recent<number, number>(90, (key, value) => {
+          expect([value, recent.has(key)]).toEqual([all.get(key), false]);
+          all.delete(key);
+        });
+        for (const [at, { key, weight, act }] of steps.entries()) {
+          if (act === 'get') expect(recent.get(key)).toBe(all.get(key));
+          else if (act === 'delete') {
+            recent.delete(key);
+            all.delete(key);
+          } else {
+            const isHeld = all.has(key);
+            if (act === 'set' || isHeld) all.set(key, at);
+            if (act === 'set') recent.set(key, at, weight);
+            else expect(recent.replace(key, at, weight)).toBe(isHeld);
+          }
+          expect(recent.size).toBe(all.size);
+        }
+      }),
+    );
+  });
+
   it('what is used again outlives what is not', () => {
     const recent = new Recent<string, number>(4);
     recent.set('hot', 1);

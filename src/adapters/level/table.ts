@@ -11,7 +11,6 @@ import { invariant } from '../../core/errors.ts';
 import type { ActorId } from '../../core/version/dot.ts';
 import { decodeState, encodeState } from '../../core/version/codec.ts';
 import type { CommitKind, Record } from '../../core/version/record.ts';
-import { Recent } from '../../core/recent.ts';
 import type { Stamp } from '../../core/version/stamp.ts';
 import type { HashFunction } from '../../core/version/tag.ts';
 import type { VersionVector } from '../../core/version/version-vector.ts';
@@ -20,6 +19,7 @@ import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { Documents } from './documents.ts';
 import { withOwnBytes } from './own-bytes.ts';
 import { LevelDigests } from './digests.ts';
+import { decidedWithoutBytes, KeptRecords } from './kept-records.ts';
 import { LevelLosses } from './losses.ts';
 import { indexRows } from './indexes.ts';
 import { decodeRecord, encodeRecord, nameOf, RECORD_PREFIX_BYTES, recordRow, rows, stateBytesOf, type LoggedChange, type StoredRecord } from './layout.ts';
@@ -58,10 +58,6 @@ type Meanwhile = (() => () => void) | undefined;
 
 const NONE_LOST: readonly LossRow[] = [];
 const NO_IMAGE = new Uint8Array(0);
-/** Records used lately, decoded: a look-up in place of a read, a copy and a decoding. */
-const RECENT_BYTES_MAX = 20 * 1024 * 1024;
-/** Of the objects around the bytes of one. */
-const RECORD_OVERHEAD_BYTES = 800;
 
 export class LevelTable implements Table, GroupOwner {
   readonly supports = { digests: true, attempts: false } as const;
@@ -70,7 +66,7 @@ export class LevelTable implements Table, GroupOwner {
   readonly #store: LevelStore;
   readonly #keyedHash: HashFunction;
   readonly #pending = new Map<string, Pending>();
-  readonly #recent = new Recent<string, StoredRecord>(RECENT_BYTES_MAX);
+  readonly #kept = new KeptRecords();
   readonly #digests = new LevelDigests();
   readonly #documents: Documents;
   readonly #losses: LevelLosses;
@@ -92,7 +88,7 @@ export class LevelTable implements Table, GroupOwner {
     await table.changes.load();
     store.own(table);
     store.onReopened(async () => {
-      table.#recent.clear(); // before anything else is awaited: what failed may stand in the database now
+      table.#kept.clear(); // before anything else is awaited: what failed may stand in the database now
       await table.#documents.load();
       table.changes.recover();
     });
@@ -121,12 +117,12 @@ export class LevelTable implements Table, GroupOwner {
   }
 
   #read(encoded: Uint8Array, name = nameOf(encoded)): StoredRecord | undefined {
-    const recent = this.#recent.get(name);
-    if (recent !== undefined) return recent;
+    const kept = this.#kept.whole(name);
+    if (kept !== undefined) return kept;
     const bytes = this.#store.getSync(recordRow(encoded));
     if (bytes === undefined) return undefined;
     const record = decodeRecord(bytes);
-    this.#recent.set(name, record, RECORD_OVERHEAD_BYTES + bytes.length);
+    this.#kept.wasRead(name, record, bytes.length);
     return record;
   }
 
@@ -142,8 +138,10 @@ export class LevelTable implements Table, GroupOwner {
   #decide<R>(key: ItemKey, change: Change<R>): { readonly result: R; readonly done: Promise<unknown> | undefined } {
     const name = nameOf(key.encoded);
     const pending = this.#pending.get(name);
-    const current = pending === undefined ? this.#read(key.encoded, name) : pending.record;
-    const { result, commit, remove, losses = [] } = change.decide(current);
+    const lean = change.canDoWithoutBytes === true && pending === undefined ? this.#kept.lean(name) : undefined;
+    const early = lean === undefined ? undefined : decidedWithoutBytes(change, lean);
+    const current = early !== undefined ? lean : pending === undefined ? this.#read(key.encoded, name) : pending.record;
+    const { result, commit, remove, losses = [] } = early ?? change.decide(current);
     const fresh = losses.length === 0 ? NONE_LOST : this.#losses.fresh(key, losses);
     if (remove === true && current !== undefined) return { result, done: this.#remove(key, name, current) };
     if (commit === undefined && fresh.length === 0) return { result, done: losses.length === 0 ? pending?.settled : Promise.all([this.#losses.settled(key), pending?.settled]) };
@@ -197,8 +195,8 @@ export class LevelTable implements Table, GroupOwner {
       const isRemoval = each.isRemoval === true;
       const pending = this.#pending.get(each.name);
       if (pending !== undefined && pending.record === (isRemoval ? undefined : each.record)) this.#pending.delete(each.name);
-      if (isRemoval) this.#recent.delete(each.name);
-      else this.#recent.replace(each.name, each.record, RECORD_OVERHEAD_BYTES + each.image.length);
+      if (isRemoval) this.#kept.delete(each.name);
+      else this.#kept.wasWritten(each.name, each.record, each.image.length);
     }
     this.changes.durable(changes as readonly GroupChange[], this.#store.monotonicMs());
   }

@@ -114,18 +114,21 @@ const BASE64URL_VALUE = new Map([...BASE64URL].map((character, value) => [charac
 
 /** RFC 4648 section 5, without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
-  const codes = new Uint8Array(Math.ceil((bytes.length * 4) / 3));
+  const length = Math.ceil((bytes.length * 4) / 3);
+  const codes = length <= SCRATCH.length ? SCRATCH : new Uint8Array(length + 3);
   let at = 0;
   for (let i = 0; i < bytes.length; i += 3) {
     const triple = ((bytes[i] as number) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    // Past the end of the text nothing is kept: an array of bytes drops what lies outside it.
     codes[at++] = BASE64URL_CODES[triple >> 18] as number;
     codes[at++] = BASE64URL_CODES[(triple >> 12) & 63] as number;
     codes[at++] = BASE64URL_CODES[(triple >> 6) & 63] as number;
     codes[at++] = BASE64URL_CODES[triple & 63] as number;
   }
-  return strictDecoder.decode(codes);
+  return strictDecoder.decode(codes.subarray(0, length)); // what lies behind stands for bytes that are not there
 }
+
+/** An array of more than 64 bytes lies outside of the heap, and costs more than what is written into it. */
+const SCRATCH = new Uint8Array(512);
 
 /** Strict: no padding, no other alphabet, no stray bits, so that one byte string has one text. Undefined otherwise. */
 export function fromBase64Url(text: string): Uint8Array | undefined {

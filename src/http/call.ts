@@ -88,10 +88,10 @@ export class Call {
   readonly asked: Asked;
   readonly principal: Principal;
   readonly startedMs: number;
-  /** Path segments as sent, still escaped: `['v1', 'c', …]`. */
-  readonly segments: readonly string[];
   readonly rawTarget: string;
+  readonly #path: string;
   readonly #search: string;
+  #segments: readonly string[] | undefined;
   #query: Map<string, string> | undefined;
   #collection: string | undefined;
   #consistency: string | undefined;
@@ -103,8 +103,13 @@ export class Call {
     this.rawTarget = parts.asked.rawTarget;
     assertOriginForm(this.rawTarget);
     const { path, search } = splitTarget(this.rawTarget);
-    this.segments = path.split('/').slice(1);
+    this.#path = path;
     this.#search = search;
+  }
+
+  /** Of the path, as sent, still escaped: `['v1', 'c', …]`. */
+  get segments(): readonly string[] {
+    return (this.#segments ??= this.#path.split('/').slice(1));
   }
 
   field(name: string): string | undefined {
@@ -149,7 +154,7 @@ export class Call {
 
   /** The collection in the path. */
   get collectionName(): string {
-    return (this.#collection ??= percentDecodeText(this.segments[2] ?? ''));
+    return (this.#collection ??= percentDecodeText(segmentOf(this.#path, 2)));
   }
 
   /** @throws ArchipelError `too-large`, `unsupported-media-type`, `bad-request` */
@@ -188,6 +193,18 @@ export class Call {
     if (trace !== undefined) fields['traceparent'] = trace;
     return Object.assign(fields, more);
   }
+}
+
+/** The same as of all of them: a request that names an item needs no other. */
+function segmentOf(path: string, number: number): string {
+  let from = 1;
+  for (let left = number; left > 0; left--) {
+    const slash = path.indexOf('/', from);
+    if (slash === -1) return '';
+    from = slash + 1;
+  }
+  const end = path.indexOf('/', from);
+  return end === -1 ? path.slice(from) : path.slice(from, end);
 }
 
 /** W3C Trace Context: what is not valid is ignored, not passed on. */

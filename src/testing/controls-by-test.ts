@@ -63,7 +63,7 @@ export const CONTROLS_BY_TEST: readonly Control[] = [
   {
     name: 'late-states-ignored',
     what: 'A write that is delivered for the first time after the line has passed it is dropped.',
-    edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: LATE }; // 6", replace: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: 'merged' };" }],
+    edits: [{ file: 'engine/apply.ts', find: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: LATE }; // 6", replace: "    if (lateValues(incoming, current?.state, line).length > 0) return { result: UNCHANGED };" }],
     test: { file: 'test/scenarios/reaping.test.ts', name: 'a value is first delivered after the line rose' },
   },
   {

@@ -33,6 +33,8 @@ export class Faults {
   readonly damaged = new Set<SimRegion>();
   readonly counts = new Map<FaultKind | RareFault, number>();
   #isCopied = false;
+  /** When all that was sent before everything healed has arrived: it may be from a disk that was lost since. */
+  arrivedMs = 0;
 
   /** Told of each before it strikes. */
   note: (step: Omit<FaultStep, 'atMs'>) => void = () => undefined;
@@ -276,6 +278,7 @@ export class Faults {
     this.#isOver = true;
     this.#world.trace('network', 'everything heals');
     const { network, regions, edge } = this.#cluster;
+    this.arrivedMs = network.lastArrivalMs;
     network.heal();
     network.faults = { ...network.faults, slowDelays: 0, lostQuestions: 0, lostAnswers: 0, twice: 0, recorded: 0 };
     for (const { machine } of regions) {

@@ -307,7 +307,7 @@ class Run {
     if (this.#has('policy-change')) await this.#reach('the policy is changed', QUIET_MS_MAX, () => this.#isPolicyChanged);
     this.#hand?.finish();
     if (this.#hand !== undefined) await this.#reach('every region works on the last topology', 2 * QUIET_MS_MAX, () => this.#hand?.isDone === true);
-    if (!(await this.#reach('every region is ready again', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp) && this.#workload.isOver))) return;
+    if (!(await this.#reach('every region is ready again', QUIET_MS_MAX, () => this.#cluster.regions.every(({ isUp }) => isUp) && this.#workload.isOver && this.#world.nowMs >= this.#faults.arrivedMs))) return;
     await this.#resumeAll();
     if (this.#has('policy-change')) {
       this.#changePolicy(renewPolicy(this.#cluster));

@@ -49,6 +49,8 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 81_100_000_080, rare: ['old-copy', 'policy-change'], showed: 'a comparison under the last topology document ended what a peer came to lack under the one that was being put in force' },
   { seed: 81_200_000_043, rare: ['topology', 'amnesia'], showed: 'a look that passed over collections which the peer had not heard of counted as the look before the proof: what was young in them was neither moved nor owed' },
   { seed: 77_700_000_034, showed: 'the checker believed in a change of policy that was lost with the disk of the one region that had it' },
+  { seed: 820_996_663_275, showed: 'the same, of a region that got an older copy of its disk' },
+  { seed: 820_996_663_313, showed: 'the copies were compared for the last time while a message of a region that had lost its disk since was still on its way' },
 ];
 
 describe('seeds that showed a defect once', () => {

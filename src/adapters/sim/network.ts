@@ -45,6 +45,8 @@ export class Network {
   readonly #cuts = new Set<string>();
   readonly #slow = new Map<string, number>();
   readonly #links = new Map<string, SeededRandom>();
+  /** When the last message that was sent until now arrives. */
+  lastArrivalMs = 0;
   readonly stats = { messages: 0, lost: 0, twice: 0, refused: 0, recorded: 0 };
 
   constructor(random: SeededRandom, faults: NetworkFaults) {
@@ -110,7 +112,9 @@ export class Network {
         continue;
       }
       const slowMs = this.#slow.size === 0 ? 0 : (this.#slow.get(`${from.id} ${to.id}`) ?? 0);
-      from.world.after(this.#delay(random) + slowMs, () => {
+      const delayMs = this.#delay(random) + slowMs;
+      this.lastArrivalMs = Math.max(this.lastArrivalMs, from.world.nowMs + delayMs);
+      from.world.after(delayMs, () => {
         if (this.isCut(from.id, to.id)) this.stats.lost++;
         else arrive();
       });

@@ -222,7 +222,7 @@ export class Checker {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
     if (key !== undefined) this.#forgotten.add(nameOf(key));
-    if (key === undefined) this.#transitions.forgotten(region.id, this.#cluster.regions.filter((other) => other !== region));
+    this.#transitions.forgotten(region.id, this.#cluster.regions.filter((other) => other !== region), key && nameOf(key));
     const lost = this.#account.lost(region, key);
     // mark if (lost.length > 0): writes lost with a disk
     this.#world.trace('checker', `lost with ${region.id}: ${lost.join(' ') || 'nothing'}`);

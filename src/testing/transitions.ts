@@ -6,7 +6,7 @@
 //   a context says that its region has seen all that it wrote under this name (under `lww` it is one write's past)
 
 import { storedItems } from '../adapters/sim/stored.ts';
-import { formatDot, sameDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
+import { actorRegion, formatDot, sameDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { operationOf, twinDots } from '../core/version/operations.ts';
 import type { State } from '../core/version/record.ts';
@@ -78,8 +78,10 @@ export class Transitions {
   /**
    * A disk forgot. What of it no other region has heard of nobody can tell its region, which goes on under its name when the copy
    * cannot be told from the disk: what was written under the forgotten dots is lost with them, and they are nobody's any more.
+   * `alone`: this record, of last-write-wins, and nothing tells its region, whatever others have heard: a retry is new there.
    */
-  forgotten(region: RegionId, others: readonly SimRegion[]): void {
+  forgotten(region: RegionId, others: readonly SimRegion[], alone?: string): void {
+    if (alone !== undefined) return this.#forgetExecutions(alone, region, () => true);
     const heard = new Map<string, Stamp>();
     for (const { machine } of others) {
       for (const { key, record } of storedItems(machine.disk)) {
@@ -87,6 +89,12 @@ export class Transitions {
       }
     }
     for (const [name, known] of this.#own) if (name.includes(` ${region}~`)) this.#own.set(name, known < (heard.get(name) ?? STAMP_ZERO) ? known : (heard.get(name) ?? STAMP_ZERO));
+    for (const item of this.#executions.keys()) this.#forgetExecutions(item, region, ({ actor, stamp }) => stamp > (heard.get(`${item} ${actor}`) ?? STAMP_ZERO));
+  }
+
+  #forgetExecutions(item: string, region: RegionId, isForgotten: (dot: Dot) => boolean): void {
+    const executions = this.#executions.get(item);
+    for (const [name, dot] of executions ?? []) if (actorRegion(dot.actor) === region && isForgotten(dot)) executions?.delete(name);
   }
 
   /** Of a write of this actor, in a collection of siblings. */

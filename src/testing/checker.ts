@@ -37,6 +37,7 @@ import { limitsOf } from './rare.ts';
 import { Reaped } from './reaped.ts';
 import { matchedTwice, seenAgain } from './registers.ts';
 import { Transitions } from './transitions.ts';
+import { replacedUnseen } from './unseen.ts';
 
 export interface Violation {
   readonly rule: string;
@@ -140,18 +141,13 @@ export class Checker {
     if (liveValues(state, EPOCH_MS + this.#world.nowMs - LATEST_WRITE_MS).length > 0) this.#violated('only what is dead is reaped', `${region.id} ${name} ${formatState(state)}`);
   }
 
-  /** A write that knows what it replaces, and replaces something else besides, leaves a row of that. A retry of what it knows is that. */
-  #noneUnseen(region: SimRegion, item: string, state: State): void {
-    const [replaced, ...more] = this.#before.get(`${region.id} ${item}`)?.values ?? [];
-    const write = this.#history.writer(utf8Text(state.values[0]?.value.bytes ?? new Uint8Array(0)) ?? '');
-    const [seen] = write?.superseded ?? [];
-    if (replaced === undefined || more.length > 0 || write === undefined || write.isBlind || write.ifMatch !== undefined || seen === undefined || write.superseded.length > 1 || state.values.length > 1) return;
-    if (this.#history.writer(seen)?.effect === 'duplicate') return; // told of what is deleted by now, a client has the context of that delete
-    const past = this.#account.pastOf(item, seen);
-    const text = utf8Text(replaced.value.bytes) ?? '';
-    if (past === undefined || covers(past, replaced.dot) || text === seen || text === write.value || replaced.value.expiresMs !== undefined) return;
-    const rows = storedLosses(region.machine.disk); // the process may be gone that left them
-    if (!rows.some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) this.#violated('what was replaced unseen is in the ledger', `${region.id} ${item}: ${describe(write)} replaced ${text}`);
+  #noneUnseen({ id, machine }: SimRegion, item: string, state: State): void {
+    const what = replacedUnseen({
+      region: id, before: this.#before.get(`${id} ${item}`), state, writer: (value) => this.#history.writer(value),
+      pastOf: (value) => this.#account.pastOf(item, value), isWrittenOver: (value) => this.#account.isWrittenOver(value),
+      rows: () => storedLosses(machine.disk), // the process may be gone that left them
+    });
+    if (what !== undefined) this.#violated('what was replaced unseen is in the ledger', `${id} ${item}: ${what}`);
   }
 
   #checkTransition(region: SimRegion, key: StoredItem['key'], state: State, kind: CommitKind): void {

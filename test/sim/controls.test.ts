@@ -3,10 +3,12 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { CRASH_CONTROLS } from '../../scripts/lib/crash/controls.ts';
 import { CONTROLS } from '../../src/testing/controls.ts';
 
 it('each edit of a known bug finds its text exactly once', () => {
-  const stale = CONTROLS.flatMap(({ name, edits }) =>
+  const all = [...CONTROLS, ...CRASH_CONTROLS.map(({ name, edit }) => ({ name, edits: [edit] }))];
+  const stale = all.flatMap(({ name, edits }) =>
     edits.filter(({ file, find, replace }) => readFileSync(new URL(`../../src/${file}`, import.meta.url), 'utf8').split(find).length !== 2 || replace === find).map(({ file, find }) => `${name}: ${file}: ${find}`),
   );
   expect(stale).toEqual([]);

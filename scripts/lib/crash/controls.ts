@@ -3,7 +3,7 @@
 import type { Edit } from '../../../src/testing/controls.ts';
 
 const STORE = 'adapters/level/store.ts';
-const APPEND = 'group.sequence = this.#journal.append(group.operations);';
+const APPEND = 'group.sequence = journal.append(group.operations);';
 const PAUSE = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);';
 
 export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Edit; readonly ends?: 'process' }[] = [
@@ -13,13 +13,13 @@ export const CRASH_CONTROLS: readonly { readonly name: string; readonly edit: Ed
     edit: {
       file: STORE,
       find: APPEND,
-      replace: `const journal = this.#journal; for (const prepare of group.meanwhile) prepare()(); group.resolve();
-        return { group, prepared: [], outcome: new Promise((resolve) => setTimeout(resolve, 2)).then(() => { group.sequence = journal.append(group.operations); journal.syncNow(); return 'durable'; }) };`,
+      replace: `for (const prepare of group.meanwhile) prepare()(); group.resolve();
+        return new Promise((resolve) => setTimeout(resolve, 2)).then(() => { group.sequence = journal.append(group.operations); journal.syncNow(); return 'durable'; });`,
     },
   },
   {
     name: 'an answer that was prepared is given before the disk has done',
-    edit: { file: STORE, find: `${APPEND}\n      const prepared = this.#prepare(group);`, replace: `${APPEND} const prepared = this.#prepare(group); for (const answer of prepared) answer(); ${PAUSE}` },
+    edit: { file: STORE, find: APPEND, replace: `${APPEND} for (const prepare of group.meanwhile) prepare()(); ${PAUSE}` },
   },
   {
     name: 'the entry of the change log outside of the group',

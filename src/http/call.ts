@@ -195,7 +195,7 @@ export class Call {
   }
 }
 
-/** The same as of all of them: a request that names an item needs no other. */
+/** One segment of a path, without making all of them: many requests need no other than the collection. */
 function segmentOf(path: string, number: number): string {
   let from = 1;
   for (let left = number; left > 0; left--) {

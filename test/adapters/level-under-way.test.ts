@@ -31,14 +31,20 @@ describe('two groups on their way', () => {
     return told;
   }
 
-  it('the second is begun while the first is synced, and told after it, whichever sync ends first', async () => {
-    const { table, store } = await openLevel({ durability: 'sync' });
+  /** Two on their way, and a third behind them. */
+  async function twoBegun(table: LevelTable): Promise<{ readonly held: PromiseWithResolvers<void>[] } & Record<'first' | 'second' | 'third', ReturnType<typeof group>>> {
     const held = heldSyncs();
     const first = group(table, 'a');
     await until(() => held.length === 1);
     const second = group(table, 'b');
     await until(() => held.length === 2);
     const third = group(table, 'c');
+    return { held, first, second, third };
+  }
+
+  it('the second is begun while the first is synced, and told after it, whichever sync ends first', async () => {
+    const { table, store } = await openLevel({ durability: 'sync' });
+    const { held, first, second, third } = await twoBegun(table);
     await settle(5);
     expect(held.length).toBe(2);
     held[1]?.resolve();
@@ -57,12 +63,7 @@ describe('two groups on their way', () => {
     const opened = await openLevel({ durability: 'sync' });
     const { table, store } = opened;
     await put(table, 'a0', 'before');
-    const held = heldSyncs();
-    const first = group(table, 'a');
-    await until(() => held.length === 1);
-    const second = group(table, 'b');
-    await until(() => held.length === 2);
-    const third = group(table, 'c');
+    const { held, first, second, third } = await twoBegun(table);
     held[0]?.reject(new Error('EIO: i/o error, fdatasync'));
     await until(() => store.stats.failures === 1);
     expect(first.codes).toBeUndefined(); // the journal is not closed while a sync is under way

@@ -7,6 +7,7 @@
 //
 // What stands here is the durable record; a name stands in one of the two, or in none.
 
+import { EMPTY } from '../../core/bytes.ts';
 import { Recent } from '../../core/recent.ts';
 import type { Value } from '../../core/version/record.ts';
 import type { Change, Decision } from '../../ports/table.ts';
@@ -17,8 +18,6 @@ const WHOLE_BYTES_MAX = 12 * 1024 * 1024;
 const WHOLE_OVERHEAD_BYTES = 800;
 /** In each of two generations; at 200 bytes. */
 const LEAN_MAX = 80_000;
-
-const EMPTY = new Uint8Array(0);
 
 class BytesAbsent extends Error {
   override readonly name = 'BytesAbsent';
@@ -112,6 +111,7 @@ export function decidedWithoutBytes<R>({ decide }: Change<R>, lean: StoredRecord
     throw error;
   }
   const { commit, losses = [] } = decision;
-  const isKept = (value: Value): boolean => lean.state.values.some((held) => held.value === value);
-  return commit === undefined || losses.length > 0 || commit.state.values.some(({ value }) => isKept(value)) ? undefined : decision;
+  if (commit === undefined || losses.length > 0) return undefined;
+  const held = new Set(lean.state.values.map(({ value }) => value));
+  return commit.state.values.some(({ value }) => held.has(value)) ? undefined : decision;
 }

@@ -127,8 +127,6 @@ export class LevelLosses {
   }
 }
 
-
-
 /** Each loser as a state without values whose delete is the loser's dot: the one encoding for dots and contexts. */
 function encodeSummary(summary: Summary): Uint8Array {
   const out = new ByteWriter(1024).varint(summary.length);

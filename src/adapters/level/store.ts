@@ -231,7 +231,7 @@ export class LevelStore {
         const written = this.#database.batch(group.operations, { sync: false });
         return { group, outcome: outcomeOf(written), prepared: this.#prepare(group) };
       }
-      const outcome = this.#append(this.#journal, group);
+      const outcome = this.#appendBehind(this.#journal, group);
       return { group, prepared: this.#prepare(group), outcome };
     } catch (error) {
       return { group, prepared: [], outcome: { error } };
@@ -248,17 +248,17 @@ export class LevelStore {
   }
 
   /** A segment is begun only when what lies in the one before is durable: there must be no hole between two. */
-  #append(journal: Journal, group: Group): Outcome | Promise<Outcome> {
+  #appendBehind(journal: Journal, group: Group): Outcome | Promise<Outcome> {
     const before = this.#begun.at(-1);
-    if (before === undefined || journal.hasRoomFor(group.operations)) return this.#write(journal, group);
+    if (before === undefined || journal.hasRoomFor(group.operations)) return this.#append(journal, group);
     const written = async (): Promise<Outcome> => {
       const outcome = await before.outcome;
-      return typeof outcome === 'object' ? outcome : this.#write(journal, group);
+      return typeof outcome === 'object' ? outcome : this.#append(journal, group);
     };
     return written().catch((error: unknown) => ({ error }));
   }
 
-  #write(journal: Journal, group: Group): Outcome | Promise<Outcome> {
+  #append(journal: Journal, group: Group): Outcome | Promise<Outcome> {
     group.sequence = journal.append(group.operations);
     return this.#sync(journal, group);
   }

@@ -272,6 +272,30 @@ export class ByteWriter {
   }
 }
 
+const PIECE_BYTES = 64 * 1024;
+
+/**
+ * Copies of bytes that live about as long as each other, cut from one piece: an array of its own costs more than copying a
+ * kilobyte into it. Whoever keeps one keeps the piece.
+ */
+export class Slab {
+  #piece = new Uint8Array(0);
+  #used = 0;
+
+  copyOf(bytes: Uint8Array): Uint8Array {
+    const { length } = bytes;
+    if (length > this.#piece.length - this.#used) {
+      if (length > PIECE_BYTES / 8) return new Uint8Array(bytes);
+      this.#piece = new Uint8Array(PIECE_BYTES);
+      this.#used = 0;
+    }
+    const copy = new Uint8Array(this.#piece.buffer, this.#used, length);
+    copy.set(bytes);
+    this.#used += length;
+    return copy;
+  }
+}
+
 /** Reads what ByteWriter wrote. Throws RangeError past the end, so that a torn input is never half understood. */
 export class ByteReader {
   readonly #bytes: Uint8Array;

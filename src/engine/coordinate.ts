@@ -95,12 +95,11 @@ export class Coordinator {
     const { catalog, time, hash, table, lines } = this.#parts;
     const conflict = catalog.conflictRule(key.collection);
     const actor = this.#parts.actor();
-    const stamp = time.stamp();
-    const nowMs = time.nowMs();
+    const { stamp, nowMs } = time.issue();
     this.stats.writes++;
     this.#see(key);
     return table.update(key, {
-      decide: (current) => this.#decided(key, current, decideWrite(current?.state, write, { conflict, requireContext, actor, stamp, reapedLine: lines.of(key), nowMs, hash })),
+      decide: (current) => this.#decided(key, { current, nowMs }, decideWrite(current?.state, write, { conflict, requireContext, actor, stamp, reapedLine: lines.of(key), nowMs, hash })),
       canDoWithoutBytes: true,
       blind: table.supports.attempts ? this.#blind(key, write, { conflict, requireContext, actor, stamp, nowMs, hash }) : undefined,
       meanwhile,
@@ -119,12 +118,12 @@ export class Coordinator {
       value,
       ...(operation === undefined ? {} : { operation }),
       isStillGood: () => stamp > (reapedLine = this.#parts.lines.of(key)),
-      over: (replaced) => this.#decided(key, replaced, decideWrite(replaced?.state, write, { ...setting, reapedLine })),
+      over: (replaced) => this.#decided(key, { current: replaced, nowMs: setting.nowMs }, decideWrite(replaced?.state, write, { ...setting, reapedLine })),
     };
   }
 
-  #decided(key: ItemKey, current: Record | undefined, decision: WriteDecision): Decision<WriteResult> {
-    const created = current === undefined || liveValues(current.state, this.#parts.time.nowMs()).length === 0;
+  #decided(key: ItemKey, { current, nowMs }: { readonly current: Record | undefined; readonly nowMs: number }, decision: WriteDecision): Decision<WriteResult> {
+    const created = current === undefined || liveValues(current.state, nowMs).length === 0;
     if (decision.type === 'commit') {
       this.#parts.time.observe(decision.dot.stamp);
       const result = { decision, state: decision.state, created };

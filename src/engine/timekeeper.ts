@@ -51,19 +51,30 @@ export class Timekeeper {
   }
 
   status(): ClockStatus {
+    return this.#statusAt(this.#reading());
+  }
+
+  #statusAt(reading: ClockReading): ClockStatus {
     if (this.#clock.isWrong?.() === true) return 'unsafe';
-    return this.#guard.status(this.#reading(), this.#hasPeers());
+    return this.#guard.status(reading, this.#hasPeers());
   }
 
   /** @throws ArchipelError `clock-unsafe` */
   stamp(): Stamp {
-    const status = this.status();
+    return this.issue().stamp;
+  }
+
+  /** A stamp and the time at which it was issued, from one look at the clocks. @throws ArchipelError `clock-unsafe` */
+  issue(): { readonly stamp: Stamp; readonly nowMs: number } {
+    const reading = this.#reading();
+    const status = this.#statusAt(reading);
     if (status !== 'safe') {
       // mark if (status === 'unsafe'): clock unsafe, stamp not issued
       this.stats.stampsRefused++;
       throw new ArchipelError('clock-unsafe', status === 'starting' ? 'This region is still comparing its clock with its peers.' : "This region's clock cannot be trusted; reads go on.", { status });
     }
-    return this.#hybrid.issue(this.nowMs());
+    const nowMs = this.#guard.read(reading);
+    return { stamp: this.#hybrid.issue(nowMs), nowMs };
   }
 
   /** A stamp that is stored here now. */

@@ -226,7 +226,8 @@ export class ItemRoutes {
   ): Reply {
     const { decision, state } = result;
     if (decision.type === 'refused') throw decision.code === 'too-many-siblings' && state !== undefined ? this.#tooMany(call, item.key, state, more.prefer) : this.#refused(decision.code, item.key, state);
-    const headers = this.#service.headers(call, state, this.#writeFields(item.key, write, result, more));
+    const nowMs = this.#service.nowMs();
+    const headers = this.#service.headers(call, state, this.#writeFields(item.key, write, result, { ...more, nowMs }), nowMs);
     const wanted = more.target === undefined ? 0 : more.target.type === 'count' ? more.target.count : more.target.regions.length;
     if (more.replicated.length < wanted) return new Reply(202, { ...headers, ...applied(more, undefined) }, null);
     const created = decision.type === 'commit' && write.value !== undefined && result.created;
@@ -243,9 +244,8 @@ export class ItemRoutes {
    * of that: nothing is left, or its own value alone. Not when one value is left that is another's: that is what a retry
    * finds after somebody has written over it, and a DELETE that did not know of a sibling.
    */
-  #writeFields(key: ItemKey, write: Write, { decision, state }: WriteResult, more: { readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[] }): Record<string, string> {
-    const nowMs = this.#service.nowMs();
-    const values = state === undefined ? [] : distinctValues(state, nowMs);
+  #writeFields(key: ItemKey, write: Write, { decision, state }: WriteResult, more: { readonly target: ReplicationTarget | undefined; readonly replicated: readonly RegionId[]; readonly nowMs: number }): Record<string, string> {
+    const values = state === undefined ? [] : distinctValues(state, more.nowMs);
     const mayTellContext = state !== undefined && decision.type !== 'superseded' && values.every(({ dot }) => isOwn(decision, state, dot));
     const tag = this.#tagAfter(write, decision, state, values);
     const [only] = values;

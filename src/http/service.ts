@@ -65,10 +65,10 @@ export class Service {
   }
 
   /** `eu-central-1; origin=us-east-1; age-ms=140` */
-  servedBy(state: State | undefined): string {
+  servedBy(state: State | undefined, nowMs = this.nowMs()): string {
     const head = state === undefined ? undefined : headDot(state);
     if (head === undefined) return this.region.id;
-    return `${this.region.id}; origin=${actorRegion(head.actor)}; age-ms=${Math.max(0, this.nowMs() - stampMs(head.stamp))}`;
+    return `${this.region.id}; origin=${actorRegion(head.actor)}; age-ms=${Math.max(0, nowMs - stampMs(head.stamp))}`;
   }
 
   /** @throws ArchipelError `too-large`, `bad-request` for malformed JSON under a JSON type */
@@ -104,8 +104,8 @@ export class Service {
     return `${term}.${epoch}`;
   }
 
-  headers(call: Call, state: State | undefined, more: Readonly<Record<string, string>> = {}): Record<string, string> {
-    const fields = call.headers(this.servedBy(state), more, this.monotonicMs());
+  headers(call: Call, state: State | undefined, more: Readonly<Record<string, string>> = {}, nowMs = this.nowMs()): Record<string, string> {
+    const fields = call.headers(this.servedBy(state, nowMs), more, this.monotonicMs());
     const told = call.field(TOPOLOGY_FIELD);
     if (told === undefined) return fields;
     if (told !== this.#topologyNumber()) fields[TOPOLOGY_FIELD] = this.#topologyNumber();

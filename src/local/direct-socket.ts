@@ -10,6 +10,7 @@
 
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { Slab } from '../core/bytes.ts';
 import type { Asked } from '../http/call.ts';
 import type { DirectDoor } from '../http/direct.ts';
 import { isPlainHost } from './direct.ts';
@@ -28,6 +29,7 @@ const AHEAD_BYTES_MAX = 64 * 1024;
  * and they see the write half a millisecond later (two cores, 100 writes a second). A region without peers never waits.
  */
 const MANY = 8;
+const bodies = new Slab();
 const HEAD_END = Buffer.from('\r\n\r\n');
 const REQUEST_LINE = /^(GET|PUT) (\/[\x21-\x7e]*) HTTP\/1\.1$/;
 /** RFC 9110, 5.5: the value without white space around it, and at least one character of it. */
@@ -204,11 +206,16 @@ class Connection {
     if (fields === undefined || (method === 'PUT') !== (fields.length >= 0)) return undefined;
     const bodyAt = headEnd + HEAD_END.length;
     const end = bodyAt + Math.max(0, fields.length);
-    return bytes.length < end ? undefined : new DirectRequest(method, target, fields.values, { body: this.#own(bytes.subarray(bodyAt, end)), end, answerNow: method === 'PUT' ? this.#answerNow : undefined });
+    return bytes.length < end ? undefined : new DirectRequest(method, target, fields, { body: this.#body(bytes.subarray(bodyAt, end)), end, answerNow: method === 'PUT' ? this.#answerNow : undefined });
   }
 
   #own(bytes: Buffer): Buffer {
     return this.#isSharing ? Buffer.from(bytes) : bytes;
+  }
+
+  /** Gone as soon as it is stored. */
+  #body(bytes: Buffer): Uint8Array {
+    return this.#isSharing ? bodies.copyOf(bytes) : bytes;
   }
 
   /** 2 */
@@ -245,6 +252,8 @@ class Connection {
 interface Fields {
   /** Names in small letters. */
   readonly values: ReadonlyMap<string, string>;
+  /** A bit for the length of each name (those of 31 and more share one): of most that are asked for there is none as long. */
+  readonly lengths: number;
   /** Of the body; -1 where none was told. */
   readonly length: number;
 }
@@ -262,10 +271,14 @@ function readFields(text: string): Fields | undefined {
     values.set(name, value);
   }
   if (!isPlainHost(values.get('host'))) return undefined;
+  let lengths = 0;
+  for (const name of values.keys()) lengths |= lengthBit(name);
   const length = values.get('content-length');
-  if (length === undefined) return { values, length: -1 };
-  return LENGTH.test(length) && Number(length) <= BODY_BYTES_MAX ? { values, length: Number(length) } : undefined;
+  if (length === undefined) return { values, lengths, length: -1 };
+  return LENGTH.test(length) && Number(length) <= BODY_BYTES_MAX ? { values, lengths, length: Number(length) } : undefined;
 }
+
+const lengthBit = (name: string): number => 1 << Math.min(name.length, 31);
 
 class DirectRequest implements Asked {
   readonly method: string;
@@ -274,24 +287,24 @@ class DirectRequest implements Asked {
   /** Where the next request begins. */
   readonly end: number;
   readonly answerNow: ((reply: Reply) => void) | undefined;
-  readonly #values: ReadonlyMap<string, string>;
+  readonly #fields: Fields;
   readonly #body: Uint8Array;
 
-  constructor(method: string, rawTarget: string, values: ReadonlyMap<string, string>, { body, end, answerNow }: { readonly body: Uint8Array; readonly end: number; readonly answerNow: ((reply: Reply) => void) | undefined }) {
+  constructor(method: string, rawTarget: string, fields: Fields, { body, end, answerNow }: { readonly body: Uint8Array; readonly end: number; readonly answerNow: ((reply: Reply) => void) | undefined }) {
     this.method = method;
     this.rawTarget = rawTarget;
-    this.#values = values;
+    this.#fields = fields;
     this.#body = body;
     this.end = end;
     this.answerNow = answerNow;
   }
 
   field(name: string): string | undefined {
-    return this.#values.get(name);
+    return (this.#fields.lengths & lengthBit(name)) === 0 ? undefined : this.#fields.values.get(name);
   }
 
   headers(): Headers {
-    return new Headers([...this.#values]);
+    return new Headers([...this.#fields.values]);
   }
 
   bytes(): Uint8Array {

@@ -4,8 +4,11 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { KeptRecords } from '../../src/adapters/level/kept-records.ts';
 import type { StoredRecord } from '../../src/adapters/level/layout.ts';
+import { LeanRecords } from '../../src/adapters/level/lean-records.ts';
 import { utf8, utf8Text } from '../../src/core/bytes.ts';
-import { EMPTY_STATE, type Record } from '../../src/core/version/record.ts';
+import { formatDot } from '../../src/core/version/dot.ts';
+import { NO_OPERATIONS } from '../../src/core/version/operations.ts';
+import { EMPTY_STATE, type Record, type State, type Value } from '../../src/core/version/record.ts';
 import type { Decision } from '../../src/ports/table.ts';
 import { A, B, dot, key, written } from '../contract/make.ts';
 import { closeAll, openLevel, put, type Opened } from '../contract/opened-level.ts';
@@ -14,6 +17,8 @@ afterEach(async () => {
   vi.restoreAllMocks();
   await closeAll();
 });
+
+const IMAGE = new Uint8Array(100);
 
 const recordOf = (revision: number): StoredRecord => ({ state: written(dot(A, revision), `v${revision}`), revision, kind: 'local', element: { high: revision, low: revision } });
 
@@ -31,7 +36,7 @@ describe('records in memory', () => {
             kept.delete(name);
           } else if (act === 'write') {
             durable.set(name, recordOf(at));
-            kept.wasWritten(name, recordOf(at), 100);
+            kept.wasWritten(name, recordOf(at), IMAGE);
           } else if (before !== undefined && kept.whole(name) === undefined) kept.wasRead(name, before, 100);
           for (const [each, record] of [...durable, [name, durable.get(name)] as const]) {
             const [whole, lean] = [kept.whole(each), kept.lean(each)];
@@ -44,31 +49,98 @@ describe('records in memory', () => {
     );
   });
 
-  it('are without bytes when they were written once, and when they were not used for a while', () => {
+  it('are without bytes when they were written, and when they were not read for a while', () => {
     const kept = new KeptRecords({ wholeBytesMax: 9_000, leanMax: 100 });
-    kept.wasWritten('a', recordOf(1), 100);
-    expect([kept.whole('a'), kept.lean('a')?.revision]).toEqual([undefined, 1]);
-    expect(() => kept.lean('a')?.state.values[0]?.value.bytes).toThrow('without the bytes');
-    const copy = (): object => ({ ...kept.lean('a')?.state.values[0]?.value });
-    expect(copy).toThrow('without the bytes');
-    kept.wasWritten('a', recordOf(2), 100);
-    expect([kept.whole('a')?.revision, kept.lean('a')]).toEqual([2, undefined]);
+    for (const revision of [1, 2]) {
+      kept.wasWritten('a', recordOf(revision), IMAGE);
+      expect([kept.whole('a'), kept.lean('a')?.revision]).toEqual([undefined, revision]);
+    }
+    expect(() => kept.lean('a')?.state.values[0]?.value.bytes.length).toThrow('without the bytes');
+    const copy = { ...kept.lean('a')?.state.values[0]?.value };
+    expect(() => copy.bytes?.[0]).toThrow('without the bytes');
+    kept.wasRead('a', recordOf(2), 100);
+    kept.wasWritten('a', recordOf(3), IMAGE);
+    expect([kept.whole('a')?.revision, kept.lean('a')]).toEqual([3, undefined]);
     for (let at = 0; at < 50; at++) kept.wasRead(`other ${at}`, recordOf(at), 100);
-    expect([kept.whole('a'), kept.lean('a')?.revision]).toEqual([undefined, 2]);
+    expect([kept.whole('a'), kept.lean('a')?.revision]).toEqual([undefined, 3]);
     kept.clear();
     expect([kept.lean('a'), kept.lean('other 1')]).toEqual([undefined, undefined]);
   });
 
-  it('keep what expires, tombstones and operations', () => {
+  it('without bytes are of two generations at most', () => {
+    const kept = new KeptRecords({ wholeBytesMax: 9_000, leanMax: 3 });
+    const names = Array.from({ length: 20 }, (_, at) => String(at));
+    for (const name of names) kept.wasWritten(name, recordOf(1), IMAGE);
+    expect(names.filter((name) => kept.lean(name) !== undefined)).toEqual(['15', '16', '17', '18', '19']);
+  });
+
+  it('that are whole share no bytes with what was written', () => {
     const kept = new KeptRecords();
-    const value = { bytes: utf8('x'), contentType: 'text/plain', hash: new Uint8Array(8).fill(7), expiresMs: 1_234 };
-    const state = { ...EMPTY_STATE, values: [{ dot: dot(A, 1), value }], context: new Map([[A, dot(A, 1).stamp]]), operations: { entries: [{ id: '00000000000000aa' as never, dot: dot(A, 1) }], evicted: dot(A, 1).stamp } };
-    kept.wasWritten('a', { state, revision: 3, kind: 'applied', element: { high: 1, low: 2 } }, 100);
-    const lean = kept.lean('a') as StoredRecord;
-    expect(lean.state).toMatchObject({ operations: state.operations, values: [{ dot: dot(A, 1), value: { contentType: 'text/plain', expiresMs: 1_234 } }] });
-    expect(new Uint8Array(lean.state.values[0]?.value.hash ?? [])).toEqual(value.hash);
-    kept.wasWritten('b', { ...lean, state: { ...EMPTY_STATE, deleted: dot(A, 2), context: new Map([[A, dot(A, 2).stamp]]) } }, 100);
-    expect(kept.lean('b')?.state).toMatchObject({ values: [], deleted: dot(A, 2) });
+    kept.wasRead('a', recordOf(1), 100);
+    const written = recordOf(2);
+    kept.wasWritten('a', written, IMAGE);
+    written.state.values[0]?.value.bytes.fill(0);
+    written.state.values[0]?.value.hash.fill(0);
+    expect(kept.whole('a')).toEqual(recordOf(2));
+  });
+});
+
+describe('records without bytes', () => {
+  const ms = 1_700_000_000_000;
+  const anyHash = fc.uint8Array({ minLength: 8, maxLength: 8 });
+  const anyValue = fc.record({ bytes: fc.uint8Array({ maxLength: 30 }), contentType: fc.constantFrom('text/plain', 'application/json', 'x/y'), hash: anyHash, expiresMs: fc.option(fc.integer({ min: 0, max: ms }), { nil: undefined }) });
+  const anyDot = fc.tuple(fc.constantFrom(A, B), fc.integer({ min: 1, max: 90 })).map(([actor, at]) => dot(actor, at));
+  const valueOf = ({ expiresMs, ...rest }: { readonly expiresMs: number | undefined } & Omit<Value, 'expiresMs'>): Value => (expiresMs === undefined ? rest : { ...rest, expiresMs });
+  /** Often of the plain form, and else a little off it. */
+  const anyState: fc.Arbitrary<State> = fc
+    .record({ dots: fc.uniqueArray(anyDot, { maxLength: 2, selector: formatDot }), values: fc.tuple(anyValue, anyValue), more: fc.constantFrom('nothing', 'nothing', 'nothing', 'ahead', 'beside', 'operation', 'deleted', 'removed'), other: anyDot })
+    .map(({ dots, values, more, other }) => {
+      const context = new Map(dots.map(({ actor, stamp }) => [actor, stamp]));
+      if (more === 'ahead' && dots[0] !== undefined) context.set(dots[0].actor, dot(A, 99).stamp);
+      if (more === 'beside') context.set(other.actor, other.stamp);
+      return {
+        values: dots.map((each, at) => ({ dot: each, value: valueOf(values[at] as never) })),
+        context,
+        operations: more === 'operation' ? { entries: [{ id: '00000000000000aa' as never, dot: other }], evicted: dot(A, 1).stamp } : NO_OPERATIONS,
+        ...(more === 'deleted' ? { deleted: other } : {}),
+        ...(more === 'removed' ? { removed: [other] } : {}),
+      };
+    });
+  const anyRecord: fc.Arbitrary<StoredRecord> = fc.record({ state: anyState, revision: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constant(2 ** 32 + 1)), kind: fc.constantFrom('local', 'applied'), element: fc.record({ high: fc.nat(), low: fc.constant(0xffff_ffff) }) });
+  const leanOf = ({ state, ...rest }: StoredRecord): unknown => ({ ...rest, state: { ...state, values: state.values.map(({ dot: its, value: { bytes: _, ...value } }) => ({ dot: its, value: { ...value, hash: [...value.hash] } })) } });
+
+  it('say all else that was stored, whatever form it has, over any other form', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), anyRecord), { maxLength: 20 }), (written) => {
+        const lean = new LeanRecords(60);
+        const newest = new Map<string, StoredRecord>();
+        for (const [name, record] of written) {
+          lean.set(name, record);
+          newest.set(name, record);
+          for (const [each, its] of newest) expect(leanOf(lean.get(each) as StoredRecord)).toEqual(leanOf(its));
+        }
+      }),
+    );
+  });
+
+  it('are no more than they may be', () => {
+    const lean = new LeanRecords(3);
+    const tombstone: StoredRecord = { ...recordOf(1), state: { ...EMPTY_STATE, deleted: dot(A, 1), context: new Map([[A, dot(A, 1).stamp]]) } };
+    for (const [at, record] of [recordOf(1), tombstone, recordOf(2), recordOf(3), tombstone].entries()) {
+      expect(lean.isFull).toBe(at >= 3);
+      lean.set(['a', 'b', 'c', 'a', 'c'][at] as string, record);
+    }
+    lean.set('b', recordOf(4)); // a row for a text, and no room for a row
+    expect(['a', 'b', 'c'].map((name) => lean.get(name)?.revision)).toEqual([3, 4, 1]);
+    lean.clear();
+    expect([lean.isFull, lean.get('a')]).toEqual([false, undefined]);
+  });
+
+  it('number so many content types, and write the others out', () => {
+    const lean = new LeanRecords(300);
+    const typed = (at: number): StoredRecord => ({ ...recordOf(1), state: { ...recordOf(1).state, values: [{ dot: dot(A, 1), value: { bytes: utf8('x'), contentType: `type/${at}`, hash: new Uint8Array(8) } }] } });
+    for (let at = 0; at < 300; at++) lean.set(String(at), typed(at));
+    for (let at = 0; at < 300; at++) expect(lean.get(String(at))?.state.values[0]?.value.contentType).toBe(`type/${at}`);
   });
 });
 

@@ -13,7 +13,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Cancel } from '../../ports/clock.ts';
-import { nameOf } from './layout.ts';
+import { nameOfRow } from './layout.ts';
 import { syncFolder, type Journal, type Segment } from './journal.ts';
 import { appliedIn, appliedRow, bytesOf, replay } from './replay.ts';
 import type { Database } from './database.ts';
@@ -64,13 +64,13 @@ export class Applier {
   /** What a read must see in place of LevelDB's row. */
   find(key: Uint8Array): Operation | undefined {
     if (this.#next.size === 0 && this.#applying.size === 0) return undefined;
-    const name = nameOf(key);
+    const name = nameOfRow(key);
     return this.#next.get(name) ?? this.#applying.get(name);
   }
 
   give(sequence: number, operations: readonly Operation[]): void {
     for (const operation of operations) {
-      this.#next.set(nameOf(operation.key), operation);
+      this.#next.set(nameOfRow(operation.key), operation);
       this.#waitingBytes += bytesOf(operation);
     }
     this.#given = sequence;

@@ -17,7 +17,7 @@
 //
 // Everything is written in one keyspace, not in sublevels, so that one group commit is one atomic batch.
 
-import { ByteReader, ByteWriter, concatBytes, keyText, utf8 } from '../../core/bytes.ts';
+import { ByteReader, ByteWriter, concatBytes, keyText, Slab, utf8 } from '../../core/bytes.ts';
 import { isZeroSum, type Sum } from '../../core/merkle/digest.ts';
 import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { partitionPrefix } from '../../core/keys/item-key.ts';
@@ -42,14 +42,13 @@ const named = (letter: string, name: string): ByteWriter => {
 };
 
 /**
- * A copy of what was written. LevelDB reads it in native code, for which V8 first moves a small array out of its own heap, at six
- * times the price of a piece of Node's pool; and none of these is kept for long.
+ * Keys and records, each in pieces of its own: what waits to be sent keeps records, and no keys. LevelDB reads both in native
+ * code, for which V8 first moves a small array out of its own heap, at six times the price of a piece of a larger one.
  */
-function rowOf(out: ByteWriter): Uint8Array {
-  const bytes = Buffer.allocUnsafe(out.length);
-  bytes.set(out.view());
-  return bytes;
-}
+const keySlab = new Slab();
+const recordSlab = new Slab();
+
+const rowOf = (out: ByteWriter): Uint8Array => keySlab.copyOf(out.view());
 
 export const rows = {
   record: (key: Uint8Array): Uint8Array => rowOf(row('r').bytes(key)),
@@ -73,10 +72,15 @@ export const rows = {
   all: (letter: 'r' | 's' | 'e' | 't' | 'l' | 'w' | 'x' | 'y' | 'z' | 'h' | 'd' | 'm' | 'n' | 'k'): Uint8Array => Uint8Array.of(prefix(letter)),
 } as const;
 
-/** Bytes as text, for use as a key of a Map. The same twice: to look into a small array from outside V8 moves it, as above. */
-export const nameOf = (bytes: Uint8Array): string => (bytes instanceof Buffer ? bytes.toString('latin1') : bytes.length <= IN_HEAP_BYTES_MAX ? keyText(bytes) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'));
+/** Bytes as text, for use as a key of a Map. To look into a small array from outside V8 moves it, as above. */
+export const nameOf = (bytes: Uint8Array): string => (bytes.length <= IN_HEAP_BYTES_MAX ? keyText(bytes) : nameOfRow(bytes));
 
 const IN_HEAP_BYTES_MAX = 64;
+
+/** The same of what lies outside of V8's heap already. */
+export const nameOfRow = (row: Uint8Array): string => latin1.call(row, 0, row.length);
+
+const latin1 = (Buffer.prototype as unknown as { readonly latin1Slice: (this: Uint8Array, from: number, to: number) => string }).latin1Slice;
 
 /** To look one up at once: until the next row is made. A view of memory that is there saves the allocation of a key. */
 export const recordRow = (key: Uint8Array): Uint8Array => row('r').bytes(key).view();
@@ -90,13 +94,13 @@ export interface StoredRecord extends Record {
 }
 
 const ENVELOPE_VERSION = 1;
-const KINDS: readonly CommitKind[] = ['local', 'applied'];
+export const KINDS: readonly CommitKind[] = ['local', 'applied'];
 
 /** u8 version · u8 kind · 8 element · varint revision · state. The image, which is what is sent, is a part of the row. */
 export function encodeRecord({ kind, element, revision, state }: StoredRecord): { readonly row: Uint8Array; readonly image: Uint8Array } {
   writer.reset().u8(ENVELOPE_VERSION).u8(KINDS.indexOf(kind)).u32(element.high).u32(element.low).varint(revision);
   const from = writer.length;
-  const row = writeState(writer, state).finish();
+  const row = recordSlab.copyOf(writeState(writer, state).view());
   return { row, image: row.subarray(from) };
 }
 

@@ -17,7 +17,6 @@ import type { VersionVector } from '../../core/version/version-vector.ts';
 import type { Change, Digests, LossQuery, LossRow, Page, RangeQuery, ScanQuery, StoredDocument, StoredItem, Table } from '../../ports/table.ts';
 import type { GroupId, PartitionId } from '../../core/keys/item-key.ts';
 import { Documents } from './documents.ts';
-import { withOwnBytes } from './own-bytes.ts';
 import { LevelDigests } from './digests.ts';
 import { decidedWithoutBytes, KeptRecords } from './kept-records.ts';
 import { LevelLosses } from './losses.ts';
@@ -160,7 +159,7 @@ export class LevelTable implements Table, GroupOwner {
     const element = elementOf(key.encoded, next.state, this.#lineMs, this.#keyedHash);
     const { state, revision, kind } = next;
     const { row, image } = encodeRecord({ state, revision, kind, element });
-    const record: StoredRecord = { state: withOwnBytes(state, image), revision, kind, element };
+    const record: StoredRecord = { state, revision, kind, element };
     operations.push({ type: 'put', key: rows.record(key.encoded), value: row });
     const indexed = indexRows(key, current?.state, state, this.#lineMs);
     if (indexed.length > 0) operations.push(...indexed);
@@ -196,7 +195,7 @@ export class LevelTable implements Table, GroupOwner {
       const pending = this.#pending.get(each.name);
       if (pending !== undefined && pending.record === (isRemoval ? undefined : each.record)) this.#pending.delete(each.name);
       if (isRemoval) this.#kept.delete(each.name);
-      else this.#kept.wasWritten(each.name, each.record, each.image.length);
+      else this.#kept.wasWritten(each.name, each.record, each.image);
     }
     this.changes.durable(changes as readonly GroupChange[], this.#store.monotonicMs());
   }

@@ -12,7 +12,7 @@ export const ROLES = ['first', 'second', 'third'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Known bugs of the drill's own equipment: with it the drill has to fail, or it proves nothing. */
-export const CONTROLS = ['clients-do-not-fail-over', 'never-healed', 'never-reconciled', 'not-drained', 'owed-not-asked', 'ledger-not-read', 'record-overlooked'] as const;
+export const CONTROLS = ['clients-do-not-fail-over', 'edge-forgets', 'never-healed', 'never-reconciled', 'not-awaited', 'not-drained', 'owed-not-asked', 'ledger-not-read', 'record-overlooked'] as const;
 export type ControlName = (typeof CONTROLS)[number];
 
 export type Action =
@@ -75,9 +75,6 @@ export interface Drill {
 
 /** What of a drill decides how its regions are started. */
 export type Setting = Pick<Drill, 'regions' | 'setsClocks' | 'horizonMs' | 'fillsDisks' | 'hints' | 'reconcileEveryMs'>;
-
-/** As it runs with a known bug of its equipment: some are in how the regions are started. */
-export const withControl = (drill: Drill, control: ControlName | undefined): Drill => (control === 'never-reconciled' ? { ...drill, reconcileEveryMs: undefined } : drill);
 
 const role = z.enum(ROLES);
 const pair = z.tuple([role, role]).refine(([from, to]) => from !== to, 'a link is between two regions');

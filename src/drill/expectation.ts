@@ -33,6 +33,12 @@ export interface Measured {
   readonly behind: number;
   /** Answers that a drained region gave, from two seconds after that until it was returned or stopped. */
   readonly askedWhileDrained: number;
+  /** Answers that a fenced region gave, from two seconds after that, or after it was brought back, until it was returned. */
+  readonly answeredWhileFenced: number;
+  /** From that of the first fault on: seconds that were not good. */
+  readonly badSeconds: number | undefined;
+  /** Of all answers since a region was first brought back: those that it gave. */
+  readonly shareAfterReturn: number | undefined;
 }
 
 export interface Verdict {
@@ -49,14 +55,14 @@ export interface Expectation {
 
 const TIME = /^(rto|detection|stale reads) < ([0-9]+(?:\.[0-9]+)?)(ms|s)$/;
 const CONVERGED = /^converged within ([0-9]+)(ms|s)$/;
-const SHARE = /^errors < ([0-9]+(?:\.[0-9]+)?) ?%$/;
-const COUNT = /^(lost|rpo|conflicts|behind|asked while drained|stale reads|stale reads after return) (=|<=|>=) ([0-9]+)$/;
+const SHARE = /^(errors|share after return) < ([0-9]+(?:\.[0-9]+)?) ?%$/;
+const COUNT = /^(lost|rpo|conflicts|behind|asked while drained|answered while fenced|bad seconds|stale reads|stale reads after return) (=|<=|>=) ([0-9]+)$/;
 
 /** @throws ArchipelError `bad-request` */
 export function parseExpectation(text: string): Expectation {
   const plain = text.trim().replaceAll(/\s+/g, ' ');
   const judge = timeJudge(plain) ?? shareJudge(plain) ?? countJudge(plain) ?? wordJudge(plain);
-  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, behind >= 1, asked while drained = 0, copies equal`);
+  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, behind >= 1, asked while drained = 0, answered while fenced = 0, bad seconds <= 2, share after return < 50 %, copies equal`);
   return { text: plain, judge };
 }
 
@@ -80,15 +86,18 @@ function timeJudge(text: string): Judge | undefined {
 function shareJudge(text: string): Judge | undefined {
   const match = SHARE.exec(text);
   if (match === null) return undefined;
-  return ({ errorRate }) => ({ holds: errorRate * 100 < Number(match[1]), found: `${(errorRate * 100).toFixed(2)} %` });
+  return ({ errorRate, shareAfterReturn }) => {
+    const found = match[1] === 'errors' ? errorRate : shareAfterReturn;
+    return { holds: found !== undefined && found * 100 < Number(match[2]), found: found === undefined ? 'not measured' : `${(found * 100).toFixed(2)} %` };
+  };
 }
 
 function countJudge(text: string): Judge | undefined {
   const match = COUNT.exec(text);
   if (match === null) return undefined;
   const [, what, relation, amount] = match;
-  return ({ lost, rpoReal, conflicts, behind, askedWhileDrained, staleReads, staleAfterReturn }) => {
-    const found = { lost, rpo: rpoReal, conflicts, behind, 'asked while drained': askedWhileDrained, 'stale reads': staleReads, 'stale reads after return': staleAfterReturn }[what as 'lost'];
+  return ({ lost, rpoReal, conflicts, behind, askedWhileDrained, answeredWhileFenced, badSeconds, staleReads, staleAfterReturn }) => {
+    const found = { lost, rpo: rpoReal, conflicts, behind, 'asked while drained': askedWhileDrained, 'answered while fenced': answeredWhileFenced, 'bad seconds': badSeconds, 'stale reads': staleReads, 'stale reads after return': staleAfterReturn }[what as 'lost'];
     const limit = Number(amount);
     const holds = found !== undefined && (relation === '=' ? found === limit : relation === '<=' ? found <= limit : found >= limit);
     return { holds, found: found === undefined ? 'not measured' : String(found) };

@@ -118,6 +118,11 @@ export class GivenPlace implements DrillPlace {
     return client;
   }
 
+  /** The command of the steps decides what is done to which links. */
+  clientBesideEdge(role: Role): Client {
+    return this.client(role);
+  }
+
   owed(role: Role): Promise<ReadonlyMap<string, number>> {
     return owedBy(this.#operator(role));
   }

@@ -231,7 +231,15 @@ export class LocalPlace implements DrillPlace {
   // Looking -----------------------------------------------------------------------------------------------------------------
 
   client(at: 'edge' | Role): Client {
-    const client = connect({ url: this.#url(at === 'edge' ? at : this.#region(at)), key: this.#key, keysIn: 'path' });
+    return this.#client(this.#url(at === 'edge' ? at : this.#region(at)));
+  }
+
+  clientBesideEdge(role: Role): Client {
+    return this.#client((this.#proxies.get(`edge>${this.#region(role)}`) as Proxy).url);
+  }
+
+  #client(url: string): Client {
+    const client = connect({ url, key: this.#key, keysIn: 'path' });
     this.#clients.push(client);
     return client;
   }

@@ -41,6 +41,14 @@ export function secondsOf(samples: readonly Sample[], endMs: number): Second[] {
   });
 }
 
+const beforeFault = (seconds: readonly Second[], fault: number): readonly Second[] => seconds.slice(1, fault); // the first warms up
+
+/** As good as those before the fault. */
+function goodness(before: readonly Second[]): (second: Second) => boolean {
+  const normalMs = Math.max(NORMAL_P99_MS_MIN, ...before.map(({ p99Ms }) => p99Ms));
+  return ({ requests, good, p99Ms }) => requests > 0 && good >= GOOD_SHARE * requests && p99Ms <= 2 * normalMs;
+}
+
 /**
  * Milliseconds from the end of the last good second before the fault to the begin of the first of five good ones in a row;
  * 0 when the second of the fault is itself the first of them; undefined when there are none. A good second has at least
@@ -48,16 +56,33 @@ export function secondsOf(samples: readonly Sample[], endMs: number): Second[] {
  */
 export function recoveryMs(seconds: readonly Second[], faultMs: number): number | undefined {
   const fault = Math.floor(faultMs / SECOND_MS);
-  const before = seconds.slice(1, fault); // the first warms up
+  const before = beforeFault(seconds, fault);
   if (before.length === 0) return undefined;
-  const normalMs = Math.max(NORMAL_P99_MS_MIN, ...before.map(({ p99Ms }) => p99Ms));
-  const isGood = ({ requests, good, p99Ms }: Second): boolean => requests > 0 && good >= GOOD_SHARE * requests && p99Ms <= 2 * normalMs;
+  const isGood = goodness(before);
   const lastGood = before.findLastIndex(isGood) + 1;
   if (lastGood === 0) return undefined;
   for (let at = fault; at + GOOD_IN_A_ROW <= seconds.length; at++) {
     if (seconds.slice(at, at + GOOD_IN_A_ROW).every(isGood)) return (at - lastGood - 1) * SECOND_MS;
   }
   return undefined;
+}
+
+/** How many are not good, from that of the first fault on: recovery is from the first fault only, and there may be more. */
+export function badSeconds(seconds: readonly Second[], faultMs: number): number | undefined {
+  const fault = Math.floor(faultMs / SECOND_MS);
+  const before = beforeFault(seconds, fault);
+  return before.length === 0 ? undefined : seconds.slice(fault).filter((second) => !goodness(before)(second)).length;
+}
+
+/** Answers that a region gave in that time to what was sent in it. */
+export const answersOf = (samples: readonly Sample[], region: string, fromMs: number, toMs: number): number => answeredIn(samples, fromMs, toMs).filter(({ servedBy }) => servedBy === region).length;
+
+const answeredIn = (samples: readonly Sample[], fromMs: number, toMs: number): readonly Sample[] => samples.filter(({ atMs, tookMs, servedBy }) => servedBy !== undefined && atMs > fromMs && atMs + tookMs < toMs);
+
+/** Of all answers in that time; undefined: there was none. */
+export function shareOf(samples: readonly Sample[], region: string, fromMs: number, toMs: number): number | undefined {
+  const all = answeredIn(samples, fromMs, toMs).length;
+  return all === 0 ? undefined : answersOf(samples, region, fromMs, toMs) / all;
 }
 
 /** To the end of the first request that began behind the fault and was answered by another region than those named. */

@@ -56,9 +56,9 @@ const ledgerRow = (pk: string | undefined, { valueBase64, context }: Loser): Led
 
 const textOf = (base64: string): string | undefined => utf8Text(fromBase64Url(base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')) ?? new Uint8Array(0));
 
-/** What an operator decides of a region, asked of another one: a region that is lost is heard by nobody. `wait`: some 50 ms. */
+/** What an operator decides of a region, asked of another one: one that is lost or fenced is heard by nobody, and writes no documents. `wait`: some 50 ms. */
 export async function decide(operator: Client, region: string, verb: TopologyVerb, wait: () => Promise<void>): Promise<void> {
-  if (verb === 'lose' && (await operator.topology()).control === region) await operator.promote();
+  if ((verb === 'lose' || verb === 'fence') && (await operator.topology()).control === region) await operator.promote();
   for (let tries = 0; ; tries++) {
     const state = await operator.changeRegion(region, verb).then(({ regions }) => regions.find(({ id }) => id === region)?.state, (error: unknown) => {
       if (verb !== 'return' || tries === TRIES || !isArchipelError(error, 'topology-change-refused')) throw error;

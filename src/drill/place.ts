@@ -21,6 +21,8 @@ export interface DrillPlace {
   do(action: PlaceAction): Promise<void>;
   /** What clients speak to: the edge, or one region straight. Each call opens connections of its own. */
   client(at: 'edge' | Role): Client;
+  /** One that stands where the edge stands, and speaks to this region only: what is done to the link of the edge is done to it. */
+  clientBesideEdge(role: Role): Client;
   /** Live RPO of a region towards each of its peers. */
   owed(region: Role): Promise<ReadonlyMap<string, number>>;
   /** What the region keeps for its peers, and what it could not handle. */

@@ -10,12 +10,14 @@ import type { Certificate } from '../client/types.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { differences, firstDifference, unaccounted, type LoggedWrite, type View } from './account.ts';
+import { sabotaged, withControl } from './control.ts';
 import { describeAction, ROLES, type Action, type ControlName, type Drill, type Role } from './drill.ts';
 import type { Measured, Verdict } from './expectation.ts';
 import { Clients, COLLECTION } from './load.ts';
 import { judgeLosses, sumOf, type JudgedLoss, type Loss } from './loss.ts';
-import { detectionMs, errorRate, recoveryMs, secondsOf, staleReadMs, staleReads, type Second } from './measure.ts';
+import { answersOf, badSeconds, detectionMs, errorRate, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, type Second } from './measure.ts';
 import type { DrillPlace } from './place.ts';
+import { afterReturn, decided, type Window } from './windows.ts';
 
 export interface DrillEvent {
   /** Since the load began. */
@@ -81,12 +83,10 @@ const BRINGS: ReadonlySet<Action['verb']> = new Set(['start', 'resume', 'heal', 
 const DECIDED: ReadonlySet<Action['verb']> = new Set(['drain', 'fence', 'lose']);
 /** Steps by which somebody forgets what had been sent to some only. */
 const FORGETS: ReadonlySet<Action['verb']> = new Set(['wipe', 'lose']);
-/** An edge has heard of a change by then. */
-const LEARNT_MS = 2_000;
 
 export async function runDrill(drill: Drill, place: DrillPlace, parts: RunParts): Promise<DrillReport> {
   await createCollection(place, parts.clock);
-  return new Run(drill, place, parts).all();
+  return new Run(withControl(drill, parts.control), place, parts).all();
 }
 
 async function createCollection(place: DrillPlace, clock: Clock): Promise<void> {
@@ -135,7 +135,7 @@ class Run {
   #connections(): readonly Client[] {
     const { control } = this.#parts;
     if (this.#drill.load.through === 'regions') return this.#roles.map((role) => this.#place.client(role));
-    return [this.#place.client(control === 'clients-do-not-fail-over' ? 'first' : 'edge')];
+    return [control === 'clients-do-not-fail-over' ? this.#place.clientBesideEdge('first') : this.#place.client('edge')];
   }
 
   readonly #name = (role: Role): string => this.#place.regions[ROLES.indexOf(role)] as string;
@@ -264,9 +264,11 @@ class Run {
   #measured({ convergedMs, copiesEqual, lost, views }: Pick<Measured, 'convergedMs' | 'copiesEqual' | 'lost'> & { readonly views: readonly View[] }): Measured {
     const { samples, writes } = this.#clients;
     const faultMs = (this.#drill.steps.find(({ action }) => action.verb !== 'rate') ?? this.#drill.steps[0])?.atMs ?? 0;
+    const seconds = secondsOf(samples, this.#drill.endMs);
+    const returned = afterReturn(this.#drill.steps, this.#drill.endMs);
     const away = new Set(this.#losses.slice(0, 1).map(({ region }) => region));
     return {
-      rtoMs: recoveryMs(secondsOf(samples, this.#drill.endMs), faultMs),
+      rtoMs: recoveryMs(seconds, faultMs),
       detectionMs: away.size === 0 ? undefined : detectionMs(samples, faultMs, away),
       losses: this.#losses,
       rpoLive: sumOf(this.#losses, 'live'),
@@ -280,7 +282,10 @@ class Run {
       staleReadMs: staleReadMs(samples, faultMs),
       staleReads: staleReads(samples, faultMs),
       behind: this.#behind,
-      askedWhileDrained: this.#askedWhileDrained(),
+      askedWhileDrained: this.#answeredWhile('drain'),
+      answeredWhileFenced: this.#answeredWhile('fence'),
+      badSeconds: badSeconds(seconds, faultMs),
+      shareAfterReturn: returned === undefined ? undefined : shareOf(...this.#in(returned)),
       staleAfterReturn: staleReads(samples, this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY),
     };
   }
@@ -294,14 +299,12 @@ class Run {
     });
   }
 
-  #askedWhileDrained(): number {
+  #answeredWhile(verb: 'drain' | 'fence'): number {
     const { steps, endMs } = this.#drill;
-    return steps.flatMap(({ atMs, action }, at) => {
-      if (action.verb !== 'drain') return [];
-      const end = steps.slice(at + 1).find(({ action: later }) => 'region' in later && later.region === action.region);
-      return this.#clients.samples.filter((sample) => sample.servedBy === this.#name(action.region) && sample.atMs > atMs + LEARNT_MS && sample.atMs < (end?.atMs ?? endMs));
-    }).length;
+    return decided(steps, verb, endMs).reduce((sum, window) => sum + answersOf(...this.#in(window)), 0);
   }
+
+  readonly #in = ({ region, fromMs, toMs }: Window): Parameters<typeof answersOf> => [this.#clients.samples, this.#name(region), fromMs, toMs];
 
   /** 3. `views`: as they were found equal; a request that was given up may yet arrive, and be seen in some regions before others. */
   async #converge(): Promise<{ readonly convergedMs: number | undefined; readonly views?: readonly View[] }> {
@@ -337,12 +340,4 @@ class Run {
     const all = views.filter((view) => view !== undefined);
     return all.length < views.length ? undefined : sabotaged(all, this.#parts.control, this.#clients.writes);
   }
-}
-
-/** What the controls do to what was seen. */
-function sabotaged(views: readonly View[], control: ControlName | undefined, writes: readonly LoggedWrite[]): readonly View[] {
-  if (control === 'ledger-not-read') return views.map((view) => ({ ...view, losses: [] }));
-  if (control !== 'record-overlooked') return views;
-  const pk = writes.find(({ outcome }) => outcome === 'acknowledged')?.pk;
-  return views.map((view) => ({ ...view, lines: view.lines.filter((line) => !line.includes(` "${pk}" `)), losses: view.losses.filter((row) => row.pk !== pk) }));
 }

@@ -7,7 +7,8 @@ import { World } from '../adapters/sim/world.ts';
 import { Client } from '../client/client.ts';
 import type { Certificate } from '../client/types.ts';
 import type { View } from '../drill/account.ts';
-import { ROLES, withControl, type Drill, type PlaceAction, type Role } from '../drill/drill.ts';
+import { withControl } from '../drill/control.ts';
+import { ROLES, type Drill, type PlaceAction, type Role } from '../drill/drill.ts';
 import { comparison, decide, keptAt, owedBy, readView } from '../drill/operator.ts';
 import type { DrillPlace, Kept } from '../drill/place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../drill/run.ts';
@@ -32,7 +33,7 @@ export async function drillInSimulation(drill: Drill, seed: number, parts: Pick<
     const { regions, horizonMs, hints, reconcileEveryMs } = withControl(drill, parts.control);
     return await runInside(world, { seed, regions, faults: ['delays'], limitMs: LIMIT_MS, setting: { horizonMs, hints, reconcileEveryMs }, network: NETWORK }, async (sim) => {
       const { clock } = new Machine('drill', world).boot();
-      return runDrill(drill, new SimPlace(sim, drill), { ...parts, clock, random: world.random.stream('drill') });
+      return runDrill(drill, new SimPlace(sim, withControl(drill, parts.control)), { ...parts, clock, random: world.random.stream('drill') });
     });
   } finally {
     permit();
@@ -144,6 +145,11 @@ class SimPlace implements DrillPlace {
   client(at: 'edge' | Role): Client {
     const process = new Machine(`drill client ${++this.#clients}`, this.#sim.world).boot();
     return this.#connect(process, at === 'edge' ? at : this.#region(at).id);
+  }
+
+  /** What is slow or cut there is so for everybody. */
+  clientBesideEdge(role: Role): Client {
+    return this.client(role);
   }
 
   #connect(process: Process, to: SimRegion['id'] | 'edge'): Client {

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { differences, firstDifference, unaccounted, type LoggedWrite, type View } from '../../src/drill/account.ts';
 import { parseExpectation, type Measured } from '../../src/drill/expectation.ts';
-import { detectionMs, errorRate, quantile, recoveryMs, secondsOf, staleReadMs, staleReads, type Sample } from '../../src/drill/measure.ts';
+import { answersOf, badSeconds, detectionMs, errorRate, quantile, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, type Sample } from '../../src/drill/measure.ts';
 
 const sample = (atMs: number, more: Partial<Sample> = {}): Sample => ({ atMs, tookMs: 10, isRead: true, isGood: true, servedBy: 'a', attempts: 1, isStale: false, ...more });
 
@@ -41,6 +41,21 @@ describe('what clients saw', () => {
     expect(recovered(tail, 3_000, { 0: 900, 3: 80 })).toBe(1_000); // the first second warms up
   });
 
+  it('a later outage makes bad seconds, where recovery is from the first fault only', () => {
+    const failures = [0, 0, 0, 0, 0, 0, 0, 0, 50, 50, 50, 0];
+    expect(recovered(failures, 3_000)).toBe(0);
+    expect(badSeconds(secondsOf(seconds(failures), 12_000), 3_000)).toBe(3);
+    expect(badSeconds(secondsOf(seconds(failures), 12_000), 9_000)).toBe(2); // the first of the three stands before it
+    expect(badSeconds(secondsOf(seconds(failures), 12_000), 500)).toBeUndefined(); // there was nothing before to be as good as
+  });
+
+  it('what a region answered is what was sent and answered in that time, and its share is of all answers', () => {
+    const samples = [sample(900), sample(1_100), sample(1_200, { servedBy: 'b' }), sample(1_300, { isGood: false, servedBy: undefined }), sample(1_400, { servedBy: 'b' }), sample(1_990, { tookMs: 200 })];
+    expect(answersOf(samples, 'a', 1_000, 2_000)).toBe(1); // the last one was answered when it was over
+    expect(shareOf(samples, 'a', 1_000, 2_000)).toBeCloseTo(1 / 3);
+    expect(shareOf(samples, 'a', 5_000, 6_000)).toBeUndefined();
+  });
+
   it('detection, errors and stale reads', () => {
     const samples = [sample(900), sample(1_000, { isGood: false, servedBy: undefined }), sample(1_100, { servedBy: 'b', tookMs: 50, isStale: true }), sample(1_500, { servedBy: 'b' })];
     expect(detectionMs(samples, 1_000, new Set(['a']))).toBe(150);
@@ -54,7 +69,7 @@ describe('what clients saw', () => {
 });
 
 describe('expectations', () => {
-  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, losses: [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }], rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4 };
+  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, losses: [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }], rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4, answeredWhileFenced: 0, badSeconds: 2, shareAfterReturn: 0.4 };
   const judge = (text: string, changed: Partial<Measured> = {}): boolean => parseExpectation(text).judge({ ...measured, ...changed }).holds;
 
   it.each([
@@ -78,6 +93,11 @@ describe('expectations', () => {
     ['conflicts >= 1', { conflicts: 0 }],
     ['behind >= 1', { behind: 0 }],
     ['asked while drained <= 4', { askedWhileDrained: 5 }],
+    ['answered while fenced = 0', { answeredWhileFenced: 1 }],
+    ['bad seconds <= 2', { badSeconds: 3 }],
+    ['bad seconds <= 2', { badSeconds: undefined }],
+    ['share after return < 50 %', { shareAfterReturn: 0.5 }],
+    ['share after return < 50 %', { shareAfterReturn: undefined }],
     ['copies equal', { copiesEqual: false }],
   ] as const)('%s holds, and fails with %o', (text, changed) => {
     expect(judge(text)).toBe(true);

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseDrill, type Drill } from '../../src/drill/drill.ts';
+import { parseDrill, type ControlName, type Drill } from '../../src/drill/drill.ts';
 import { drillPage } from '../../src/drill/page.ts';
 import { drillInSimulation } from '../../src/testing/drill-place.ts';
 import { archipel } from '../cli/support.ts';
@@ -55,6 +55,19 @@ describe('drills in the simulation', () => {
     expect(measured.rpoReal).toBeGreaterThan(5);
     expect(measured.losses[0]?.oldestMs).toBeGreaterThan(0);
     expect([4, 9, 15].map((second) => Math.round((seconds[second]?.requests ?? 0) / 10))).toEqual([4, 40, 20]);
+  });
+
+  it.each([
+    ['rolling-restart', 'bad seconds <= 2'],
+    ['slow-region', 'rto < 6s'],
+    ['flapping', 'share after return < 40 %'],
+    ['drain-and-return', 'asked while drained <= 20'],
+    ['paused', 'share after return < 60 %'],
+    ['fenced-while-paused', 'answered while fenced = 0'],
+  ])('%s fails with its known bug by what it is about: %s', async (name, expectation) => {
+    const drill = calm(name, 40);
+    const verdict = async (control?: ControlName): Promise<boolean | undefined> => (await drillInSimulation(drill, 2, { control })).verdicts.find((each) => each.expectation === expectation)?.holds;
+    expect([await verdict(), await verdict(drill.control)]).toEqual([true, false]);
   });
 
   it.each([

@@ -4,7 +4,8 @@ import { nodeRandom } from '../../adapters/node/crypto.ts';
 import { patientClock } from '../../client/node.ts';
 import { toHex } from '../../core/bytes.ts';
 import { ArchipelError } from '../../core/errors.ts';
-import { withControl, type Drill } from '../../drill/drill.ts';
+import { isInSetting, withControl } from '../../drill/control.ts';
+import type { Drill } from '../../drill/drill.ts';
 import { GivenPlace, refusalOf, type Given } from '../../drill/given-place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../../drill/run.ts';
 import { readText } from '../../local/files.ts';
@@ -28,7 +29,7 @@ export function runAt(terminal: Terminal, drill: Drill, flags: GivenFlags): ((pa
   }
   const [edge = '', ...regions] = flags.on.split(',').map((url) => checkedUrl(url.trim(), 'Each address of --on'));
   const given: Given = { edge, regions, key: flags.key ?? (terminal.env['ARCHIPEL_KEY'] || undefined), ca: flags.ca === undefined ? undefined : readText(flags.ca), command: flags.do };
-  const refusal = (flags.control === true ? controlRefusalOf(drill) : undefined) ?? refusalOf(drill, given);
+  const refusal = (flags.control === true ? controlRefusalOf(drill) : undefined) ?? refusalOf(flags.control === true ? withControl(drill, drill.control) : drill, given);
   if (refusal !== undefined) throw new ArchipelError('bad-request', refusal);
   return async (parts) => {
     const place = await GivenPlace.find(given);
@@ -44,6 +45,6 @@ export function runAt(terminal: Terminal, drill: Drill, flags: GivenFlags): ((pa
 
 function controlRefusalOf(drill: Drill): string | undefined {
   const { control } = drill;
-  if (withControl(drill, control) !== drill) return `The known bug ${control} is in how regions are started, and those at given addresses run already.`;
+  if (isInSetting(control)) return `The known bug ${control} is in how regions are started, and those at given addresses run already.`;
   return control === 'never-healed' ? `With the known bug ${control} nothing is brought back: that is not done to a cluster that runs.` : undefined;
 }

@@ -110,7 +110,7 @@ async function inSimulation(drill: Drill, seed: number, parts: Parts): Promise<D
 async function onProcesses(terminal: Terminal, drill: Drill, parts: Parts): Promise<DrillReport> {
   const { LocalPlace } = await import('../../drill/local-place.ts');
   const { runDrill } = await import('../../drill/run.ts');
-  const { withControl } = await import('../../drill/drill.ts');
+  const { withControl } = await import('../../drill/control.ts');
   const interrupted = new AbortController();
   const place = await LocalPlace.start(withControl(drill, parts.control), interrupted.signal);
   terminal.onInterrupt(() => {

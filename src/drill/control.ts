@@ -1,0 +1,39 @@
+// The known bugs of a drill's own equipment. Some are in the steps, so that they are there wherever the drill runs; some in what
+// clients do, or in what is looked at (run.ts). Pure.
+
+import type { LoggedWrite, View } from './account.ts';
+import type { ControlName, Drill, Step } from './drill.ts';
+
+/** As it runs with a known bug. */
+export function withControl(drill: Drill, control: ControlName | undefined): Drill {
+  switch (control) {
+    case 'never-reconciled':
+      return { ...drill, reconcileEveryMs: undefined };
+    case 'not-awaited':
+      return { ...drill, steps: startedAtTheEnd(drill.steps) };
+    case 'edge-forgets':
+      return { ...drill, steps: drill.steps.flatMap((step) => (isReturn(step) ? [step, { atMs: step.atMs, action: { verb: 'kill-edge' } }] : [step])) };
+    default:
+      return drill;
+  }
+}
+
+const isReturn = ({ action: { verb } }: Step): boolean => verb === 'start' || verb === 'resume';
+
+/** Nobody waits for a region to be back before the next one is taken away. */
+function startedAtTheEnd(steps: readonly Step[]): readonly Step[] {
+  const isStart = ({ action }: Step): boolean => action.verb === 'start';
+  const lastMs = steps.findLast(isStart)?.atMs ?? 0;
+  return steps.map((step) => (isStart(step) ? { ...step, atMs: lastMs } : step)).sort((a, b) => a.atMs - b.atMs);
+}
+
+/** How regions are started is another than without it. */
+export const isInSetting = (control: ControlName): boolean => control === 'never-reconciled';
+
+/** What was seen, as some of them show it. */
+export function sabotaged(views: readonly View[], control: ControlName | undefined, writes: readonly LoggedWrite[]): readonly View[] {
+  if (control === 'ledger-not-read') return views.map((view) => ({ ...view, losses: [] }));
+  if (control !== 'record-overlooked') return views;
+  const pk = writes.find(({ outcome }) => outcome === 'acknowledged')?.pk;
+  return views.map((view) => ({ ...view, lines: view.lines.filter((line) => !line.includes(` "${pk}" `)), losses: view.losses.filter((row) => row.pk !== pk) }));
+}

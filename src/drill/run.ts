@@ -224,7 +224,7 @@ class Run {
     this.#open.clear();
     this.#losses.push(...(this.#parts.control === 'owed-not-asked' ? losses.map((loss) => ({ ...loss, live: 0 })) : losses));
     for (const write of missing) this.#taken.add(write);
-    for (const { pk, value, servedBy } of missing.slice(0, EXAMPLES)) this.#notes.push(`at no survivor while ${losses.map(({ region }) => region).join(' and ')} was away: ${pk} = ${value}, acknowledged by ${servedBy ?? '?'}`);
+    for (const { pk, value, servedBy } of missing.slice(0, EXAMPLES)) this.#notes.push(`at no survivor while ${losses.map(({ region }) => region).join(' and ')} ${losses.length === 1 ? 'was' : 'were'} away: ${pk} = ${value}, acknowledged by ${servedBy ?? '?'}`);
   }
 
   // The end -----------------------------------------------------------------------------------------------------------------

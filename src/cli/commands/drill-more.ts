@@ -16,6 +16,7 @@ const COMPARED: readonly (readonly [string, (measured: Measured) => number | und
   ['detection', ({ detectionMs }) => detectionMs, duration],
   ['real RPO', ({ rpoReal }) => rpoReal, String],
   ['without account', ({ lost }) => lost, String],
+  ['bad seconds', ({ badSeconds }) => badSeconds, String],
   ['errors', ({ errorRate }) => errorRate, (share) => `${(share * 100).toFixed(2)} %`],
   ['converged', ({ convergedMs }) => convergedMs, duration],
   ['stale reads', ({ staleReads }) => staleReads, String],

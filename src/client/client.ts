@@ -141,7 +141,7 @@ export class Client {
   }
 
   async #write(method: 'PUT' | 'DELETE', item: Item, options: WriteOptions, more: Readonly<Record<string, string | undefined>>, body?: Uint8Array): Promise<Written> {
-    const operation = options.operation ?? uuidV7(this.#parts.random, this.#parts.clock.wallMs());
+    const operation = options.operation ?? this.#newOperation();
     const { replicateTo, waitSeconds } = options;
     const headers = {
       ...more,
@@ -165,6 +165,10 @@ export class Client {
       attempts: answer.attempts,
       servedBy: servedByOf(answer.headers['served-by']),
     };
+  }
+
+  #newOperation(): string {
+    return uuidV7(this.#parts.random, this.#parts.clock.wallMs());
   }
 
   async explain(item: Item, options: CallOptions = {}): Promise<Explanation & { readonly servedBy: ServedBy }> {
@@ -201,8 +205,10 @@ export class Client {
   }
 
   /** @throws ArchipelError `not-found` where the answering region's ledger does not hold the row */
-  restore(collection: string, id: string, options: CallOptions = {}): Promise<Restored> {
-    return this.#posted(`${collectionPath(collection)}/conflicts/${encodeURIComponent(id)}/restore`, undefined, options);
+  async restore(collection: string, id: string, options: CallOptions & Pick<WriteOptions, 'operation'> = {}): Promise<Restored & { readonly operation: string }> {
+    const { operation = this.#newOperation() } = options;
+    const answer = await this.#done({ method: 'POST', target: `${collectionPath(collection)}/conflicts/${encodeURIComponent(id)}/restore`, headers: { 'idempotency-key': operation }, options, operation, mayRepeat: true });
+    return { ...(this.#json(answer.body) as Restored), operation };
   }
 
   /** All of a group of stranded writes, as far as the answering region's ledger holds them: as the merge has it, or written again. */

@@ -8,14 +8,14 @@ import { headDot, isExpired, type State } from '../core/version/record.ts';
 import { formatState } from '../core/version/format.ts';
 import { operationOf } from '../core/version/operations.ts';
 import { formatStamp, stampMs } from '../core/version/stamp.ts';
-import { tagOf } from '../core/version/tag.ts';
+import { canonicalDot, tagOf, tagOfDots } from '../core/version/tag.ts';
 import { vectorEntries } from '../core/version/version-vector.ts';
 import type { Groups } from '../engine/stranded.ts';
 import type { LossRow, Page } from '../ports/table.ts';
 import { mayUsePk } from '../auth/keys.ts';
 import type { Call } from './call.ts';
 import type { Listing } from './cursors.ts';
-import { isJsonType } from './fields.ts';
+import { isJsonType, parseIdempotencyKey } from './fields.ts';
 import { parseExactJson } from './json.ts';
 import type { NamedItem } from './named-item.ts';
 import { isoOf, keyObject, toBase64 } from './representation.ts';
@@ -132,7 +132,7 @@ export class ConflictRoutes {
     return page.cursor === undefined ? { items } : { items, cursor: page.cursor };
   }
 
-  /** The value of the lost write becomes the current one again: an ordinary write. */
+  /** The value of the lost write becomes the current one again: an ordinary write, under the request's operation id. */
   async restore(call: Call): Promise<unknown> {
     const { collectionName } = call;
     const id = percentDecodeText(call.segments[4] ?? '');
@@ -141,9 +141,12 @@ export class ConflictRoutes {
     // A key of some items is not told whether others have lost writes.
     if (!(isKnown ? mayUsePk(call.principal, row.key.pk) : call.principal.prefixes === undefined)) throw new ArchipelError('forbidden', 'The key is not for this item.');
     if (!isKnown) throw new ArchipelError('not-found', `This region's ledger has no lost write ${JSON.stringify(id.slice(0, 64))} of ${collectionName}.`);
-    const { decision, state } = await this.#service.region.coordinator.restore(id);
+    const { hash } = this.#service;
+    const operation = this.#service.operation(parseIdempotencyKey(call.field('idempotency-key')), `restore ${id}`);
+    const { decision, state } = await this.#service.region.coordinator.restore(id, operation);
     if (decision.type === 'refused' && decision.code !== 'not-found') throw new ArchipelError(decision.code, 'The lost write cannot be restored now.');
-    const etag = state === undefined ? undefined : tagOf(state, this.#service.nowMs(), this.#service.hash);
+    // Done before: the tag that it had then.
+    const etag = state === undefined || decision.type === 'superseded' ? undefined : decision.type === 'duplicate' ? tagOfDots([canonicalDot(state.operations, decision.entry.dot)], hash) : tagOf(state, this.#service.nowMs(), hash);
     return { id, outcome: decision.type === 'commit' ? decision.outcome : decision.type, ...(etag === undefined ? {} : { etag }) };
   }
 

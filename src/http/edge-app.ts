@@ -52,6 +52,8 @@ export interface EdgeParts {
 
 /** Routes of one pk go by key; the fourth segment says which. */
 const BY_KEY: ReadonlySet<string> = new Set(['items', 'explain', 'ranges']);
+/** What carries an operation id, and so is the same write in whichever regions it is done. */
+const isOperation = ({ segments: [, , , what = '', , verb] }: Call): boolean => BY_KEY.has(what) || what === 'batch' || (what === 'conflicts' && verb === 'restore');
 /**
  * What an operator decides of a region is the same, decided twice; but `return`, which asked again leads on from joining. Whoever
  * declares a region lost must not wait for it.
@@ -218,7 +220,7 @@ export class Edge {
     const body = method === 'GET' || method === 'HEAD' ? undefined : await call.body(BATCH_BYTES_MAX);
     this.#probe();
     const order = await this.order(call, viewer);
-    const isKeyed = BY_KEY.has(call.segments[3] ?? '') || call.segments[3] === 'batch';
+    const isKeyed = isOperation(call);
     const sent = endToEnd(headers).filter(([name]) => name !== TOPOLOGY_FIELD).map(([name, value]) => [name, value] as const);
     const isWrite = method !== 'GET' && method !== 'HEAD';
     if (isWrite && isKeyed && !headers.has('idempotency-key')) sent.push(['idempotency-key', uuidV7(this.#parts.random, this.#parts.clock.wallMs())]);

@@ -137,6 +137,13 @@ describe('sending again', () => {
     expect(new Set(sent.map(({ headers }) => headers['idempotency-key'])).size).toBe(1);
   });
 
+  it('so does a restore', async () => {
+    const { client, sent } = scripted('lost', { status: 200, body: utf8('{"id":"1","outcome":"duplicate"}') });
+    expect(await client.restore('demo', '1')).toEqual({ id: '1', outcome: 'duplicate', operation: sent[0]?.headers['idempotency-key'] });
+    expect(sent[1]?.headers['idempotency-key']).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    expect(sent[1]?.headers['idempotency-key']).toBe(sent[0]?.headers['idempotency-key']);
+  });
+
   it('Retry-After is kept to', async () => {
     const { client, clock } = scripted(problem('overloaded', 503, { 'retry-after': '4' }), stored);
     const startedMs = clock.monotonicMs();

@@ -167,7 +167,8 @@ describe('regions', () => {
     const ledger = await until(() => json<{ items: { id: string; pk: string; rule: string }[] }>('conflicts', 'list', 'demo'), ({ items }) => items.length > 0);
     expect(ledger.items).toMatchObject([{ kind: 'lost', pk: 'both', rule: 'lww' }]);
     const id = ledger.items[0]?.id as string;
-    expect(await json('conflicts', 'restore', 'demo', id)).toMatchObject({ id, outcome: 'stored' });
+    expect(await json('conflicts', 'restore', 'demo', id, '--idempotency-key', 'back-1')).toMatchObject({ id, outcome: 'stored', idempotencyKey: 'back-1' });
+    expect(await json('conflicts', 'restore', 'demo', id, '--idempotency-key', 'back-1')).toMatchObject({ id, outcome: 'duplicate' });
     for (const region of REGIONS) await until(() => at('get', 'demo', 'both', '--region', region), ({ out }) => out === 'mine');
     expect((await at('conflicts', 'restore', 'demo', 'ffff')).code).toBe(2);
     expect((await at('explain', 'demo', 'both')).out).toContain('policy lww · as ap-northeast-2 sees it');

@@ -97,6 +97,21 @@ describe('conflicts: the ledger', () => {
     expect((await lost(us)).items).toHaveLength(1); // what it replaced had been seen: no new loss
   });
 
+  test('restore under an operation id is one write: again, here or elsewhere, it does not write over what came after', async () => {
+    await collide(ITEM, '"mine"', '"theirs"');
+    const path = `/v1/c/demo/conflicts/${(await lost(eu)).items[0]?.id}/restore`;
+    const key = { headers: { 'idempotency-key': 'op' } };
+    const first = (await eu.ask('POST', path, key)).json();
+    expect(first['outcome']).toBe('stored');
+    expect((await eu.get('/v1/c/demo/explain/alice/cart')).json<{ candidates: unknown[] }>().candidates).toMatchObject([{ operation: expect.any(String) as string }]);
+    await eu.put(ITEM, '"later"', JSON_TYPE);
+    await cluster.converge();
+    for (const region of [eu, us]) expect((await region.ask('POST', path, key)).json()).toEqual({ ...first, outcome: 'duplicate' });
+    expect((await eu.get(ITEM)).text).toBe('"later"');
+    expect((await eu.put(ITEM, '"mine"', { ...JSON_TYPE, 'idempotency-key': 'op' })).code).toBe('idempotency-key-reused');
+    expect((await eu.ask('POST', path, { headers: { 'idempotency-key': '' } })).code).toBe('bad-request');
+  });
+
   test('restore of what is not there, or of another collection, is 404', async () => {
     await collide(ITEM, '1', '2');
     const [row] = (await lost(eu)).items;

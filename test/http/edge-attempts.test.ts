@@ -45,6 +45,24 @@ describe('attempts of the edge', () => {
   });
 });
 
+describe('a restore', () => {
+  it('the nearest region hangs -> the next one is asked, under the same operation id; its refusal proves nothing', async () => {
+    const keys: (string | undefined)[] = [];
+    const sees = (answer: () => ReturnType<RegionClient['send']>): RegionClient => ({
+      send: ({ headers, target }) => {
+        if (target.endsWith('/restore')) keys.push(headers.find(([name]) => name === 'idempotency-key')?.[1]);
+        return answer();
+      },
+    });
+    const silent = sees(() => Promise.reject(new ArchipelError('peer-unreachable', 'no answer in time')));
+    const restore = async (status: number): Promise<number> => (await edgeBefore(silent, sees(() => Promise.resolve({ status, headers: [], body: new Uint8Array(0) })))(new Request('http://edge/v1/c/demo/conflicts/1/restore', { method: 'POST', headers: { 'content-length': '0' } }))).status;
+    expect(await restore(200)).toBe(200);
+    expect([keys.length, new Set(keys).size]).toEqual([2, 1]);
+    expect(keys[0]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    expect(await restore(404)).toBe(504);
+  });
+});
+
 describe('what an operator decides', () => {
   const silent: RegionClient = { send: () => Promise.reject(new ArchipelError('peer-unreachable', 'no answer in time')) };
   const done: RegionClient = { send: () => Promise.resolve({ status: 200, headers: [], body: new Uint8Array(0) }) };

@@ -146,7 +146,8 @@ function addRestore(group: Command, terminal: Terminal): void {
     .description('write a lost value again: it supersedes what is current')
     .argument('<collection>')
     .argument('[id]', 'as conflicts list shows it')
-    .option('--group <group>', 'all stranded writes of a region that was lost and came back');
+    .option('--group <group>', 'all stranded writes of a region that was lost and came back')
+    .option('--idempotency-key <id>', 'the operation id, to repeat a restore whose outcome is unknown (default: a new UUIDv7)');
   withConnection(command)
     .addHelpText('after', `
 An ordinary write with the context of what is current, in a region whose ledger holds the loss. With --group, every write of the
@@ -156,22 +157,23 @@ Examples:
   archipel conflicts restore demo f11f81facdda06e56318e8f0
   archipel conflicts restore demo --group us-east-1~k3f9a
 ${EXIT_CODES_HELP}`)
-    .action((collection: string, id: string | undefined, flags: ConnectionFlags & { readonly group?: string }) =>
+    .action((collection: string, id: string | undefined, flags: ConnectionFlags & { readonly group?: string; readonly idempotencyKey?: string }) =>
       withSession(terminal, flags, async (session) => {
         if ((id === undefined) === (flags.group === undefined)) throw new ArchipelError('bad-request', 'Name one lost write, or a group with --group.');
         if (id === undefined) return settle(session, collection, flags.group as string, 'restore');
-        const { region, restored } = await restoreSomewhere(session, collection, id);
-        await (session.isJson ? session.json({ ...restored, region }) : session.line(`${session.style.good(restored.outcome)} in ${region}${restored.etag === undefined ? '' : ` · etag ${restored.etag}`}`));
+        const { region, restored } = await restoreSomewhere(session, collection, id, flags.idempotencyKey);
+        const { operation, ...told } = restored;
+        await (session.isJson ? session.json({ ...told, region, idempotencyKey: operation }) : session.line(`${session.style.good(restored.outcome)} in ${region}${restored.etag === undefined ? '' : ` · etag ${restored.etag}`}`));
       }),
     );
 }
 
-async function restoreSomewhere(session: Session, collection: string, id: string): Promise<{ readonly region: string; readonly restored: Awaited<ReturnType<Client['restore']>> }> {
+async function restoreSomewhere(session: Session, collection: string, id: string, operation: string | undefined): Promise<{ readonly region: string; readonly restored: Awaited<ReturnType<Client['restore']>> }> {
   const regions = await session.regionIds();
   let unanswered: ArchipelError | undefined;
   for (const region of regions) {
     try {
-      return { region, restored: await (await session.at(region)).restore(collection, id) };
+      return { region, restored: await (await session.at(region)).restore(collection, id, operation === undefined ? {} : { operation }) };
     } catch (error) {
       if (isArchipelError(error, 'no-region-available')) unanswered = error;
       else if (!isArchipelError(error, 'not-found')) throw error;

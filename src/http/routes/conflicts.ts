@@ -31,7 +31,15 @@ export function addConflictRoutes({ service, add, json }: RouteParts): void {
     method: 'post',
     path: '/v1/c/{collection}/conflicts/{id}/restore',
     guard: { scope: 'write', reach: 'item' },
-    document: { id: 'restoreLost', tag: 'Conflicts', summary: 'Write a lost value again', answers: { 200: { description: 'Restored.', schema: schemas.restoreAnswer } }, problems: ['not-found', 'key-invalid', 'too-many-siblings', ...WRITE_PROBLEMS] },
+    document: {
+      id: 'restoreLost',
+      tag: 'Conflicts',
+      summary: 'Write a lost value again',
+      description: 'An ordinary write, with the context of what is current. Sent again under its Idempotency-Key, to any region whose ledger has the row, it is the same write.',
+      answers: { 200: { description: 'Restored.', schema: schemas.restoreAnswer } },
+      problems: ['not-found', 'key-invalid', 'too-many-siblings', 'idempotency-key-reused', 'operation-expired', ...WRITE_PROBLEMS],
+      headers: z.object({ 'Idempotency-Key': z.string().optional() }),
+    },
     handle: async (call) => {
       service.region.assertServing();
       return json(call, { status: 200, body: await conflicts.restore(call) });

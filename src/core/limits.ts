@@ -113,6 +113,7 @@ export const CERTIFICATES_PER_PEER_MAX = 20;
 /** JSON deeper than this is refused: JSON.parse and stringify recurse. */
 export const JSON_DEPTH_MAX = 64;
 export const HEADER_BYTES_MAX = 16 * 1024;
-export const CONTEXT_TOKEN_BYTES_MAX = 8 * 1024;
+/** The context of 200 actors with names of 36 characters (those of regions on AWS have 24 at most) and 8 operations: 12,244. */
+export const CONTEXT_TOKEN_BYTES_MAX = 12 * 1024;
 /** A version, a physical key and a MAC in base64url are 1,352. */
 export const CURSOR_CHARACTERS_MAX = 2_048;

@@ -3,6 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { ContextTokens } from '../../src/auth/context-tokens.ts';
 import { deriveKey, hmacSha256 } from '../../src/adapters/node/crypto.ts';
+import { CONTEXT_TOKEN_BYTES_MAX, OPERATIONS_MAX, VECTOR_ACTORS_MAX } from '../../src/core/limits.ts';
+import { asRegionId, makeActor } from '../../src/core/version/dot.ts';
 import { coveredOperations } from '../../src/core/version/operations.ts';
 import { EMPTY_STATE, type State } from '../../src/core/version/record.ts';
 import { A, B, dot } from '../contract/make.ts';
@@ -84,6 +86,16 @@ describe('the token of a context', () => {
     expect(seen.context).toEqual(context);
     expect(seen.seen).toEqual({ ...operations, entries: operations.entries.slice(1) });
     expect(seen.seen).toEqual(coveredOperations(operations, context));
+  });
+
+  it('of an item that hundreds of incarnations wrote is taken back, and what is longer than any is not looked at', () => {
+    const actors = Array.from({ length: VECTOR_ACTORS_MAX }, (_, at) => makeActor(asRegionId('a'.repeat(26)), at.toString(36).padStart(9, 'k')));
+    const context = new Map(actors.map((actor, at) => [actor, dot(actor, 1_000 + at).stamp]));
+    const operations = { entries: actors.slice(-OPERATIONS_MAX).map((actor, at) => ({ id: operation(`op${at}`).id, dot: dot(actor, 1_000) })), evicted: dot(A, 1).stamp };
+    const token = tokens.mint(key, { context, operations });
+    expect(token.length).toBeGreaterThan(CONTEXT_TOKEN_BYTES_MAX - 100);
+    expect(tokens.read(key, token)).toEqual({ context, seen: coveredOperations(operations, context) });
+    expect(() => tokens.read(key, 'A'.repeat(CONTEXT_TOKEN_BYTES_MAX + 1))).toThrow('not a context');
   });
 
   it('without any it is as short as it was before', () => {

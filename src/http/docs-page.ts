@@ -54,6 +54,7 @@ html:not(.dark-mode) #docs .btn.execute { background: #1f5fae; border-color: #1f
   #docs :is(.parameters, .responses-table) :is(tbody, tr, td) { display: block; width: auto; min-width: 0; max-width: none }
   #docs :is(.parameters, .responses-table) td { padding: 5px 0 }
   #docs .parameters-col_description :is(input, select, textarea) { width: 100%; max-width: none; box-sizing: border-box }
+  .top { padding: 1rem 10px 0 }
   #docs .wrapper { padding: 0 10px }
   #docs .opblock-tag { padding: 10px 0 }
 }

@@ -8,6 +8,7 @@ import { Client } from '../../src/client/client.ts';
 import type { Transport } from '../../src/client/exchange.ts';
 import { regionEntry } from '../../src/config/places.ts';
 import { ArchipelError } from '../../src/core/errors.ts';
+import { EDGE_ATTEMPT_MS, EDGE_ATTEMPTS_MAX, REQUEST_DEADLINE_MS } from '../../src/core/limits.ts';
 import { asRegionId } from '../../src/core/version/dot.ts';
 import { createEdgeApp, type RegionClient } from '../../src/http/edge-app.ts';
 
@@ -42,6 +43,29 @@ describe('attempts of the edge', () => {
     };
     const client = new Client({ url: 'http://edge', transport, clock: new ManualClock(), random: nodeRandom });
     expect((await client.put({ collection: 'demo', pk: 'k' }, 'v')).attempts).toBe(2);
+  });
+});
+
+describe('time', () => {
+  it('no region answers -> three are asked, each for 1.5 seconds, within the 5 seconds of a request', async () => {
+    const clock = new ManualClock();
+    const asked: number[] = [];
+    const silent: RegionClient = {
+      send: ({ target, timeoutMs }) => {
+        if (target === '/v1/c/demo') return Promise.resolve({ status: 200, headers: [], body: new TextEncoder().encode('{"regions":"all","replicas":5}') });
+        if (target.includes('/items')) asked.push(timeoutMs);
+        return new Promise((_, reject) => clock.after(timeoutMs, () => reject(new ArchipelError('peer-unreachable', 'no answer in time'))));
+      },
+    };
+    const ids = [NEAR, FAR, ...['eu-central-1', 'eu-west-1', 'sa-east-1'].map(asRegionId)];
+    const topology = { format: 1 as const, term: 1, epoch: 1, control: NEAR, regions: ids.map((id) => regionEntry(id, `http://${id}`)) };
+    const { app } = createEdgeApp({ topology, clients: new Map(ids.map((id) => [id, silent])), clock, random: nodeRandom, log: { write: () => undefined }, hash: sha256 });
+    let tookMs = 0;
+    let answer: Response | undefined;
+    void Promise.resolve(app.fetch(put(), {})).then((response) => (answer = response));
+    for (; answer === undefined && tookMs <= REQUEST_DEADLINE_MS; tookMs += 100) await clock.advance(100);
+    expect(answer?.status).toBe(504);
+    expect(asked).toEqual(Array.from({ length: EDGE_ATTEMPTS_MAX }, () => EDGE_ATTEMPT_MS));
   });
 });
 

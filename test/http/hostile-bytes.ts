@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sha256, deriveKey, hmacSha256 } from '../../src/adapters/node/crypto.ts';
 import { Signer, Verifier } from '../../src/auth/signature.ts';
-import { BATCH_BYTES_MAX } from '../../src/core/limits.ts';
+import { BATCH_BYTES_MAX, HEADER_BYTES_MAX } from '../../src/core/limits.ts';
 import { addPeerRoutes } from '../../src/http/peer-routes.ts';
 import { serve, type Fetches, type RunningServer } from '../../src/local/http-server.ts';
 import { AP, EU, SECRET, startCluster, type TestRegion } from './harness.ts';
@@ -244,6 +244,11 @@ export function hostileBytes(isDirect: boolean): void {
     const ask = (method: string, target: string, body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>): Promise<Response> =>
       fetch(`http://127.0.0.1:${server.port}${target}`, { method, headers: { authorization: `Bearer ${eu.adminKey}` }, body, duplex: 'half' });
     const stream = (bytes: Uint8Array, size: number): ReadableStream<Uint8Array> => ReadableStream.from((function* () { for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size); })());
+
+    test('a head of the largest size is taken, a larger one is 431', async () => {
+      const status = async (bytes: number): Promise<number> => (await fetch(`http://127.0.0.1:${server.port}/v1/c/demo/items/alice`, { headers: { authorization: `Bearer ${eu.adminKey}`, x: 'x'.repeat(bytes) } })).status;
+      expect([await status(HEADER_BYTES_MAX - 500), await status(HEADER_BYTES_MAX)]).toEqual([200, 431]);
+    });
 
     test('a body of the largest size is taken, declared and in chunks', async () => {
       const batch = new TextEncoder().encode('{"operations":[{"op":"get","pk":"alice"}]}'.padEnd(BATCH_BYTES_MAX));

@@ -3,6 +3,7 @@
 // then `stores` names the exact bytes of key and value that it must be found under.
 
 import { toBase64Url, utf8 } from '../../src/core/bytes.ts';
+import { CURSOR_CHARACTERS_MAX } from '../../src/core/limits.ts';
 import { seededRandom } from './harness.ts';
 
 export interface Hostile {
@@ -148,7 +149,7 @@ const hostileReads: readonly Hostile[] = [
 
 function* hostileListings(): Generator<Hostile> {
   const random = seededRandom(7);
-  const cursors = ['', 'A', 'AA', 'AQ', '!', 'null', '..', '0', '1', 'AQ==', '%41%41', 'A'.repeat(2_049), 'A'.repeat(10_000), ...Array.from({ length: 12 }, (_, at) => toBase64Url(Uint8Array.from([1, ...random.bytes(4 + 3 * at)])))];
+  const cursors = ['', 'A', 'AA', 'AQ', '!', 'null', '..', '0', '1', 'AQ==', '%41%41', 'A'.repeat(CURSOR_CHARACTERS_MAX + 1), 'A'.repeat(10_000), ...Array.from({ length: 12 }, (_, at) => toBase64Url(Uint8Array.from([1, ...random.bytes(4 + 3 * at)])))];
   for (const cursor of cursors) for (const listing of ['ranges/alice', 'scan', 'dump', 'conflicts']) yield { why: 'a cursor that nobody gave', method: 'GET', target: `/v1/c/demo/${listing}?cursor=${cursor}` };
   for (const limit of ['0', '-1', '1001', '1e3', '0x10', '1.5', '', 'NaN', '99999999999', '%31', '1,2', 'all']) for (const listing of ['ranges/alice', 'scan', 'dump', 'conflicts']) yield { why: 'a limit that is none', method: 'GET', target: `/v1/c/demo/${listing}?limit=${limit}` };
   for (const query of ['ge=a&gt=b', 'le=a&lt=b', 'prefix=a&lt=b', 'ge=%ff', 'lt=%', 'order=DESC', 'order=asc&order=desc', 'order=1', 'reverse=true', 'ge[]=a', 'prefix=%ED%A0%80', 'ge=YQ==&keys=base64url', 'pk=b']) yield { why: 'a range that is none', method: 'GET', target: `/v1/c/demo/ranges/alice?${query}` };

@@ -2,8 +2,9 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { ArchipelError } from '../../src/core/errors.ts';
-import { INBOX_BYTES_MAX, INBOX_RECORDS_MAX } from '../../src/core/limits.ts';
+import { INBOX_BYTES_MAX, INBOX_RECORDS_MAX, MESSAGE_BYTES_PACKED } from '../../src/core/limits.ts';
 import { encodeState } from '../../src/core/version/codec.ts';
+import { decodeRecords, packed, sentBytes, unseal } from '../../src/engine/envelope.ts';
 import { AP, archipelago, EU, lane, US, type Archipelago, type Site } from './archipelago.ts';
 import { LevelDisk } from './disks.ts';
 
@@ -29,6 +30,34 @@ const start = async (where: (typeof phases)[number]): Promise<Archipelago> => {
   cleanUp.push(regions);
   return regions;
 };
+
+describe('a message', () => {
+  const record = (bytes: number) => ({ key: new Uint8Array(4), state: new Uint8Array(bytes - sentBytes({ key: new Uint8Array(4), state: new Uint8Array(0) })) });
+  const parts = (...sizes: readonly number[]): number[] => [...packed(sizes.map(record), (each) => each)].map((part) => part.length);
+
+  it('has as many records as fit, and one that does not fit alone', () => {
+    expect(parts(MESSAGE_BYTES_PACKED - 1_000, 1_000)).toEqual([2]);
+    expect(parts(MESSAGE_BYTES_PACKED - 1_000, 1_001)).toEqual([1, 1]);
+    expect(parts(1_000, 3 * MESSAGE_BYTES_PACKED, 1_000)).toEqual([1, 1, 1]);
+  });
+
+  it('of a lane that is behind is full and no fuller, but for one large record', async () => {
+    const regions = await start('memory');
+    const eu = regions.at(EU);
+    regions.network.hold(EU, US);
+    for (let at = 0; at < 20; at++) await eu.put('demo', `k${at}`, 'x'.repeat(9_000));
+    await eu.put('demo', 'large', 'x'.repeat(100_000));
+    const held = (): number[][] => regions.network.held.filter(({ to }) => to === US).map(({ question }) => decodeRecords(unseal(question).body).map(sentBytes));
+    while (held().flat().length < 21) {
+      await Promise.all(regions.network.held.splice(0).map((message) => message.deliver()));
+      await regions.advance(10);
+      for (const sizes of held()) expect(sizes.length === 1 || sizes.reduce((sum, size) => sum + size, 0) <= MESSAGE_BYTES_PACKED).toBe(true);
+      if (held().some((sizes) => sizes.some((size) => size > 100_000))) break;
+    }
+    expect(held().at(-1)).toHaveLength(1);
+    regions.network.heal();
+  });
+});
 
 describe('a crash', () => {
   for (const where of phases) {

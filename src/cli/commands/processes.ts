@@ -8,6 +8,7 @@ import { KeyRing } from '../../auth/keys.ts';
 import { parseAddress, parseDurability, parseEvery, parsePeer, parseRegions, parseWhole, isLoopback, PORT_DEFAULT, REGIONS_MAX } from '../../config/options.ts';
 import { cityOf, regionEntry } from '../../config/places.ts';
 import { ArchipelError } from '../../core/errors.ts';
+import { RECONCILE_EVERY_MS } from '../../core/limits.ts';
 import type { Topology } from '../../core/placement/topology.ts';
 import { asRegionId, isRegionId, type RegionId } from '../../core/version/dot.ts';
 import type { ClusterFile } from '../../local/cluster-file.ts';
@@ -18,6 +19,8 @@ import { DATA_DEFAULT } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 
 // up ---------------------------------------------------------------------------------------------------------------------------
+
+const RECONCILE_EVERY = `${RECONCILE_EVERY_MS / 1_000}s`;
 
 interface UpFlags extends TlsFlags {
   readonly data: string;
@@ -45,7 +48,7 @@ export function addUp(program: Command, terminal: Terminal): void {
     .option('--regions <n|ids>', 'how many regions, or their ids separated by commas (default: those of the data, or 3)')
     .option('--replicas <n>', 'regions that hold each partition of a new collection (default: all, up to 3)')
     .option('--durability <mode>', 'sync: on disk before a write is acknowledged; relaxed: handed to the system', 'sync')
-    .option('--reconcile-every <time|off>', 'how often pairs of regions prove that they agree', '60s')
+    .option('--reconcile-every <time|off>', 'how often pairs of regions prove that they agree', RECONCILE_EVERY)
     .option('--hedge-ms <n>', 'of the edge: ask the next region too for a read that is not answered for so long (default: never)')
     .option('--no-restart', 'leave a process dead that dies')
     .option('--verbose', 'log more')
@@ -191,7 +194,7 @@ export function addRegion(program: Command, terminal: Terminal): void {
     .option('--no-auth', 'take requests without a key (loopback only)')
     .option('--replicas <n>', 'regions that hold each partition of a new collection (default: all, up to 3)')
     .option('--durability <mode>', 'sync or relaxed', 'sync')
-    .option('--reconcile-every <time|off>', 'how often it proves with its peers that they agree', '60s')
+    .option('--reconcile-every <time|off>', 'how often it proves with its peers that they agree', RECONCILE_EVERY)
     .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM)')
     .option('--tls-key <file>', 'and this key')
     .option('--verbose', 'log more')

@@ -30,7 +30,7 @@ const READ_FIELDS = z.object({ ...CONDITIONS, 'Want-Content-Digest': text('`sha-
 const WRITE_FIELDS = z.object({
   ...CONDITIONS,
   'Causal-Context': text('As an answer about this item gave it: what it covers is superseded.'),
-  'Idempotency-Key': text('Operation id; a UUIDv7 is best. A retry in any region is the same write.'),
+  'Idempotency-Key': text('Operation id. A retry in any region is the same write, until eight later writes of the item: a UUIDv7 tells its age, and is refused or superseded then; any other id is a new write.'),
   'Replicate-To': text('A requirement: wait until so many other regions (`1`), or these (`("us-east-1")`), hold the write.'),
 });
 

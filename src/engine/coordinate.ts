@@ -3,8 +3,8 @@
 
 import { toHex } from '../core/bytes.ts';
 import { HotKeys } from '../core/hot-keys.ts';
-import type { Operation } from '../core/version/operations.ts';
-import { liveValues, type Record, type State } from '../core/version/record.ts';
+import { findOperation, type Operation } from '../core/version/operations.ts';
+import { isExpired, liveValues, type Record, type State } from '../core/version/record.ts';
 import { isSystemCollection, type ItemKey } from '../core/keys/item-key.ts';
 import type { ActorId, RegionId } from '../core/version/dot.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
@@ -142,12 +142,15 @@ export class Coordinator {
 
   /**
    * Puts a loser back: an ordinary write of its value (or its delete) with the context of what is current.
-   * @throws ArchipelError `not-found` for an unknown row
+   * A value whose time has passed is not: it would take what is current with it.
+   * @throws ArchipelError `not-found` for an unknown row, or an expired value
    */
   async restore(id: string, operation?: Operation): Promise<WriteResult & { readonly row: LossRow }> {
     const row = await this.#parts.table.loss(id);
     if (row === undefined) throw new ArchipelError('not-found', `There is no lost write ${id} in this region's ledger.`);
     const current = await this.read(row.key);
+    const isDone = operation !== undefined && current !== undefined && findOperation(current.operations, operation.id) !== undefined;
+    if (!isDone && row.value !== undefined && isExpired(row.value, this.#parts.time.nowMs())) throw new ArchipelError('not-found', 'The lost value has expired: written again it would be absent, and what is current with it.');
     const write: Write = { ...(row.value === undefined ? {} : { value: row.value }), ...(current === undefined ? {} : { context: current.context }), ...(operation === undefined ? {} : { operation }) };
     return { ...(await this.write(row.key, write)), row };
   }

@@ -8,7 +8,7 @@
 import type { Topology } from '../core/placement/topology.ts';
 import { actorRegion, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { asOperationHash, findOperation } from '../core/version/operations.ts';
-import { headDot } from '../core/version/record.ts';
+import { headDot, isExpired } from '../core/version/record.ts';
 import { stampMs } from '../core/version/stamp.ts';
 import type { LossRow, Table } from '../ports/table.ts';
 import type { Coordinator } from './coordinate.ts';
@@ -83,7 +83,7 @@ export class Stranded {
 
   /**
    * Writes the value of a row again, once, whichever regions are asked to: as one operation.
-   * `overtaken`: the item was written since the region was taken back, and that stands.
+   * `overtaken`: the item was written since the region was taken back, and that stands; or the value has expired.
    */
   async restore(row: LossRow, sinceMs: number): Promise<'restored' | 'overtaken' | 'refused'> {
     const { coordinator } = this.#parts;
@@ -92,6 +92,7 @@ export class Stranded {
     const isDone = current !== undefined && findOperation(current.operations, id) !== undefined;
     const newest = current === undefined ? undefined : headDot(current);
     if (!isDone && newest !== undefined && stampMs(newest.stamp) > sinceMs) return 'overtaken';
+    if (!isDone && row.value !== undefined && isExpired(row.value, this.#parts.wallMs())) return 'overtaken';
     const { decision } = await coordinator.restore(row.id, { id });
     if (decision.type !== 'refused') return 'restored';
     return decision.code === 'not-found' ? 'restored' : 'refused'; // a delete of what is gone

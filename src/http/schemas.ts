@@ -153,7 +153,7 @@ export const groupAnswer = z
     group: z.string().openapi({ description: 'As it was asked for.' }),
     writes: z.int().openapi({ description: 'In this region’s ledger.' }),
     restored: z.int().openapi({ description: 'Current again, or written as one operation before; 0 when the group is accepted.' }),
-    overtaken: z.int().openapi({ description: 'Left as they are: the item was written since the region was taken back.' }),
+    overtaken: z.int().openapi({ description: 'Left as they are: the item was written since the region was taken back, or the value has expired.' }),
     refused: z.int().openapi({ description: 'Not possible now; the group stays open.' }),
   })
   .openapi('Group');

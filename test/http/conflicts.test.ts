@@ -97,6 +97,22 @@ describe('conflicts: the ledger', () => {
     expect((await lost(us)).items).toHaveLength(1); // what it replaced had been seen: no new loss
   });
 
+  test('a lost value that has expired meanwhile is not restored: it would take what stands with it', async () => {
+    await collide(ITEM, '"mine"', '"theirs"', { ...JSON_TYPE, 'item-ttl': '60' });
+    await us.put(ITEM, '"forever"', JSON_TYPE);
+    await cluster.converge();
+    await cluster.clock.advance(60_000);
+    const [row] = (await lost(eu)).items;
+    expect(await eu.post(`/v1/c/demo/conflicts/${row?.id}/restore`)).toMatchObject({ status: 404, code: 'not-found' });
+    expect((await eu.get(ITEM)).text).toBe('"forever"');
+    const key = { headers: { 'idempotency-key': 'op' } };
+    await collide('/v1/c/demo/items/bob', '"mine"', '"theirs"', { ...JSON_TYPE, 'item-ttl': '60' });
+    const path = `/v1/c/demo/conflicts/${(await lost(eu)).items.find(({ pk }) => pk === 'bob')?.id}/restore`;
+    const first = (await eu.ask('POST', path, key)).json();
+    await cluster.clock.advance(60_000);
+    expect((await eu.ask('POST', path, key)).json()).toEqual({ ...first, outcome: 'duplicate' }); // done in time
+  });
+
   test('restore under an operation id is one write: again, here or elsewhere, it does not write over what came after', async () => {
     await collide(ITEM, '"mine"', '"theirs"');
     const path = `/v1/c/demo/conflicts/${(await lost(eu)).items[0]?.id}/restore`;
@@ -193,7 +209,7 @@ describe('conflicts: stranded writes', () => {
     const control = eu.region.catalog.topology.control;
     cluster.cut(US, EU);
     cluster.cut(US, AP);
-    for (const n of ['a', 'b', 'c']) await us.put(path(n), `us ${n}`);
+    for (const n of ['a', 'b', 'c']) await us.put(path(n), `us ${n}`, n === 'b' ? { 'item-ttl': '400' } : {});
     expect((await cluster.at(control).post(`/v1/regions/${US}/lose`)).status).toBe(200);
     await cluster.converge();
     for (const n of ['a', 'b']) await eu.put(path(n), `eu ${n}`);
@@ -227,6 +243,12 @@ describe('conflicts: stranded writes', () => {
     await cluster.converge();
     expect((await us.get('/v1/c/demo/conflicts')).json<Page>().items.filter(({ loser }) => loser.valueBase64 !== undefined).map(({ pk }) => pk).sort()).toEqual(['a', 'b']);
     for (const region of [eu, us]) expect((await lost(region, `?group=${group}`)).items).toEqual([]);
+  });
+
+  test('rejected when one has expired: what stands there stays', async () => {
+    await cluster.clock.advance(400_000);
+    expect((await eu.post(`/v1/c/demo/stranded/${group}/restore`)).json()).toEqual({ group, writes: 2, restored: 1, overtaken: 1, refused: 0 });
+    expect([(await eu.get(path('a'))).text, (await eu.get(path('b'))).text]).toEqual(['us a', 'eu b']);
   });
 
   test('accepted: nothing changes, the rows stay, the group goes', async () => {

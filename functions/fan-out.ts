@@ -3,6 +3,7 @@
 // so this is right with partial batch responses and without. It never fails for content: what it cannot read is hinted.
 
 import type { DynamoDBStreamEvent } from 'aws-lambda';
+import { milestoneIn } from '../src/adapters/aws/milestones.ts';
 import { isReadable, streamEntry, type StreamEntry } from '../src/adapters/aws/stream-entries.ts';
 import { keyText } from '../src/core/bytes.ts';
 import type { RegionId } from '../src/core/version/dot.ts';
@@ -27,7 +28,18 @@ export async function handler(event: DynamoDBStreamEvent): Promise<void> {
     const sent = await Promise.allSettled(peers.map((peer) => sendTo(peer, entries, region, outbox)));
     const failed = sent.find((each) => each.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
+    await passMilestones(event, region);
   });
+}
+
+/** All before them is in the inboxes, or hinted. One that is not noted is no reason to send everything again: others follow. */
+async function passMilestones({ Records }: DynamoDBStreamEvent, { milestones, log }: RegionOnLambda): Promise<void> {
+  const newest = new Map(Records.flatMap((record) => milestoneIn(record) ?? []).map((milestone) => [milestone.slot, milestone]));
+  try {
+    await Promise.all([...newest.values()].map((milestone) => milestones.pass(milestone)));
+  } catch (error) {
+    log.write('warn', 'milestone.not-noted', { error: String(error) });
+  }
 }
 
 function entriesOf({ Records }: DynamoDBStreamEvent, { log }: RegionOnLambda): StreamEntry[] {

@@ -12,6 +12,8 @@ const WRITE = ['dynamodb:PutItem', 'dynamodb:DeleteItem'];
 const WRITE_OVER = ['dynamodb:UpdateItem'];
 /** The id of the table is the incarnation of the region. */
 const IDENTIFY = ['dynamodb:DescribeTable'];
+/** To count what the stream still holds. */
+const LOOK = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator'];
 const STREAM = ['dynamodb:DescribeStream', 'dynamodb:GetRecords', 'dynamodb:GetShardIterator', 'dynamodb:ListStreams'];
 const CONSUME = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:ChangeMessageVisibility', 'sqs:GetQueueAttributes'];
 const SEND = ['sqs:SendMessage'];
@@ -32,11 +34,12 @@ export class Rights {
   of(what: FunctionName): readonly Right[] {
     switch (what) {
       case 'api':
-        return [this.#table([...IDENTIFY, ...READ, ...WRITE, ...WRITE_OVER]), this.#parameters([names.secret, names.adminKey]), this.#askPeers(), this.#askReconcile(), this.#counts(), this.#ofDead()];
+        return [this.#table([...IDENTIFY, ...READ, ...WRITE, ...WRITE_OVER]), this.#parameters([names.secret, names.adminKey]), this.#askPeers(), this.#askReconcile(), this.#counts(), this.#ofDead(), this.#stream(LOOK)];
       case 'peer':
         return [this.#table([...IDENTIFY, ...READ, ...WRITE, ...WRITE_OVER]), this.#parameters([names.secret, names.adminKey]), this.#askPeers()];
       case 'fan-out':
-        return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#stream(), this.#toInboxes(), this.#toHints(), this.#toDead()];
+        // It notes how far it has read (src/adapters/aws/milestones.ts).
+        return [this.#table([...IDENTIFY, 'dynamodb:GetItem', 'dynamodb:PutItem']), this.#stream(STREAM), this.#toInboxes(), this.#toHints(), this.#toDead()];
       case 'apply':
         return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#fromInbox(), this.#toDead(), this.#askPeers()];
       case 'forward':
@@ -44,7 +47,7 @@ export class Rights {
       case 'reconcile':
         return [this.#table([...IDENTIFY, ...READ, ...WRITE]), this.#parameters([names.secret]), this.#askPeers()];
       case 'heartbeat':
-        return [this.#table([...IDENTIFY, 'dynamodb:GetItem']), this.#askPeers()];
+        return [this.#table([...IDENTIFY, 'dynamodb:GetItem', 'dynamodb:PutItem']), this.#stream(LOOK), this.#counts(), this.#askPeers()];
     }
   }
 
@@ -52,8 +55,8 @@ export class Rights {
     return { actions, resources: [this.#storage.table.tableArn] };
   }
 
-  #stream(): Right {
-    return { actions: STREAM, resources: [this.#storage.table.tableStreamArn as string] };
+  #stream(actions: readonly string[]): Right {
+    return { actions, resources: [this.#storage.table.tableStreamArn as string] };
   }
 
   #parameters(wanted: readonly ((deployment: string) => string)[]): Right {

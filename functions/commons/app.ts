@@ -16,6 +16,7 @@ import { COST_FIELD } from './meter.ts';
 import { openRegion, type RegionOnLambda } from './region.ts';
 import { lambdaRuns } from './runs.ts';
 import { settingsOf } from './settings.ts';
+import { unreadOf } from './unread.ts';
 
 export interface AppOnLambda extends RegionOnLambda {
   readonly fetch: (request: Request, environment: HttpEnvironment) => Promise<Response>;
@@ -31,7 +32,7 @@ export async function openApp(): Promise<AppOnLambda> {
   const { deployment, region: id, replicas } = settingsOf(process.env);
   const secrets = readSecrets(ssmClient(id), [names.secret(deployment), names.adminKey(deployment)]);
   const ring = secrets.then(([, adminKey]) => new KeyRing(sha256, adminKey));
-  const opened = await openRegion({ ring, secret: secrets.then(([shared]) => shared) });
+  const opened = await openRegion({ ring, secret: secrets.then(([shared]) => shared), unread: unreadOf });
   const [[secret], keys] = await Promise.all([secrets, ring]);
   const { settings, region, mirror, clock, log, meter } = opened;
   const runs = lambdaRuns({ table: region.parts.table, clock, random: nodeRandom, client: lambdaClient(id), settings });

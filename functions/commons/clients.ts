@@ -19,6 +19,9 @@ const within = (requestTimeout: number): { requestHandler: { connectionTimeout: 
 
 export const dynamoClient = (region: RegionId): DynamoDBClient => new DynamoDBClient({ region, ...CLIENT_SETTINGS, ...within(attemptMs) });
 
+/** Of the interface of Streams, which has no client here. The variables are the SDK's. */
+export const streamsEndpoint = (region: RegionId): string => process.env['AWS_ENDPOINT_URL_DYNAMODB_STREAMS'] ?? process.env['AWS_ENDPOINT_URL'] ?? `https://streams.dynamodb.${region}.amazonaws.com`;
+
 /** One attempt: a message that a peer's queue does not take in time becomes a hint. */
 export const sqsClient = (region: RegionId): SQSClient => new SQSClient({ region, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS, ...within(attemptMs) });
 

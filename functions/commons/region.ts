@@ -2,12 +2,15 @@
 // engine does by timers and behind answers on a machine is not begun here (`open`, not `start`): the stream's mapping
 // calls `fan-out`, queues call `apply` and `forward`, schedules call the rest.
 
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoTable } from '../../src/adapters/aws/dynamo-table.ts';
 import { readDates } from '../../src/adapters/aws/dates.ts';
 import { incarnationOf } from '../../src/adapters/aws/identity.ts';
 import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
 import { LambdaPeer } from '../../src/adapters/aws/lambda-peer.ts';
 import { arns, names, queueUrl } from '../../src/adapters/aws/names.ts';
+import { Milestones } from '../../src/adapters/aws/milestones.ts';
+import { DynamoRequests } from '../../src/adapters/aws/requests.ts';
 import { SqsDeadLetters } from '../../src/adapters/aws/sqs-dead-letters.ts';
 import { SqsQueue } from '../../src/adapters/aws/sqs-queue.ts';
 import { deriveKey, hmacSha256, nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
@@ -31,6 +34,7 @@ import { Meter } from './meter.ts';
 import { Metrics } from './metrics.ts';
 import { Mirror } from './mirror.ts';
 import { firstTopology, peersOf, settingsOf, type Settings } from './settings.ts';
+import type { Unread, UnreadParts } from './unread.ts';
 
 export interface RegionOnLambda {
   readonly settings: Settings;
@@ -42,6 +46,7 @@ export interface RegionOnLambda {
   readonly metrics: Metrics;
   /** The table was restored from an older copy, and is not whole again: takes back what the peers hold. False when some could not give. */
   readonly takeBack: () => Promise<boolean>;
+  readonly milestones: Milestones;
   /** Does the table still have the id that this environment's actor is made of? */
   readonly isSameTable: () => Promise<boolean>;
   /**
@@ -67,9 +72,11 @@ export interface Opening {
   readonly ring?: Promise<KeyRing>;
   /** Of the deployment, for the functions that compare copies. */
   readonly secret?: Promise<string>;
+  /** For the functions that tell what the peers lack. */
+  readonly unread?: (parts: Omit<UnreadParts, 'stream'> & { readonly dynamo: DynamoDBClient; readonly tableName: string }) => Unread;
 }
 
-export async function openRegion({ ring, secret }: Opening = {}): Promise<RegionOnLambda> {
+export async function openRegion({ ring, secret, unread: unreadOf }: Opening = {}): Promise<RegionOnLambda> {
   const settings = settingsOf(process.env);
   const { deployment, region: id } = settings;
   const log = new JsonLog({ region: id, function: process.env['AWS_LAMBDA_FUNCTION_NAME'] });
@@ -91,7 +98,7 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     drawIncarnation: () => Promise.reject(new ArchipelError('internal', 'The incarnation on AWS is the table’s.')),
     topology,
     table,
-    changes: THE_STREAM,
+    changes: unreadOf === undefined ? THE_STREAM : { ...THE_STREAM, unread: async (peer): Promise<number> => (await unread?.towards(peer)) ?? 0 },
     peers,
     hints: (peer) => new HintDepth(new SqsQueue({ client: sqs, queueUrl: queueUrl(settings, id, names.hints(deployment, id, peer)) })),
     deadLetters: (from) => letters.get(from) ?? new SqsDeadLetters(dead),
@@ -105,6 +112,8 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     reapTombstonesMax: REAP_TOMBSTONES_MAX,
   });
   const mirror = new Mirror({ catalog: region.catalog, keys, table, clock });
+  const milestones = new Milestones(new DynamoRequests({ client: dynamo, tableName, clock, random: nodeRandom, onConsumed: meter.add }));
+  const unread: Unread | undefined = unreadOf?.({ dynamo, tableName, table, milestones, clock, log, peers: peers.map((peer) => peer.id), holdersOf: (key) => region.catalog.holdersOf(key), policiesOf: (of) => mirror.collectionsOf(of) });
   region.open(whole === undefined || whole === incarnation ? 'whole' : 'restored');
   const common = new Common(region, clock, incarnation);
   await common.read();
@@ -131,7 +140,7 @@ export async function openRegion({ ring, secret }: Opening = {}): Promise<Region
     return true;
   };
   const isSameTable = async (): Promise<boolean> => (await incarnationOf(dynamo, tableName)) === incarnation;
-  return { settings, region, mirror, clock, log, meter, metrics: new Metrics(settings), takeBack, isSameTable, invoke };
+  return { settings, region, mirror, clock, log, meter, metrics: new Metrics(settings), takeBack, isSameTable, milestones, invoke };
 }
 
 /** What environments of the region tell each other through its table: reaped lines, what is paused, and that a table which was restored is whole again. */
@@ -192,7 +201,7 @@ export async function hello(region: Region, link: PeerLink): Promise<boolean> {
   }
 }
 
-/** The log of the region is its table's stream, which Lambda reads (functions/fan-out.ts): nothing is to be had by asking. */
+/** The log of the region is its table's stream, which Lambda reads (functions/fan-out.ts). What is still in it is counted (unread.ts). */
 const THE_STREAM: ChangeLog = {
   read: async () => ({ entries: [], more: false }),
   subscribe: () => () => undefined,

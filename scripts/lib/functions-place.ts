@@ -31,6 +31,7 @@ export const environmentOf = ({ deployment, regions, dynamo, sqs, services }: Fu
   // Emulators share two cores with everything else.
   ATTEMPT_MS: '20000',
   AWS_ENDPOINT_URL_DYNAMODB: dynamo,
+  AWS_ENDPOINT_URL_DYNAMODB_STREAMS: dynamo,
   AWS_ENDPOINT_URL_SQS: sqs,
   AWS_ENDPOINT_URL_LAMBDA: services,
   AWS_ENDPOINT_URL_SSM: services,

@@ -148,12 +148,15 @@ function apartOf(workload: Workload): Line[] {
 
 function idleOf(regions: number): Line[] {
   const peers = regions - 1;
+  const parts = ASSUMED.streamPartitions;
   const month = (perMinute: number): number => perMinute * MINUTES_PER_MONTH;
   const line = (what: string, dollarsPerRegion: number): Line => ({ what, dollars: regions * dollarsPerRegion });
   const priced = (count: number, name: PriceName): number => dollarsFor(count, name);
   return [
     line('queues that are asked: inbox and hints', priced(month(ASSUMED.pollsPerQueueAndMinute) * (1 + peers), 'queueRequest')),
     line('heartbeat, and the peers that answer', priced(month(1), 'schedule') + run(month(1), ASSUMED.heartbeatMs, QUEUE_GB) + run(month(peers), ASSUMED.apiMs, API_GB)),
+    // For each part of the stream: a milestone, fan-out called for it, that it was passed, this read; and the document that remembers them.
+    line('live RPO, counted each minute', priced(month(2 * parts + 1), 'writeUnit') + priced(month(parts + 1), 'readUnit') + priced(month(2 * parts), 'streamRead') + run(month(parts), ASSUMED.fanOutMs, QUEUE_GB)),
     line('alarms', priced(alarmMetricsOf(regions), 'alarm')),
     line('metrics of our own, and the dashboard', priced(ownMetricsOf(regions), 'metric') + priced(1, 'dashboard')),
   ];

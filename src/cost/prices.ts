@@ -27,6 +27,7 @@ export const PRICES = {
   readUnit: seen(0.125, MILLION, 'read request unit', DYNAMO),
   stored: seen(0.25, 1, 'GB and month in a table', DYNAMO),
   recovery: seen(0.2, 1, 'GB and month of point-in-time recovery', DYNAMO),
+  streamRead: recalled(0.2, MILLION, 'read of a stream by somebody else than Lambda', DYNAMO),
   queueRequest: recalled(0.4, MILLION, 'request to a standard queue, of up to 64 KiB', 'aws.amazon.com/sqs/pricing'),
   invocation: recalled(0.2, MILLION, 'invocation', LAMBDA),
   armSecond: recalled(13.3334, MILLION, 'GB-second on arm64', LAMBDA),

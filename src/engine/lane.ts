@@ -51,6 +51,8 @@ export interface LaneParts {
   /** Has the peer said, since this region started, what it knows of our stamps? Nothing is sent before. */
   isGreeted(): boolean;
   readonly hints: Queue;
+  /** Items whose changes the log has not handed over, where another process reads it. */
+  readonly unread?: (() => Promise<number>) | undefined;
   readonly table: Table;
   readonly catalog: Catalog;
   readonly clock: Clock;
@@ -110,8 +112,10 @@ export class Lane {
 
   /** Live RPO towards this peer: how many items a loss of this region, now, would lose there. */
   async unreplicated(): Promise<{ readonly items: number; readonly exact: boolean }> {
+    // Before the hints are counted: what leaves the log meanwhile comes to them.
+    const unread = await this.#parts.unread?.();
     const uncounted = this.behind + this.toHandOver;
-    return { items: (await this.#owed.countWith(this.#parts.hints)) + uncounted, exact: uncounted === 0 && this.#parts.hints.supports.exactDepth };
+    return { items: (await this.#owed.countWith(this.#parts.hints)) + uncounted + (unread ?? 0), exact: uncounted === 0 && unread === undefined && this.#parts.hints.supports.exactDepth };
   }
 
   oldestMs(): number {

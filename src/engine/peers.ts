@@ -23,7 +23,7 @@ export interface PeersParts {
   readonly log: Log;
   readonly speaker: Speaker;
   readonly limits: Limits;
-  readonly ports: Pick<RegionParts, 'peers' | 'peer' | 'hints'>;
+  readonly ports: Pick<RegionParts, 'peers' | 'peer' | 'hints' | 'changes'>;
   isGreeted(peer: RegionId): boolean;
   /** Says hello. Never rejects. */
   greet(link: PeerLink): Promise<void>;
@@ -48,7 +48,9 @@ export class Peers {
     const { table, catalog, time, clock, log, speaker, limits, ports } = this.#parts;
     const { id } = peer;
     const link = new PeerLink(peer, speaker, time, log);
-    const lane = new Lane({ link, isGreeted: () => this.#parts.isGreeted(id), hints: ports.hints(id), limits, table, catalog, clock, log });
+    const { changes } = ports;
+    const unread = changes.unread === undefined ? undefined : (): Promise<number> => (changes.unread as NonNullable<typeof changes.unread>)(id);
+    const lane = new Lane({ link, unread, isGreeted: () => this.#parts.isGreeted(id), hints: ports.hints(id), limits, table, catalog, clock, log });
     link.onReturn(() => void this.#greetBack(link));
     this.links.set(id, link);
     this.lanes.set(id, lane);

@@ -10,6 +10,7 @@
 //  - A reader may see an entry before or after `Table.get` shows the commit.
 
 import type { ItemKey } from '../core/keys/item-key.ts';
+import type { RegionId } from '../core/version/dot.ts';
 import type { CommitKind } from '../core/version/record.ts';
 
 export interface LogEntry {
@@ -36,4 +37,9 @@ export interface ChangeLog {
   trim(position: number): void;
   /** The position up to which `trim` is durable: where a reader goes on after a restart. */
   trimmed(): number;
+  /**
+   * Of a log that another process reads: of how many items that the peer holds local changes, or rows, may not have been sent to
+   * it and not been hinted. All that was answered for before the question is in it. One that is read here says nothing.
+   */
+  unread?(peer: RegionId): Promise<number>;
 }

@@ -7,6 +7,7 @@
 //   loss-id/<id>                 0                                where the loss row of this id lies
 //   loss-of/<physical key>       <u64 stamp> <actor> [/ <id>]     the losers of an item and what they cover
 //   document/<name>              0                                document
+//   milestone/<slot> · passed/<slot>  0                           how far the stream has been handed on (milestones.ts)
 //
 // A loss row that goes out to other regions has the attribute `k` of a local record, by which the stream is filtered.
 //
@@ -78,6 +79,8 @@ export const places = {
   /** Nothing makes the dot of a late operation its own: the id tells two of them apart. */
   loser: (encoded: Uint8Array, { dot, rule, id }: Pick<LossRow, 'dot' | 'rule' | 'id'>): Place => place(partitionKeys.lossesOf(encoded), concatBytes(stampBytes(dot.stamp), utf8(rule === 'late-operation' ? `${dot.actor}/${id}` : dot.actor))),
   document: (name: string): Place => place(utf8(`document/${name}`), ONLY),
+  milestone: (slot: number): Place => place(utf8(`milestone/${slot}`), ONLY),
+  passed: (slot: number): Place => place(utf8(`passed/${slot}`), ONLY),
 } as const;
 
 export const stampBytes = (stamp: Stamp): Uint8Array => new ByteWriter(8).u64(stamp).finish();

@@ -3,7 +3,7 @@
 // a state says by itself what it supersedes).
 //
 // What the stream delivers is filtered before a function is even called, on a positive marker: `k` is `l` in a record
-// that a write of this region committed, and in a row of the ledger that is to be sent. Applied records, other rows of ledger
+// that a write of this region committed, in a row of the ledger that is to be sent, and in a milestone. Applied records, other rows of ledger
 // and index, and removals by time to live have no such attribute.
 
 import type { DynamoDBRecord } from 'aws-lambda';
@@ -16,6 +16,7 @@ import { fromBase64 } from './base64.ts';
 import { lossOf } from './ledger.ts';
 import { keyOf, recordOf } from './item-codec.ts';
 import { bytesIn, type Item } from './layout.ts';
+import { milestoneIn } from './milestones.ts';
 
 type Image = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
 
@@ -37,9 +38,10 @@ export const isReadable = (entry: StreamEntry): entry is LogEntry => 'image' in 
  * Undefined for what is neither a record nor a row to be sent. `position` counts within the batch: a sequence number of a stream has 21 digits or
  * more, and Lambda keeps it.
  */
-export function streamEntry({ dynamodb }: DynamoDBRecord, position: number): StreamEntry | undefined {
+export function streamEntry(record: DynamoDBRecord, position: number): StreamEntry | undefined {
+  const { dynamodb } = record;
   const item = dynamodb?.NewImage === undefined ? undefined : itemOf(dynamodb.NewImage);
-  if (item?.['k'] === undefined) return undefined;
+  if (item?.['k'] === undefined || milestoneIn(record) !== undefined) return undefined;
   if (isLossItem(item)) {
     const row = lossOf(item);
     return { position, key: row.key, name: lossName(row.id), loss: row.id, kind: 'local', image: encodeLossRow(row) };

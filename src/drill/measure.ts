@@ -19,6 +19,8 @@ export interface Second {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly servedBy: Readonly<Record<string, number>>;
+  /** Of the answers that each region gave. */
+  readonly p99MsBy: Readonly<Record<string, number>>;
 }
 
 const SECOND_MS = 1_000;
@@ -31,13 +33,15 @@ export function quantile(sorted: readonly number[], share: number): number {
   return sorted.length === 0 ? 0 : (sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] as number);
 }
 
+const tookOf = (samples: readonly Sample[]): readonly number[] => samples.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+
 export function secondsOf(samples: readonly Sample[], endMs: number): Second[] {
   const bySecond = Map.groupBy(samples, ({ atMs }) => Math.floor(atMs / SECOND_MS));
   return Array.from({ length: Math.ceil(endMs / SECOND_MS) }, (_, second) => {
     const all = bySecond.get(second) ?? [];
-    const took = all.map(({ tookMs }) => tookMs).sort((a, b) => a - b);
+    const took = tookOf(all);
     const served = Map.groupBy(all.filter(({ servedBy }) => servedBy !== undefined), ({ servedBy }) => servedBy as string);
-    return { second, requests: all.length, good: all.filter(({ isGood }) => isGood).length, p50Ms: quantile(took, 0.5), p99Ms: quantile(took, 0.99), servedBy: Object.fromEntries([...served].map(([id, each]) => [id, each.length])) };
+    return { second, requests: all.length, good: all.filter(({ isGood }) => isGood).length, p50Ms: quantile(took, 0.5), p99Ms: quantile(took, 0.99), servedBy: Object.fromEntries([...served].map(([id, each]) => [id, each.length])), p99MsBy: Object.fromEntries([...served].map(([id, each]) => [id, quantile(tookOf(each), 0.99)])) };
   });
 }
 

@@ -73,6 +73,7 @@ ${STYLE}
 <p class="note">By the second since the load began. Dashed: what was done then.</p>
 <h3>Requests a second: answered, and failed</h3><div class="plot" id="throughput"></div>
 <h3>Latency in milliseconds: p50 and p99</h3><div class="plot" id="latency"></div>
+<h3>The same by the region that answered: p99</h3><div class="plot" id="by-region"></div>
 <h3>Answers a second, by the region that gave them</h3><div class="plot" id="served"></div>
 <h3>Live RPO: items that a region owes to its furthest peer</h3><div class="plot" id="owed"></div>
 <h3>Hints: keys that wait in a region for its peers</h3><div class="plot" id="hints"></div>
@@ -144,6 +145,7 @@ function plot(id, names, colours, data) {
 const s = report.seconds;
 plot('throughput', ['answered', 'failed'], ['--good', '--bad'], [s.map((x) => x.good), s.map((x) => x.requests - x.good)]);
 plot('latency', ['p50', 'p99'], ['--a', '--b'], [s.map((x) => x.p50Ms), s.map((x) => x.p99Ms)]);
+plot('by-region', report.regions, ['--a', '--b', '--c'], report.regions.map((id) => s.map((x) => x.p99MsBy?.[id] ?? null)));
 plot('served', report.regions, ['--a', '--b', '--c'], report.regions.map((id) => s.map((x) => x.servedBy[id] ?? 0)));
 plot('owed', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.owed[x.second]?.[at] ?? null)));
 plot('hints', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.hints[x.second]?.[at] ?? null)));

@@ -20,19 +20,24 @@ const rates = [{ id: 'eu-central-1', reads: 12.4, writes: 1_000.6, answersMs: 3 
 
 describe('top', () => {
   it('shows rates, live RPO, hints, breakers, and what is not as it should be', () => {
-    const lines = screen(status, rates, style, false).split('\n').map((line) => line.trim().replaceAll(/ {2,}/g, ' | '));
+    const lines = screen(status, rates, style, undefined).split('\n').map((line) => line.trim().replaceAll(/ {2,}/g, ' | '));
     expect(lines[0]).toBe('archipel top | document 1.4 | 1 not as it should be');
     expect(lines).toContain('eu-central-1 | active | serving | safe | 12 | 1,001 | 3.0 ms | 4.0 s | 10');
     expect(lines).toContain('us-east-1 | fenced | no answer');
-    expect(lines).toContain('eu-central-1 | us-east-1 | down | open | ≤ 1,234 | 5.0 s | 20 ms | 1,200 | 2 | suspect');
+    expect(lines).toContain('eu-central-1 | us-east-1 | down | suspect | open | ≤ 1,234 | 5.0 s | 1,200 | 20 ms | 2');
     expect(lines).toContain('! us-east-1 does not answer: nothing listens there');
   });
 
   it('a terminal is written over from its first line, nothing else is', () => {
-    const [file, terminal] = [screen(status, rates, style, false), screen(status, rates, style, true)];
+    const [file, terminal] = [screen(status, rates, style, undefined), screen(status, rates, style, 80)];
     expect(file).not.toContain('\x1b');
     expect(terminal.startsWith('\x1b[H')).toBe(true);
     expect(terminal.endsWith('\x1b[J')).toBe(true);
     expect(terminal.split('\n').slice(0, -1).every((line) => line.endsWith('\x1b[K'))).toBe(true);
+  });
+
+  it('what is not as it should be is broken between words where the screen ends', () => {
+    const plain = screen(status, rates, style, 40).replaceAll('\x1b[K', '');
+    expect(plain).toContain('\n  ! us-east-1 does not answer: nothing\n    listens there\n');
   });
 });

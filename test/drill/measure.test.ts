@@ -22,7 +22,7 @@ describe('what clients saw', () => {
 
   it('seconds count what was due in them, answered or not', () => {
     const [first, second] = secondsOf([sample(0, { tookMs: 5 }), sample(999, { isGood: false, tookMs: 7, servedBy: undefined }), sample(1_000, { servedBy: 'b' })], 2_000);
-    expect(first).toEqual({ second: 0, requests: 2, good: 1, p50Ms: 5, p99Ms: 7, servedBy: { a: 1 } });
+    expect(first).toEqual({ second: 0, requests: 2, good: 1, p50Ms: 5, p99Ms: 7, servedBy: { a: 1 }, p99MsBy: { a: 5 } });
     expect(second).toMatchObject({ requests: 1, servedBy: { b: 1 } });
   });
 

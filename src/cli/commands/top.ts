@@ -6,7 +6,7 @@ import { patientClock } from '../../client/node.ts';
 import { parseDuration, parseWhole } from '../../config/options.ts';
 import { pause } from '../../ports/clock.ts';
 import { EXIT_CODES_HELP } from '../exit.ts';
-import { count, duration, table, type Style } from '../output.ts';
+import { count, duration, reflowed, table, type Style } from '../output.ts';
 import { withConnection, withSession, type ConnectionFlags, type Session } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
 import { seenAs, statusOf, type ClusterStatus, type RegionStatus } from './status.ts';
@@ -15,7 +15,10 @@ const HOME = '\x1b[H';
 const CLEAR = '\x1b[2J';
 const REST_OF_LINE = '\x1b[K';
 const REST_OF_SCREEN = '\x1b[J';
+/** What is wider than the screen is cut by it: a line that went on in the next one would move all that stands below. */
+const [CUT, WRAP] = ['\x1b[?7l', '\x1b[?7h'];
 const ASK_MS = 1_000;
+const FAULT_INDENT = 4;
 
 interface TopFlags extends ConnectionFlags {
   readonly every: string;
@@ -64,18 +67,28 @@ async function watch(session: Session, everyMs: number, looks: number): Promise<
   const interrupted = new AbortController();
   const takeBack = session.terminal.onInterrupt(() => interrupted.abort());
   const { out } = session.terminal;
+  const isScreen = !session.isJson && out.isTty;
+  if (isScreen) await out.write(`${CUT}${CLEAR}`);
+  try {
+    await look(session, { everyMs, looks, signal: interrupted.signal });
+  } finally {
+    if (isScreen) await out.write(WRAP);
+    takeBack();
+  }
+}
+
+async function look(session: Session, { everyMs, looks, signal }: { readonly everyMs: number; readonly looks: number; readonly signal: AbortSignal }): Promise<void> {
+  const { out } = session.terminal;
   let before = new Map<string, Counters>();
-  if (!session.isJson && out.isTty) await out.write(CLEAR);
-  for (let look = 1; look <= looks && !interrupted.signal.aborted; look++) {
+  for (let at = 1; at <= looks && !signal.aborted; at++) {
     const startedMs = patientClock.monotonicMs();
     const [status, after] = await Promise.all([statusOf(session), countersOf(session)]);
     const rates = ratesOf(before, after);
     before = new Map([...before, ...[...after].map(([id, { counters }]) => [id, counters] as const)]);
     if (session.isJson) await session.json({ at: new Date().toISOString(), healthy: status.faults.length === 0, rates, regions: status.regions.map(({ certificates: _, ...region }) => region), faults: status.faults });
-    else await out.write(screen(status, rates, session.style, out.isTty));
-    if (look < looks) await pause(patientClock, Math.max(0, everyMs - (patientClock.monotonicMs() - startedMs)), interrupted.signal);
+    else await out.write(screen(status, rates, session.style, out.isTty ? out.columns : undefined));
+    if (at < looks) await pause(patientClock, Math.max(0, everyMs - (patientClock.monotonicMs() - startedMs)), signal);
   }
-  takeBack();
 }
 
 async function countersOf(session: Session): Promise<Map<string, { readonly counters: Counters; readonly answersMs: number }>> {
@@ -106,20 +119,21 @@ function ratesOf(before: ReadonlyMap<string, Counters>, after: ReadonlyMap<strin
 
 const RIGHT = { right: true } as const;
 const REGION_COLUMNS = [{ title: 'region' }, { title: 'state' }, { title: 'phase' }, { title: 'clock' }, { title: 'reads/s', ...RIGHT }, { title: 'writes/s', ...RIGHT }, { title: 'answers in', ...RIGHT }, { title: 'lags by', ...RIGHT }, { title: 'items', ...RIGHT }];
-const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'breaker' }, { title: 'live RPO', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'lag p99', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'dead', ...RIGHT }, { title: 'seen as' }];
+/** What matters most stands first: the last ones are cut where there are eighty columns. */
+const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'seen as' }, { title: 'breaker' }, { title: 'live RPO', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'lag p99', ...RIGHT }, { title: 'dead', ...RIGHT }];
 
-/** A screen that is written over line by line, so that nothing flickers; on anything but a terminal, one after the other. */
-export function screen({ regions, topology, faults }: ClusterStatus, rates: readonly RegionRates[], style: Style, isTty: boolean): string {
+/** A screen that is written over line by line, so that nothing flickers; on anything but a terminal, which has columns, one after the other. */
+export function screen({ regions, topology, faults }: ClusterStatus, rates: readonly RegionRates[], style: Style, columns: number | undefined): string {
   const of = new Map(rates.map((each) => [each.id, each]));
   const text = [
     `${style.bold('archipel top')}  document ${topology.term}.${topology.epoch}  ${faults.length === 0 ? style.good('all is well') : style.bad(`${faults.length} not as it should be`)}`,
     '',
     table(REGION_COLUMNS, regions.map((region) => regionRow(region, of.get(region.id), style)), style),
     table(LINK_COLUMNS, regions.flatMap((region) => linkRows(region, style)), style),
-    ...faults.map((fault) => `  ${style.bad('!')} ${fault}`),
+    ...faults.map((fault) => `  ${style.bad('!')} ${(columns === undefined ? fault : reflowed(fault, columns - FAULT_INDENT)).replaceAll('\n', `\n${' '.repeat(FAULT_INDENT)}`)}`),
     '',
   ].join('\n');
-  return isTty ? `${HOME}${text.replaceAll('\n', `${REST_OF_LINE}\n`)}${REST_OF_SCREEN}` : `${text}\n`;
+  return columns !== undefined ? `${HOME}${text.replaceAll('\n', `${REST_OF_LINE}\n`)}${REST_OF_SCREEN}` : `${text}\n`;
 }
 
 function regionRow({ id, state, replication }: RegionStatus, rates: RegionRates | undefined, style: Style): string[] {
@@ -137,12 +151,12 @@ function linkRows({ id, replication }: RegionStatus, style: Style): string[][] {
     id,
     peer,
     state === 'up' ? style.good(state) : state === 'paused' ? style.warn(state) : style.bad(state),
+    seenAs(verdict, style),
     breaker === 'closed' ? breaker : style.bad(breaker),
     `${exact ? '' : '≤ '}${count(unreplicatedItems)}`,
     unreplicatedItems === 0 ? '' : duration(oldestMs),
-    lagMs.count === 0 ? '' : duration(lagMs.p99),
     hints === 0 ? '' : count(hints),
+    lagMs.count === 0 ? '' : duration(lagMs.p99),
     dead === 0 ? '' : style.bad(count(dead)),
-    seenAs(verdict, style),
   ]);
 }

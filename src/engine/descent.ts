@@ -1,12 +1,14 @@
 // From partitions whose sums may differ down to the items that do: branches, leaves, stretches of a leaf. Only where sums
 // differ the next question is asked.
 
-import { differingPositions, sameSum, type Sum } from '../core/merkle/digest.ts';
-import { decodeStretchAnswers, decodeSums, type BranchRef, type DifferingItem, type DigestQuestion, type LeafRef, type Stretch, type StretchQuestion } from './digest-protocol.ts';
+import { differingPositions, sameSum, type Fingerprint, type Sum } from '../core/merkle/digest.ts';
+import { decodeStretchAnswers, decodeSums, type BranchRef, type DifferingItem, type DigestQuestion, type LeafRef, type Stretch, type StretchAnswer, type StretchQuestion } from './digest-protocol.ts';
 import { itemsWithin, leafIndex, stretchQuestion, sumOf, type View } from './digest-view.ts';
 
 const REFS_PER_QUESTION = 256;
 const STRETCHES_PER_QUESTION = 256;
+/** Of an item of which the other side does not say whether it has a record: old enough, and asked for. */
+const PERHAPS_DELETED_MS = 1;
 /** The other side may scan what it is asked about. */
 const SCAN_TIMEOUT_MS = 25_000;
 
@@ -15,6 +17,8 @@ export interface DescentParts {
   readonly view: View;
   readonly deep: boolean;
   readonly atMs: number;
+  /** Items of a leaf can be asked about by their sums (an earlier release wants their keys). */
+  readonly takesSums: boolean;
   ask(question: DigestQuestion, timeoutMs?: number): Promise<Uint8Array>;
 }
 
@@ -65,12 +69,16 @@ export class Descent {
       rounds++;
       const next: Stretch[] = [];
       for (const chunk of chunks(stretches, STRETCHES_PER_QUESTION)) {
-        const questions = await Promise.all(chunk.map((stretch) => stretchQuestion(view, stretch)));
+        const held = await Promise.all(chunk.map((stretch) => itemsWithin(view, stretch)));
+        const questions = chunk.map((stretch, at) => stretchQuestion(stretch, held[at] as readonly Fingerprint[], this.#parts));
         const answers = decodeStretchAnswers(await this.#ask({ type: 'stretches', ...this.#how, stretches: questions }));
         for (const [at, question] of questions.entries()) {
           const answer = answers[at];
-          if (answer?.type === 'items') differing.push(...answer.items);
-          if (answer?.type === 'items' && answer.more) more = true;
+          if (answer?.type === 'items' || answer?.type === 'besides') {
+            differing.push(...answer.items);
+            more ||= answer.more;
+          }
+          if (answer?.type === 'besides') differing.push(...lackingThere(held[at] as readonly Fingerprint[], answer));
           if (answer?.type === 'list') differing.push(...(await this.#differingFromList(question, answer.items)));
           if (answer?.type === 'split') next.push(...(await this.#differingParts(question, answer.parts)));
         }
@@ -102,6 +110,15 @@ export class Descent {
     }
     return differing;
   }
+}
+
+/** Of what I hold and they do not, what they have not named themselves: they may know it as deleted. */
+function lackingThere(mine: readonly Fingerprint[], { items, lacking }: Extract<StretchAnswer, { readonly type: 'besides' }>): DifferingItem[] {
+  const named = new Set(items.map(({ key }) => keyName(key)));
+  return lacking.flatMap((at): DifferingItem[] => {
+    const key = mine[at]?.key;
+    return key === undefined || named.has(keyName(key)) ? [] : [{ key, theirs: undefined, newestMs: PERHAPS_DELETED_MS }];
+  });
 }
 
 export const keyName = (key: Uint8Array): string => String.fromCharCode(...key);

@@ -1,6 +1,8 @@
 // The questions of a reconciliation, in bytes. A comparison descends only where sums differ:
 //
-//   root      "this is my sum over all that we share"      -> yours; where it differs, the sums of the shared partitions
+//   root      "this is my sum over all that we share"      -> yours; where it differs, the sums of the shared partitions, and a
+//                                                           small sketch that names the leaves, where few differ
+//   sketch    "and one of so many cells"                   -> that
 //   branches  of these partitions                          -> 32 sums each
 //   leaves    of these branches                            -> 32 sums each
 //   items     "these items are in my leaf"                 -> those that differ; a large leaf is compared by ranges first
@@ -13,6 +15,7 @@
 import { ByteReader, ByteWriter, fromHex, toHex } from '../core/bytes.ts';
 import { asGroupId, type GroupId, type PartitionId } from '../core/keys/item-key.ts';
 import type { Fingerprint, Sum } from '../core/merkle/digest.ts';
+import { Sketch } from '../core/merkle/sketch.ts';
 
 export interface BranchRef {
   readonly group: GroupId;
@@ -33,7 +36,11 @@ export interface Stretch {
 
 /** What the asker holds in a stretch: every item, or only their sum. */
 export interface StretchQuestion extends Stretch {
-  readonly mine: { readonly type: 'list'; readonly items: readonly Fingerprint[] } | { readonly type: 'sum'; readonly sum: Sum };
+  readonly mine:
+    | { readonly type: 'list'; readonly items: readonly Fingerprint[] }
+    /** The same without their keys, a fifth of the bytes. */
+    | { readonly type: 'sums'; readonly sums: readonly Sum[] }
+    | { readonly type: 'sum'; readonly sum: Sum };
 }
 
 export interface DifferingItem {
@@ -47,16 +54,19 @@ export interface DifferingItem {
 export type StretchAnswer =
   | { readonly type: 'equal' }
   | { readonly type: 'items'; readonly items: readonly DifferingItem[]; readonly more: boolean }
+  /** To `sums`: what the answering side holds besides, and which of them, by their position, it does not. */
+  | { readonly type: 'besides'; readonly items: readonly DifferingItem[]; readonly lacking: readonly number[]; readonly more: boolean }
   /** All that the answering side holds in the stretch: few, where the asker holds many. */
   | { readonly type: 'list'; readonly items: readonly DifferingItem[] }
   /** Too many to list: sums of smaller stretches, by their upper ends (the last is open). */
   | { readonly type: 'split'; readonly parts: readonly { readonly to: Uint8Array | undefined; readonly sum: Sum }[] };
 
 export type DigestQuestion =
-  | { readonly type: 'root'; readonly atMs: number; readonly deep: boolean; readonly groups: readonly GroupId[]; readonly mine: Sum }
+  | { readonly type: 'root'; readonly atMs: number; readonly deep: boolean; readonly groups: readonly GroupId[]; readonly mine: Sum; readonly withSketch?: boolean }
   | { readonly type: 'branches'; readonly atMs: number; readonly deep: boolean; readonly partitions: readonly BranchRef[] }
   | { readonly type: 'leaves'; readonly atMs: number; readonly deep: boolean; readonly branches: readonly LeafRef[] }
-  | { readonly type: 'stretches'; readonly atMs: number; readonly deep: boolean; readonly stretches: readonly StretchQuestion[] };
+  | { readonly type: 'stretches'; readonly atMs: number; readonly deep: boolean; readonly stretches: readonly StretchQuestion[] }
+  | { readonly type: 'sketch'; readonly atMs: number; readonly deep: false; readonly groups: readonly GroupId[]; readonly cells: number };
 
 export interface RootAnswer {
   readonly atMs: number;
@@ -65,12 +75,24 @@ export interface RootAnswer {
   readonly partitions: readonly Sum[];
   /** Groups of the question that are not known there. */
   readonly unknown: readonly GroupId[];
+  /**
+   * Of who was asked for it, knows it, and differs. The partitions' sums come folded then: which of them differ matters only
+   * where the sketch names nothing. With the sums of the branches of the first partitions, folded as well.
+   */
+  readonly sketch?: { readonly leaves: Sketch; readonly branches: readonly Sum[] };
 }
 
-const TYPES = ['root', 'branches', 'leaves', 'stretches'] as const;
+const TYPES = ['root', 'branches', 'leaves', 'stretches', 'sketch'] as const;
+const DEEP = 1;
+/** A region of an earlier release does not look at it. */
+const WITH_SKETCH = 2;
+const CELLS_ASKED_MAX = 100_000;
 
 const sum = (out: ByteWriter, { high, low }: Sum): ByteWriter => out.u32(high).u32(low);
 const readSum = (reader: ByteReader): Sum => ({ high: reader.u32(), low: reader.u32() });
+/** Half of the bytes: where two that differ look alike once in 2^32, and that does no harm. */
+export const folded = ({ high, low }: Sum): Sum => ({ high: 0, low: (high ^ low) >>> 0 });
+const readFolded = (reader: ByteReader): Sum => ({ high: 0, low: reader.u32() });
 const group = (out: ByteWriter, id: GroupId): ByteWriter => out.bytes(fromHex(id) as Uint8Array);
 const readGroup = (reader: ByteReader): GroupId => asGroupId(toHex(reader.bytes(4)));
 
@@ -89,7 +111,8 @@ const optional = (out: ByteWriter, bytes: Uint8Array | undefined): ByteWriter =>
 const readOptional = (reader: ByteReader): Uint8Array | undefined => (reader.u8() === 0 ? undefined : reader.block());
 
 export function encodeQuestion(question: DigestQuestion): Uint8Array {
-  const out = new ByteWriter(1024).u8(TYPES.indexOf(question.type)).u8(question.deep ? 1 : 0).varint(question.atMs);
+  const withSketch = question.type === 'root' && question.withSketch === true;
+  const out = new ByteWriter(1024).u8(TYPES.indexOf(question.type)).u8((question.deep ? DEEP : 0) | (withSketch ? WITH_SKETCH : 0)).varint(question.atMs);
   switch (question.type) {
     case 'root':
       sum(out, question.mine);
@@ -103,6 +126,9 @@ export function encodeQuestion(question: DigestQuestion): Uint8Array {
       break;
     case 'stretches':
       list(out, question.stretches, (stretch) => encodeStretch(out, stretch));
+      break;
+    case 'sketch':
+      list(out.varint(question.cells), question.groups, (id) => group(out, id));
   }
   return out.finish();
 }
@@ -110,19 +136,25 @@ export function encodeQuestion(question: DigestQuestion): Uint8Array {
 function encodeStretch(out: ByteWriter, { leaf, from, to, mine }: StretchQuestion): void {
   optional(optional(leafRef(out, leaf), from), to);
   if (mine.type === 'sum') return void sum(out.u8(0), mine.sum);
-  out.u8(1);
-  list(out, mine.items, (item) => sum(out.block(item.key), item.sum));
+  if (mine.type === 'sums') return list(out.u8(2), mine.sums, (each) => sum(out, each));
+  list(out.u8(1), mine.items, (item) => sum(out.block(item.key), item.sum));
 }
 
 export function decodeQuestion(body: Uint8Array): DigestQuestion {
   const reader = new ByteReader(body);
   const type = TYPES[reader.u8()];
-  const deep = reader.u8() === 1;
+  const flags = reader.u8();
+  const deep = (flags & DEEP) !== 0;
   const atMs = reader.varint();
   switch (type) {
     case 'root': {
       const mine = readSum(reader);
-      return { type, deep, atMs, mine, groups: readList(reader, () => readGroup(reader)) };
+      return { type, deep, atMs, mine, groups: readList(reader, () => readGroup(reader)), withSketch: (flags & WITH_SKETCH) !== 0 };
+    }
+    case 'sketch': {
+      const cells = reader.varint();
+      if (cells > CELLS_ASKED_MAX) throw new RangeError('Too large a sketch.');
+      return { type, deep: false, atMs, cells, groups: readList(reader, () => readGroup(reader)) };
     }
     case 'branches':
       return { type, atMs, deep, partitions: readList(reader, () => readBranchRef(reader)) };
@@ -139,15 +171,22 @@ function decodeStretch(reader: ByteReader): StretchQuestion {
   const leaf = readLeafRef(reader);
   const from = readOptional(reader);
   const to = readOptional(reader);
-  if (reader.u8() === 0) return { leaf, from, to, mine: { type: 'sum', sum: readSum(reader) } };
+  const type = reader.u8();
+  if (type === 0) return { leaf, from, to, mine: { type: 'sum', sum: readSum(reader) } };
+  if (type === 2) return { leaf, from, to, mine: { type: 'sums', sums: readList(reader, () => readSum(reader)) } };
   return { leaf, from, to, mine: { type: 'list', items: readList(reader, () => ({ key: reader.block(), sum: readSum(reader) })) } };
 }
 
 export function encodeRootAnswer(answer: RootAnswer): Uint8Array {
   const out = new ByteWriter(4096).varint(answer.atMs);
   sum(out, answer.sum);
-  list(out, answer.partitions, (each) => sum(out, each));
+  const { sketch } = answer;
+  list(out, sketch === undefined ? answer.partitions : [], (each) => sum(out, each));
   list(out, answer.unknown, (id) => group(out, id));
+  if (sketch === undefined) return out.finish();
+  list(out, answer.partitions, (each) => out.u32(folded(each).low));
+  list(out, sketch.branches, (each) => out.u32(folded(each).low));
+  sketch.leaves.encode(out);
   return out.finish();
 }
 
@@ -155,7 +194,10 @@ export function decodeRootAnswer(body: Uint8Array): RootAnswer {
   const reader = new ByteReader(body);
   const atMs = reader.varint();
   const total = readSum(reader);
-  return { atMs, sum: total, partitions: readList(reader, () => readSum(reader)), unknown: readList(reader, () => readGroup(reader)) };
+  const answer = { atMs, sum: total, partitions: readList(reader, () => readSum(reader)), unknown: readList(reader, () => readGroup(reader)) };
+  if (reader.left === 0) return answer;
+  const partitions = readList(reader, () => readFolded(reader));
+  return { ...answer, partitions, sketch: { branches: readList(reader, () => readFolded(reader)), leaves: Sketch.decode(reader) } };
 }
 
 export function encodeSums(sums: readonly Sum[]): Uint8Array {
@@ -177,8 +219,9 @@ export function encodeStretchAnswers(answers: readonly StretchAnswer[]): Uint8Ar
       out.u8(2);
       return list(out, answer.parts, ({ to, sum: each }) => sum(optional(out, to), each));
     }
-    out.u8(answer.type === 'items' ? 1 : 3);
-    if (answer.type === 'items') out.u8(answer.more ? 1 : 0);
+    out.u8(answer.type === 'items' ? 1 : answer.type === 'list' ? 3 : 4);
+    if (answer.type !== 'list') out.u8(answer.more ? 1 : 0);
+    if (answer.type === 'besides') list(out, answer.lacking, (at) => out.varint(at));
     list(out, answer.items, ({ key, theirs, newestMs }) => {
       out.block(key).varint(newestMs).u8(theirs === undefined ? 0 : 1);
       if (theirs !== undefined) sum(out, theirs);
@@ -193,12 +236,14 @@ export function decodeStretchAnswers(body: Uint8Array): StretchAnswer[] {
     const type = reader.u8();
     if (type === 0) return { type: 'equal' };
     if (type === 2) return { type: 'split', parts: readList(reader, () => ({ to: readOptional(reader), sum: readSum(reader) })) };
-    const more = type === 1 && reader.u8() === 1;
+    const more = type !== 3 && reader.u8() === 1;
+    const lacking = type === 4 ? readList(reader, () => reader.varint()) : [];
     const items = readList(reader, (): DifferingItem => {
       const key = reader.block();
       const newestMs = reader.varint();
       return { key, newestMs, theirs: reader.u8() === 0 ? undefined : readSum(reader) };
     });
+    if (type === 4) return { type: 'besides', items, lacking, more };
     return type === 3 ? { type: 'list', items } : { type: 'items', items, more };
   });
 }

@@ -3,7 +3,7 @@
 
 import { compareBytes } from '../core/bytes.ts';
 import type { GroupId, ItemKey, PartitionId } from '../core/keys/item-key.ts';
-import { addSums, BRANCHES, DigestTree, elementOf, isZeroSum, leafOf, LEAVES_PER_BRANCH, sameSum, ZERO_SUM, type Fingerprint, type Sum } from '../core/merkle/digest.ts';
+import { addSums, BRANCHES, DigestTree, elementOf, formatSum, isZeroSum, leafOf, LEAVES_PER_BRANCH, sameSum, ZERO_SUM, type Fingerprint, type Sum } from '../core/merkle/digest.ts';
 import { PARTITIONS } from '../core/limits.ts';
 import { largestStampOf, type Record, type State } from '../core/version/record.ts';
 import { stampMs } from '../core/version/stamp.ts';
@@ -184,10 +184,10 @@ export async function itemsWithin(view: View, stretch: Stretch): Promise<readonl
 
 export const sumOf = (items: readonly Fingerprint[]): Sum => items.reduce<Sum>((total, { sum }) => addSums(total, sum), ZERO_SUM);
 
-/** What to ask about a stretch: the items when they are few, else their sum. */
-export async function stretchQuestion(view: View, stretch: Stretch): Promise<StretchQuestion> {
-  const items = await itemsWithin(view, stretch);
-  return { ...stretch, mine: items.length <= LIST_ITEMS_MAX ? { type: 'list', items } : { type: 'sum', sum: sumOf(items) } };
+/** What to ask about a stretch: the items when they are few (or their sums, of whom that is enough for), else the sum of all. */
+export function stretchQuestion(stretch: Stretch, items: readonly Fingerprint[], { takesSums }: { readonly takesSums: boolean }): StretchQuestion {
+  if (items.length > LIST_ITEMS_MAX) return { ...stretch, mine: { type: 'sum', sum: sumOf(items) } };
+  return { ...stretch, mine: takesSums ? { type: 'sums', sums: items.map(({ sum }) => sum) } : { type: 'list', items } };
 }
 
 /** The answering side. */
@@ -198,6 +198,7 @@ export async function answerStretch(view: View, question: StretchQuestion): Prom
     if (items.length > LIST_ITEMS_MAX) return split(items, question.to);
     return { type: 'list', items: await dated(view, items.map(({ key, sum }) => ({ key, theirs: sum }))) };
   }
+  if (question.mine.type === 'sums') return besides(view, items, question.mine.sums);
   const asked = new Map(question.mine.items.map(({ key, sum }) => [keyName(key), sum]));
   const held = new Map(items.map(({ key, sum }) => [keyName(key), sum]));
   const differing: { key: Uint8Array; theirs: Sum | undefined }[] = [];
@@ -209,6 +210,16 @@ export async function answerStretch(view: View, question: StretchQuestion): Prom
   if (differing.length === 0) return { type: 'equal' };
   const named = differing.slice(0, DIFFERENCES_MAX);
   return { type: 'items', items: await dated(view, named), more: differing.length > named.length };
+}
+
+async function besides(view: View, items: readonly Fingerprint[], sums: readonly Sum[]): Promise<StretchAnswer> {
+  const asked = new Set(sums.map(formatSum));
+  const held = new Set(items.map(({ sum }) => formatSum(sum)));
+  const mine = items.filter(({ sum }) => !asked.has(formatSum(sum))).map(({ key, sum }) => ({ key, theirs: sum }));
+  const lacking = sums.flatMap((sum, at) => (held.has(formatSum(sum)) ? [] : [at]));
+  if (mine.length === 0 && lacking.length === 0) return { type: 'equal' };
+  const named = mine.slice(0, DIFFERENCES_MAX);
+  return { type: 'besides', items: await dated(view, named), lacking, more: mine.length > named.length };
 }
 
 const dated = (view: View, items: readonly Omit<DifferingItem, 'newestMs'>[]): Promise<DifferingItem[]> =>

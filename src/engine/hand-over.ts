@@ -193,7 +193,7 @@ export class HandOver {
     if (digests === undefined) return false;
     const view = new KeptView(table, digests);
     for (let pass = 0; pass < PASSES_MAX; pass++) {
-      const descent = new Descent({ view, deep: false, atMs: digests.lineMs, ask: (question, timeoutMs = ASK_MS) => link.ask('digest', encodeQuestion(question), timeoutMs) });
+      const descent = new Descent({ view, deep: false, atMs: digests.lineMs, takesSums: false, ask: (question, timeoutMs = ASK_MS) => link.ask('digest', encodeQuestion(question), timeoutMs) });
       const { differing, more } = await descent.items(await descent.leaves(due));
       if (!(await this.#push(link, differing.map(({ key }) => key)))) return false;
       if (!more) return true;

@@ -2,15 +2,17 @@
 // judged whether the speaker belongs to the topology and works on the same one.
 
 import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
-import { decodeKey } from '../core/keys/item-key.ts';
+import { decodeKey, type GroupId } from '../core/keys/item-key.ts';
 import { addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
+import { CELL_BYTES } from '../core/merkle/sketch.ts';
 import { CLOCK_DRIFT_MS_MAX, LEASE_MS } from '../core/limits.ts';
 import { isOut } from '../core/placement/topology.ts';
 import { encodeState, NewerFormatError } from '../core/version/codec.ts';
 import { parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { formatStamp } from '../core/version/stamp.ts';
-import { utf8, utf8Text } from '../core/bytes.ts';
+import { ByteWriter, utf8, utf8Text } from '../core/bytes.ts';
 import type { HashFunction } from '../core/version/tag.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { PeerMethod } from '../ports/peer.ts';
 import type { Table } from '../ports/table.ts';
@@ -20,6 +22,7 @@ import { answerStretch, DeepView, KeptView, type View } from './digest-view.ts';
 import { decodeQuestion, encodeRootAnswer, encodeStretchAnswers, encodeSums, type DigestQuestion } from './digest-protocol.ts';
 import { decodeRecords, encodeReceipts, encodeRecords, seal, sentBytes, unseal, verdictOn, type Envelope, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
+import { canSketch, FIRST_CELLS, sampledBranches, sketchOf, type Scope } from './leaf-sketch.ts';
 import { acquireLease, isCurrent, releaseLease, renewLease, type Lease } from './lease.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { SentCertificate } from './certificate.ts';
@@ -38,6 +41,7 @@ export interface PeerDoorParts {
   readonly table: Table;
   readonly catalog: Catalog;
   readonly time: Timekeeper;
+  readonly clock: Clock;
   readonly applier: Applier;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
   readonly lanes: ReadonlyMap<RegionId, Lane>;
@@ -232,6 +236,8 @@ export class PeerDoor {
         return encodeSums((await Promise.all(question.partitions.map(async (ref) => (await view).branches(ref)))).flat());
       case 'leaves':
         return encodeSums((await Promise.all(question.branches.map(async (ref) => (await view).leaves(ref)))).flat());
+      case 'sketch':
+        return this.#sketch(from, question);
       case 'stretches':
         return encodeStretchAnswers(await Promise.all(question.stretches.map(async (stretch) => answerStretch(await view, stretch))));
     }
@@ -282,7 +288,23 @@ export class PeerDoor {
     }
     const sum = partitions.reduce<Sum>(addSums, ZERO_SUM);
     const isEqual = unknown.length === 0 && sameSum(sum, question.mine);
-    return encodeRootAnswer({ atMs: table.digests?.lineMs ?? question.atMs, sum, partitions: isEqual ? [] : partitions, unknown });
+    const answer = { atMs: table.digests?.lineMs ?? question.atMs, sum, partitions: isEqual ? [] : partitions, unknown };
+    const scopes = this.#scopes(from, question.groups);
+    if (isEqual || question.withSketch !== true || table.digests === undefined || !canSketch(scopes)) return encodeRootAnswer(answer);
+    const leaves = await sketchOf(table.digests, scopes, { cells: FIRST_CELLS, clock: this.#parts.clock });
+    return encodeRootAnswer({ ...answer, sketch: { leaves, branches: await sampledBranches(view, scopes) } });
+  }
+
+  /** What is shared, by the groups of a question; of one that is not known here nothing is, and its place is kept. */
+  #scopes(from: RegionId, groups: readonly GroupId[]): Scope[] {
+    const { catalog } = this.#parts;
+    return groups.map((group) => ({ group, partitions: catalog.groups().has(group) ? catalog.shared(group, from) : [] }));
+  }
+
+  async #sketch(from: RegionId, { groups, cells }: Extract<DigestQuestion, { readonly type: 'sketch' }>): Promise<Uint8Array> {
+    const { table, clock } = this.#parts;
+    if (table.digests === undefined) throw new ArchipelError('not-built', 'This table keeps no digests.');
+    return (await sketchOf(table.digests, this.#scopes(from, groups), { cells, clock })).encode(new ByteWriter(cells * CELL_BYTES + 16)).finish();
   }
 
   // Leases and certificates -------------------------------------------------------------------------------------------------

@@ -9,25 +9,28 @@
 //  4. A certificate says: no difference older than so many milliseconds, at that time, over these partitions.
 //  5. Runs of one pair never overlap: a lease in the table of the pair's first region; without it no certificate.
 
-import { decodeKey, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
+import { decodeKey, type GroupId, type ItemKey } from '../core/keys/item-key.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import { ByteReader } from '../core/bytes.ts';
 import { addSums, differingPositions, formatSum, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
+import { Sketch } from '../core/merkle/sketch.ts';
 import { judgeTopology, type TopologyVersion } from '../core/placement/topology.ts';
 import { encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { PeerMethod } from '../ports/peer.ts';
-import type { Table } from '../ports/table.ts';
+import type { Digests, Table } from '../ports/table.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
 import type { Certificate, PairReport } from './certificate.ts';
-import { decodeRootAnswer, encodeQuestion, type BranchRef, type DifferingItem, type DigestQuestion } from './digest-protocol.ts';
+import { decodeRootAnswer, encodeQuestion, folded, type BranchRef, type DifferingItem, type DigestQuestion, type LeafRef, type RootAnswer } from './digest-protocol.ts';
 import { chunks, Descent, keyName } from './descent.ts';
 import { DeepView, KeptView, type View } from './digest-view.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
+import { byScope, canSketch, cellsNeeded, leafAt, refsOf, sampledBranches, sketchOf, type Scope } from './leaf-sketch.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Restored } from './restored.ts';
 import { heal, isSound, isSoundRecord, readRecord } from './soundness.ts';
@@ -54,11 +57,6 @@ export interface ReconcileParts {
   readonly keyedHash: HashFunction;
   readonly restored: Restored;
   readonly lanes: ReadonlyMap<RegionId, Pick<Lane, 'behindTurn'>>;
-}
-
-interface Scope {
-  readonly group: GroupId;
-  readonly partitions: readonly PartitionId[];
 }
 
 interface Pass {
@@ -196,7 +194,7 @@ export class Comparison {
     let mine = await this.#root(view);
     const groups = this.#scopes.map(({ group }) => group);
     const look: Look = { beganMs, turn, askedMs: atMs };
-    const answer = decodeRootAnswer(await this.#ask({ type: 'root', deep, atMs, groups, mine }, deep ? 300_000 : undefined));
+    const answer = decodeRootAnswer(await this.#ask({ type: 'root', deep, atMs, groups, mine, withSketch: !deep && canSketch(groups) }, deep ? 300_000 : undefined));
     if (deepView !== undefined) this.#noteDeep(deepView);
     if (answer.atMs > atMs && !deep) {
       // mark: swept again to the line of the other side
@@ -209,12 +207,34 @@ export class Comparison {
       return { ...base, equal: true, differing: [], more: false, isWhole: true };
     }
     const partitions = await this.#differingPartitions(view, answer);
-    const descent = new Descent({ view, deep, atMs, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
-    const leaves = await descent.leaves(partitions);
-    // mark if (leaves.length === 1): descent into exactly one leaf
+    const descent = new Descent({ view, deep, atMs, takesSums: answer.sketch !== undefined, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
+    const sketched = deep ? undefined : await this.#sketchedLeaves(digests, answer, { view, atMs });
+    const leaves = sketched?.leaves ?? (await descent.leaves(partitions));
+    // mark if (leaves.length === 1): exactly one leaf differs
     const { differing, more, rounds } = await descent.items(leaves);
-    this.report.rounds = Math.max(this.report.rounds, 3 + rounds);
+    this.report.rounds = Math.max(this.report.rounds, (sketched?.rounds ?? 3) + rounds);
     return { ...base, equal: false, differing, more, isWhole: answer.unknown.length === 0 };
+  }
+
+  /** Which leaves differ, and how many round trips it took to know; undefined where there are too many for a sketch, or it was the one of very many that names nothing. */
+  async #sketchedLeaves(digests: Digests, { sketch, partitions, unknown }: RootAnswer, { view, atMs }: { readonly view: View; readonly atMs: number }): Promise<{ readonly leaves: readonly LeafRef[]; readonly rounds: number } | undefined> {
+    if (sketch === undefined) return undefined;
+    const scopes = this.#scopes.map(({ group, partitions: shared }): Scope => ({ group, partitions: unknown.includes(group) ? [] : shared }));
+    const first = await this.#leavesIn(digests, scopes, sketch.leaves);
+    if (first !== undefined) return { leaves: first, rounds: 1 };
+    const mine = await Promise.all(refsOf(scopes).map(({ group, partition }) => view.partition(group, partition)));
+    const branches = await sampledBranches(view, scopes);
+    const cells = cellsNeeded(byScope(scopes, mine.map(folded), branches.map(folded)), byScope(scopes, partitions, sketch.branches));
+    if (cells === undefined) return undefined;
+    const answer = await this.#ask({ type: 'sketch', deep: false, atMs, groups: scopes.map(({ group }) => group), cells });
+    const leaves = await this.#leavesIn(digests, scopes, Sketch.decode(new ByteReader(answer)));
+    return leaves === undefined ? undefined : { leaves, rounds: 2 };
+  }
+
+  async #leavesIn(digests: Digests, scopes: readonly Scope[], theirs: Sketch): Promise<readonly LeafRef[] | undefined> {
+    theirs.take(await sketchOf(digests, scopes, { cells: theirs.cells, clock: this.#parts.clock }));
+    const leaves = theirs.names()?.map((place) => leafAt(place, scopes));
+    return leaves?.every((leaf) => leaf !== undefined) === true ? leaves : undefined;
   }
 
   /**
@@ -234,7 +254,7 @@ export class Comparison {
     for (const refs of chunks(this.#unequal, PARTITIONS_PER_SCAN)) {
       atMs = Math.max(atMs + 1, time.readersMs()); // tells this scan from the one before, for the side that is asked
       view = new DeepView(table, atMs, hash, keyedHash);
-      const descent = new Descent({ view, deep: true, atMs, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
+      const descent = new Descent({ view, deep: true, atMs, takesSums: false, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
       const leaves = await descent.leaves(refs);
       const found = await descent.items(leaves);
       this.#noteDeep(view);
@@ -270,7 +290,7 @@ export class Comparison {
     const refs = this.#scopes.filter(({ group }) => !answer.unknown.includes(group)).flatMap(({ group, partitions }) => partitions.map((partition): BranchRef => ({ group, partition })));
     if (answer.partitions.length !== refs.length) throw new ArchipelError('peer-refused', `${this.#link.id} places partitions differently.`, { reason: 'topology-different' });
     const mine = await Promise.all(refs.map(({ group, partition }) => view.partition(group, partition)));
-    return differingPositions(mine, answer.partitions).map((at) => refs[at] as BranchRef);
+    return differingPositions(answer.sketch === undefined ? mine : mine.map(folded), answer.partitions).map((at) => refs[at] as BranchRef);
   }
 
   // Moving ----------------------------------------------------------------------------------------------------------------

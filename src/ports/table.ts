@@ -158,6 +158,8 @@ export interface Digests {
   partition(group: GroupId, partition: PartitionId): Sum;
   branches(group: GroupId, partition: PartitionId): readonly Sum[];
   leaves(group: GroupId, partition: PartitionId, branch: number): readonly Sum[];
+  /** Two words for each leaf, high before low; undefined where nothing was ever added. To be read at once. */
+  leafWords(group: GroupId, partition: PartitionId): Uint32Array | undefined;
   /** The items of a leaf that count, in key order, from the records themselves. */
   fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]>;
   /** Live items per collection. */

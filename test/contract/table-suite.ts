@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { afterPrefix, compareBytes, toHex } from '../../src/core/bytes.ts';
 import { partitionOf, type ItemKey } from '../../src/core/keys/item-key.ts';
-import { ALL_PARTITIONS, formatSum, isZeroSum, leafOf, LEAVES_PER_BRANCH } from '../../src/core/merkle/digest.ts';
+import { ALL_PARTITIONS, formatSum, isZeroSum, leafOf, LEAVES, LEAVES_PER_BRANCH } from '../../src/core/merkle/digest.ts';
 import { formatState } from '../../src/core/version/format.ts';
 import { encodeState } from '../../src/core/version/codec.ts';
 import type { Record, State } from '../../src/core/version/record.ts';
@@ -566,10 +566,25 @@ export function tableContract(name: string, open: () => Promise<TableUnderTest>,
         expect(add(digests.branches(GROUP, partition))).toBe(formatSum(digests.partition(GROUP, partition)));
         const branch = Math.floor(leaf / LEAVES_PER_BRANCH);
         expect(add(digests.leaves(GROUP, partition, branch))).toBe(formatSum(digests.branches(GROUP, partition)[branch] ?? { high: 0, low: 0 }));
+        const at = 2 * leaf;
+        expect(formatSum({ high: digests.leafWords(GROUP, partition)?.[at] ?? 0, low: digests.leafWords(GROUP, partition)?.[at + 1] ?? 0 })).toBe(formatSum(digests.leaves(GROUP, partition, branch)[leaf % LEAVES_PER_BRANCH] ?? { high: 0, low: 0 }));
         const list = await digests.fingerprints(GROUP, partition, leaf);
         expect(add(list.map(({ sum }) => sum))).toBe(formatSum(digests.leaves(GROUP, partition, branch)[leaf % LEAVES_PER_BRANCH] ?? { high: 0, low: 0 }));
         expect(list.map(({ key: each }) => toHex(each))).toContain(toHex(item.encoded));
         expect(digests.items('demo')).toBe(40);
+      });
+
+      check('digest: items of the first and the last leaf of a partition are in theirs, and nobody else is', async () => {
+        const all = Array.from({ length: 6_000 }, (_, at) => key(`p${at}`));
+        const edges = all.filter(({ encoded }) => leafOf(encoded) === LEAVES - 1 || leafOf(encoded) === 0).slice(0, 8);
+        expect(new Set(edges.map(({ encoded }) => leafOf(encoded))).size).toBe(2);
+        const held = [...edges, ...all.filter((each) => edges.some(({ encoded }) => partitionOf(encoded) === partitionOf(each.encoded))).slice(0, 40)];
+        for (const each of held) await store(table, each, written(dot(A, 1), 'v'));
+        for (const { encoded } of edges) {
+          const own = [...new Set(held.filter((each) => partitionOf(each.encoded) === partitionOf(encoded) && leafOf(each.encoded) === leafOf(encoded)).map((each) => toHex(each.encoded)))].sort();
+          const list = (await table.digests?.fingerprints(GROUP, partitionOf(encoded), leafOf(encoded))) ?? [];
+          expect(list.map((each) => toHex(each.key))).toEqual(own);
+        }
       });
 
       check('digest: an expired value leaves when the sweep passes its time, and not before', async () => {

@@ -10,7 +10,8 @@ import { makeStamp } from '../../src/core/version/stamp.ts';
 import type { Value } from '../../src/core/version/record.ts';
 import { COLLECTIONS } from '../../src/engine/catalog.ts';
 import { jsonValue } from '../../src/engine/collections.ts';
-import { encodeQuestion } from '../../src/engine/digest-protocol.ts';
+import { decodeQuestion, encodeQuestion } from '../../src/engine/digest-protocol.ts';
+import { seal, unseal } from '../../src/engine/envelope.ts';
 import type { Run, RunRequest } from '../../src/engine/reconciler.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
 
@@ -26,8 +27,16 @@ async function differ(regions: Archipelago, keys: readonly string[], { text = 'v
   await regions.advance(1_000);
 }
 
-async function loseHints(site: Site): Promise<void> {
-  const hints = site.memory.hints(AP);
+/** Of a question between regions, what an earlier release understands. */
+function asBefore(question: Uint8Array): Uint8Array {
+  const { envelope, body } = unseal(question);
+  const asked = decodeQuestion(body);
+  if (asked.type === 'sketch' || (asked.type === 'stretches' && asked.stretches.some(({ mine }) => mine.type === 'sums'))) throw new RangeError('Unknown question.');
+  return seal(envelope, asked.type === 'root' ? encodeQuestion({ ...asked, withSketch: false }) : body);
+}
+
+async function loseHints(site: Site, peer = AP): Promise<void> {
+  const hints = site.memory.hints(peer);
   await hints.acknowledge((await hints.receive(10_000)).map(({ receipt }) => receipt));
   expect(await hints.depth()).toBe(0);
 }
@@ -59,9 +68,66 @@ describe('a comparison', () => {
     await differ(regions, ['a', 'b', 'c']);
     await regions.advance(2_500);
     const { pairs } = await run(regions, regions.at(AP), { peers: [EU] });
-    expect(pairs[0]).toMatchObject({ differing: 3, pulled: 3, equal: true });
+    expect(pairs[0]).toMatchObject({ differing: 3, pulled: 3, equal: true, rounds: 2 });
     expect(pairs[0]?.pushed).toBeLessThanOrEqual(3);
     await regions.expectEqual(AP, EU);
+  });
+
+  it('in which more differs than the first sketch can name asks for a larger one', async () => {
+    const regions = await archipelago();
+    for (let i = 0; i < 50; i++) await regions.at(AP).put('demo', `same${i}`, 'v');
+    await differ(regions, Array.from({ length: 700 }, (_, i) => `k${i}`));
+    await regions.advance(2_500);
+    const { pairs } = await run(regions, regions.at(AP), { peers: [EU] });
+    expect(pairs[0]).toMatchObject({ differing: 700, pulled: 700, equal: true, rounds: 3 });
+    await regions.expectEqual(AP, EU);
+  });
+
+  it('of an item of which both have a value of their own -> each gets the other\'s, once', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await differ(regions, ['k'], { text: 'theirs', collection: 'carts' });
+    regions.network.cut(AP, EU);
+    await regions.advance(3_000);
+    await ap.put('carts', 'k', 'mine');
+    await regions.advance(1_000);
+    await loseHints(ap, EU);
+    regions.network.heal();
+    await regions.advance(2_500);
+    const { pairs } = await run(regions, ap, { peers: [EU] });
+    expect(pairs[0]).toMatchObject({ differing: 1, pulled: 1, pushed: 1, equal: true });
+    expect([await ap.get('carts', 'k'), await eu.get('carts', 'k')].map((values) => values.sort())).toEqual([['mine', 'theirs'], ['mine', 'theirs']]);
+  });
+
+  it('of what the peer has deleted, or never heard of -> both hold the delete, and the item', async () => {
+    const regions = await archipelago();
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    await ap.put('demo', 'deleted', 'v');
+    await regions.converge();
+    regions.network.cut(AP, EU);
+    await regions.advance(3_000);
+    await eu.delete('demo', 'deleted');
+    await ap.put('demo', 'unheard', 'v');
+    await regions.advance(1_000);
+    await loseHints(eu);
+    await loseHints(ap, EU);
+    regions.network.heal();
+    await regions.advance(2_500);
+    const { pairs } = await run(regions, ap, { peers: [EU] });
+    expect(pairs[0]).toMatchObject({ differing: 2, pulled: 1, equal: true });
+    expect([await ap.get('demo', 'deleted'), await eu.get('demo', 'unheard')]).toEqual([[], ['v']]);
+    await regions.expectEqual(AP, EU);
+  });
+
+  it('with a region of an earlier release, which knows no sketch, goes down the tree', async () => {
+    const regions = await archipelago();
+    await differ(regions, ['a', 'b']);
+    await regions.advance(2_500);
+    const { door } = regions.at(EU).region;
+    const answer = door.answer.bind(door);
+    door.answer = (method, question) => answer(method, method === 'digest' ? asBefore(question) : question);
+    const { pairs } = await run(regions, regions.at(AP), { peers: [EU] });
+    expect(pairs[0]).toMatchObject({ differing: 2, pulled: 2, equal: true, rounds: 4 });
   });
 
   it('a policy comes to the peer with the first look -> what is young in its collection has not been looked at, and is moved before anything is proved', async () => {

@@ -4,9 +4,9 @@
 // durable one. Readers see durable states only. A decision that commits nothing is answered when the state it looked at
 // is durable, so that no 412 or `duplicate` tells of a write that a crash takes back.
 
-import { afterPrefix, compareBytes, concatBytes, equalBytes } from '../../core/bytes.ts';
-import { decodeKey, partitionOf, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
-import { addSums, elementOf, isZeroSum, leafOf, sameSum, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
+import { afterPrefix, compareBytes, concatBytes } from '../../core/bytes.ts';
+import { decodeKey, partitionPrefix, type ItemKey } from '../../core/keys/item-key.ts';
+import { addSums, elementOf, isZeroSum, LEAVES, sameSum, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { invariant } from '../../core/errors.ts';
 import type { ActorId } from '../../core/version/dot.ts';
 import { decodeState, encodeState } from '../../core/version/codec.ts';
@@ -315,6 +315,7 @@ export class LevelTable implements Table, GroupOwner {
       partition: (group, partition) => this.#digests.tree(group).partition(partition),
       branches: (group, partition) => this.#digests.tree(group).branches(partition),
       leaves: (group, partition, branch) => this.#digests.tree(group).leavesOf(partition, branch),
+      leafWords: (group, partition) => this.#digests.tree(group).words(partition),
       fingerprints: (group, partition, leaf) => this.#fingerprints(group, partition, leaf),
       items: (collection) => this.#digests.items(collection),
     };
@@ -354,13 +355,14 @@ export class LevelTable implements Table, GroupOwner {
 
   async #fingerprints(group: GroupId, partition: PartitionId, leaf: number): Promise<readonly Fingerprint[]> {
     await this.#store.scannable();
-    const from = concatBytes(partitionPrefix(group, partition), Uint8Array.of(leaf >> 2, (leaf & 3) << 6));
+    const prefix = partitionPrefix(group, partition);
+    const begin = (at: number): Uint8Array => rows.record(concatBytes(prefix, Uint8Array.of(at >> 2, (at & 3) << 6)));
+    // With an end LevelDB does not read ahead, of each leaf, what lies in the next ones.
+    const end = leaf + 1 < LEAVES ? begin(leaf + 1) : afterPrefix(rows.record(prefix));
     const found: Fingerprint[] = [];
-    for await (const [row, value] of this.#store.database.iterator({ gte: rows.record(from), lt: afterPrefix(rows.all('r')) as Uint8Array })) {
-      const key = row.subarray(RECORD_PREFIX_BYTES);
-      if (partitionOf(key) !== partition || leafOf(key) !== leaf || !equalBytes(key.subarray(0, 4), from.subarray(0, 4))) break;
+    for await (const [row, value] of this.#store.database.iterator({ gte: begin(leaf), lt: end as Uint8Array })) {
       const { element } = decodeRecord(value);
-      if (!isZeroSum(element)) found.push({ key, sum: element });
+      if (!isZeroSum(element)) found.push({ key: row.subarray(RECORD_PREFIX_BYTES), sum: element });
     }
     return found.sort((a, b) => compareBytes(a.key, b.key));
   }

@@ -3,7 +3,7 @@
 
 import { compareBytes, equalBytes, toHex } from '../../core/bytes.ts';
 import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../../core/keys/item-key.ts';
-import { addSums, BRANCHES, elementOf, isZeroSum, leafOf, LEAVES_PER_BRANCH, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
+import { addSums, BRANCHES, DigestTree, elementOf, isZeroSum, leafOf, LEAVES_PER_BRANCH, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
 import { encodeState } from '../../core/version/codec.ts';
 import { formatDot, sameDot, type ActorId } from '../../core/version/dot.ts';
 import { headDot, holdsSeveral, type Record, type State } from '../../core/version/record.ts';
@@ -153,6 +153,11 @@ export class MemoryTable implements Table {
       branches: (group, partition) =>
         Array.from({ length: BRANCHES }, (_, branch) => sum((key) => isIn(key, group, partition) && Math.floor(leafOf(key.encoded) / LEAVES_PER_BRANCH) === branch)),
       leaves: (group, partition, branch) => Array.from({ length: LEAVES_PER_BRANCH }, (_, at) => leaf(group, partition, branch * LEAVES_PER_BRANCH + at)),
+      leafWords: (group, partition) => {
+        const tree = new DigestTree();
+        for (const item of this.#items.values()) if (isIn(item.key, group, partition)) tree.add(partition, leafOf(item.key.encoded), element(item));
+        return tree.words(partition);
+      },
       fingerprints: async (group, partition, at) =>
         this.#sorted(({ key }) => isIn(key, group, partition) && leafOf(key.encoded) === at)
           .map((item): Fingerprint => ({ key: item.key.encoded, sum: element(item) }))

@@ -367,6 +367,7 @@ export class SimTable implements Table, GroupOwner {
       partition: (group, partition) => this.#tree(group).partition(partition),
       branches: (group, partition) => this.#tree(group).branches(partition),
       leaves: (group, partition, branch) => this.#tree(group).leavesOf(partition, branch),
+      leafWords: (group, partition) => this.#tree(group).words(partition),
       fingerprints: async (group, partition, leaf) =>
         this.#sorted(group, partition)
           .filter(({ key, record }) => leafOf(key.encoded) === leaf && !isZeroSum(record.element))

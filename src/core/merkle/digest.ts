@@ -115,6 +115,10 @@ export class DigestTree {
     return { high: high >>> 0, low: low >>> 0 };
   }
 
+  words(partition: PartitionId): Leaves | undefined {
+    return this.#partitions.get(partition);
+  }
+
   /** The leaves of one partition for a checkpoint; undefined when nothing was ever added. */
   encodePartition(partition: PartitionId): Uint8Array | undefined {
     const leaves = this.#partitions.get(partition);

@@ -74,6 +74,8 @@ const CONVERGE_MS_MAX = 60_000;
 const LOOK_EVERY_MS = 50;
 /** Less than a second, so that each second has its own figures. */
 const ANSWER_MS = 900;
+/** Of what a region owes, asked before it is taken away: without an answer there is nothing to hold its loss against. */
+const LAST_ANSWER_MS = 3_000;
 const COLLECTION_MS_MAX = 20_000;
 const EXAMPLES = 3;
 /** Steps that take a region away, and those that may bring it back. */
@@ -184,8 +186,8 @@ class Run {
   readonly #ofEach = <T>(figure: (role: Role) => Promise<T>): Promise<readonly (T | undefined)[]> => Promise.all(this.#roles.map((role) => this.#patiently(figure(role))));
 
   /** A region that does not answer in time has no figure for it. */
-  #patiently<T>(figure: Promise<T>): Promise<T | undefined> {
-    return Promise.race([figure.catch(() => undefined), pause(this.#parts.clock, ANSWER_MS).then(() => undefined)]);
+  #patiently<T>(figure: Promise<T>, ms = ANSWER_MS): Promise<T | undefined> {
+    return Promise.race([figure.catch(() => undefined), pause(this.#parts.clock, ms).then(() => undefined)]);
   }
 
   async #step(action: Action): Promise<void> {
@@ -204,7 +206,7 @@ class Run {
   /** 1. One that was cut off before is asked again; where it cannot answer, what it said then stands, and what it acknowledged since. */
   async #takenAway(role: Role, verb: Action['verb']): Promise<void> {
     const askedMs = this.#clients.nowMs();
-    const owed = await this.#patiently(this.#place.owed(role));
+    const owed = await this.#patiently(this.#place.owed(role), this.#open.has(role) ? ANSWER_MS : LAST_ANSWER_MS);
     if (owed !== undefined || !this.#open.has(role)) this.#open.set(role, { region: this.#name(role), askedMs, owed });
     this.#away.set(role, verb);
   }

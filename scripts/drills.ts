@@ -1,8 +1,9 @@
 // Every drill that comes with Archipel, in the simulation: passed from each seed, and failed with its own known bug.
 //
-//   node scripts/drills.ts [--seeds N] [--from N] [--only NAME,NAME] [--local]
+//   node scripts/drills.ts [--seeds N] [--from N] [--only NAME,NAME] [--local | --aws]
 //   --seeds: how many seeds of each, 1 where none is given     --only: these, in this order
 //   --local: on processes of this machine instead, once each
+//   --aws: on an emulated AWS instead, once each, those that run there
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,12 +13,15 @@ import { patientClock } from '../src/client/node.ts';
 import { withControl } from '../src/drill/control.ts';
 import { parseDrill, type Drill } from '../src/drill/drill.ts';
 import { LocalPlace } from '../src/drill/local-place.ts';
+import { awsRefusalOf } from '../src/drill/on-aws.ts';
 import { runDrill, type DrillReport, type RunParts } from '../src/drill/run.ts';
 import { drillInSimulation } from '../src/testing/drill-place.ts';
-import { root } from './lib/cluster.ts';
+import { drillOn } from './aws/drill-place.ts';
+import { LocalAws } from './aws/local-aws.ts';
+import { freePorts, root } from './lib/cluster.ts';
 import { Report } from './lib/report.ts';
 
-const { values: flags } = parseArgs({ options: { seeds: { type: 'string' }, from: { type: 'string' }, only: { type: 'string' }, local: { type: 'boolean' } } });
+const { values: flags } = parseArgs({ options: { seeds: { type: 'string' }, from: { type: 'string' }, only: { type: 'string' }, local: { type: 'boolean' }, aws: { type: 'boolean' } } });
 const seeds = Number(flags.seeds ?? 1);
 const from = Number(flags.from ?? 1);
 const only = flags.only?.split(',');
@@ -26,7 +30,17 @@ const folder = join(root, 'drills');
 const shipped = readdirSync(folder).filter((name) => name.endsWith('.yaml')).sort();
 const drills = (only?.map((name) => `${name}.yaml`) ?? shipped).map((name) => parseDrill(readFileSync(join(folder, name), 'utf8'), name));
 
+/** One deployment for all of them. */
+const aws = flags.aws === true ? await startAws() : undefined;
+
+async function startAws(): Promise<LocalAws> {
+  const port = await freePorts(5);
+  const folder = join(root, '.archipel-aws-drills');
+  return LocalAws.start({ regions: '3', port, emulatorPort: port + 4, folder, say: (step, seconds) => console.log(`${seconds.toFixed(1).padStart(6)} s  ${step}`) });
+}
+
 async function locally(drill: Drill, parts: Pick<RunParts, 'control'>): Promise<DrillReport> {
+  if (aws !== undefined) return drillOn(aws, drill, parts);
   const place = await LocalPlace.start(withControl(drill, parts.control));
   try {
     return await runDrill(drill, place, { clock: patientClock, random: nodeRandom, ...parts });
@@ -50,10 +64,15 @@ async function measured(drill: Drill): Promise<DrillReport> {
 
 const failed = ({ verdicts, notes }: DrillReport): string => [...verdicts.filter(({ holds }) => !holds).map(({ expectation, found }) => `${expectation}: ${found}`), ...notes].join('; ');
 
-const report = new Report(`drills ${flags.local === true ? 'on processes of this machine' : `in the simulation, seeds ${from} to ${from + seeds - 1}`}`);
+const report = new Report(`drills ${flags.aws === true ? 'on an emulated AWS' : flags.local === true ? 'on processes of this machine' : `in the simulation, seeds ${from} to ${from + seeds - 1}`}`);
 for (const drill of drills) {
   const control = drill.control;
-  if (flags.local === true) {
+  const refusal = flags.aws === true ? awsRefusalOf(drill) : undefined;
+  if (refusal !== undefined) {
+    report.note(refusal);
+    continue;
+  }
+  if (flags.local === true || flags.aws === true) {
     const outcome = await measured(drill);
     report.check(`${drill.name} passes`, outcome.passed, failed(outcome));
     report.check(`${drill.name} fails with the known bug ${control}`, !(await locally(drill, { control })).passed);
@@ -69,4 +88,5 @@ for (const drill of drills) {
   report.check(`${drill.name} passes`, bad === 0, bad === 0 ? '' : `not from ${bad} seeds of ${seeds}`);
   report.check(`${drill.name} fails with the known bug ${control}`, !(await drillInSimulation(drill, from, { control })).passed);
 }
+await aws?.stop();
 report.end();

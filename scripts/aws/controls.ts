@@ -1,6 +1,6 @@
 // What an operator of the emulated AWS can do to it, through AWS's own interfaces: secrets, mappings, functions, queues.
 
-import { DeleteFunctionConcurrencyCommand, GetFunctionConfigurationCommand, InvokeCommand, LambdaClient, ListEventSourceMappingsCommand, PutFunctionConcurrencyCommand, UpdateEventSourceMappingCommand } from '@aws-sdk/client-lambda';
+import { DeleteFunctionConcurrencyCommand, GetFunctionConfigurationCommand, InvokeCommand, LambdaClient, ListEventSourceMappingsCommand, PutFunctionConcurrencyCommand, UpdateEventSourceMappingCommand, UpdateFunctionConfigurationCommand } from '@aws-sdk/client-lambda';
 import { GetQueueAttributesCommand, PurgeQueueCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { FUNCTIONS, names, type FunctionName } from '../../src/adapters/aws/names.ts';
@@ -64,11 +64,21 @@ export class Controls {
 
   async setFunctions(region: string, answer: boolean): Promise<void> {
     const { lambda } = this.#of(region);
-    for (const what of FUNCTIONS) {
+    await Promise.all(FUNCTIONS.map((what) => {
       const FunctionName = this.#name(what, region);
-      if (answer) await lambda.send(new DeleteFunctionConcurrencyCommand({ FunctionName }));
-      else await lambda.send(new PutFunctionConcurrencyCommand({ FunctionName, ReservedConcurrentExecutions: 0 }));
-    }
+      return answer ? lambda.send(new DeleteFunctionConcurrencyCommand({ FunctionName })) : lambda.send(new PutFunctionConcurrencyCommand({ FunctionName, ReservedConcurrentExecutions: 0 }));
+    }));
+  }
+
+  /** What was told before besides what the stack tells is forgotten. */
+  async setVariables(region: string, variables: Readonly<Record<string, string>>): Promise<void> {
+    const { lambda } = this.#of(region);
+    await Promise.all(FUNCTIONS.map(async (what) => {
+      const FunctionName = this.#name(what, region);
+      const { Environment: { Variables: known = {} } = {} } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }));
+      const own = Object.fromEntries(Object.entries(known).filter(([name]) => !name.startsWith('AWS_ENDPOINT_URL_')));
+      await lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName, Environment: { Variables: { ...own, ...variables } } }));
+    }));
   }
 
   async functionOf(what: FunctionName, region: string): Promise<{ readonly MemorySize?: number | undefined }> {

@@ -3,7 +3,7 @@
 // And a door for each region: its function URL, which on AWS has a host name of its own, here a port.
 
 import { createServer, request as httpRequest, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { InvokeCommand, LambdaClient, type InvokeCommandOutput } from '@aws-sdk/client-lambda';
 import type { CloudFrontHeaders, CloudFrontRequestEvent, CloudFrontResultResponse } from 'aws-lambda';
 import { REGIONS_FIELD } from '../../src/adapters/aws/names.ts';
 import { CLIENT_SETTINGS } from '../../src/adapters/aws/failures.ts';
@@ -36,15 +36,33 @@ export interface FrontParts {
   readonly distribution: Distribution;
   /** Where each region's host name is reached on this machine. */
   readonly doors: ReadonlyMap<string, string>;
+  /** Fields that CloudFront adds of whoever asks; without them the edge takes its own region for the place. */
+  readonly viewer?: Readonly<Record<string, string>>;
+  /** Requests under way, at most; what is more is refused, as where an account's concurrency is used up. */
+  readonly atOnce?: number;
 }
 
-export function startFront(port: number, { emulatorUrl, distribution, doors }: FrontParts): Promise<Server> {
+export function startFront(port: number, { emulatorUrl, distribution, doors, viewer = {}, atOnce = Number.POSITIVE_INFINITY }: FrontParts): Promise<Server> {
   const client = new LambdaClient({ ...CLIENT_SETTINGS, endpoint: emulatorUrl, region: 'us-east-1', credentials: ROOT });
   const regions = (distribution.customHeaders[REGIONS_FIELD] ?? '').replaceAll(/=([^,]+)/g, (_, host: string) => `=${doors.get(host) ?? host}`);
   const customHeaders = { ...distribution.customHeaders, [REGIONS_FIELD]: regions };
+  let underWay = 0;
+  const invoke = async (event: CloudFrontRequestEvent): ReturnType<typeof answerTo> => {
+    underWay++;
+    try {
+      return await answerTo(event);
+    } finally {
+      underWay--;
+    }
+  };
+  const answerTo = (event: CloudFrontRequestEvent): Promise<InvokeCommandOutput> => client.send(new InvokeCommand({ FunctionName: distribution.functionArn, Payload: JSON.stringify(event) }));
   return listen(port, async (incoming, outgoing) => {
-    const event = eventOf(incoming, await bytesOf(incoming), customHeaders);
-    const { Payload, FunctionError } = await client.send(new InvokeCommand({ FunctionName: distribution.functionArn, Payload: JSON.stringify(event) }));
+    const event = eventOf(incoming, await bytesOf(incoming), customHeaders, viewer);
+    if (underWay >= atOnce) {
+      outgoing.writeHead(503, { 'content-type': 'text/plain' });
+      return void outgoing.end('no more at once\n');
+    }
+    const { Payload, FunctionError } = await invoke(event);
     const answer = JSON.parse(Buffer.from(Payload ?? []).toString() || 'null') as CloudFrontResultResponse | null;
     // What is no answer would be a request to pass on to an origin: this function answers in the origin's place, always.
     if (FunctionError !== undefined || answer?.status === undefined) throw new Error(`The edge's function failed: ${JSON.stringify(answer)}`);
@@ -55,7 +73,7 @@ export function startFront(port: number, { emulatorUrl, distribution, doors }: F
   });
 }
 
-function eventOf(incoming: IncomingMessage, body: Buffer, customHeaders: Readonly<Record<string, string>>): CloudFrontRequestEvent {
+function eventOf(incoming: IncomingMessage, body: Buffer, customHeaders: Readonly<Record<string, string>>, viewer: Readonly<Record<string, string>>): CloudFrontRequestEvent {
   const [uri = '/', ...query] = (incoming.url ?? '/').split('?');
   const shown = body.subarray(0, BODY_BYTES_MAX);
   const inputTruncated = shown.length < body.length;
@@ -69,7 +87,7 @@ function eventOf(incoming: IncomingMessage, body: Buffer, customHeaders: Readonl
             method: incoming.method ?? 'GET',
             uri,
             querystring: query.join('?'),
-            headers: fieldsOf(incoming.rawHeaders),
+            headers: { ...fieldsOf(incoming.rawHeaders), ...headersOf(viewer) },
             body: { action: 'read-only', data: shown.toString('base64'), encoding: 'base64', inputTruncated },
             origin: { custom: { customHeaders: headersOf(customHeaders), domainName: 'localhost', keepaliveTimeout: 5, path: '', port: 443, protocol: 'https', readTimeout: 30, sslProtocols: ['TLSv1.2'] } },
           },

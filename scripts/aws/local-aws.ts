@@ -4,7 +4,7 @@
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
-import { names, type FunctionName } from '../../src/adapters/aws/names.ts';
+import { FUNCTIONS, names, type FunctionName } from '../../src/adapters/aws/names.ts';
 import { nodeRandom, sha256 } from '../../src/adapters/node/crypto.ts';
 import { newKey } from '../../src/auth/keys.ts';
 import { parseRegions } from '../../src/config/options.ts';
@@ -91,6 +91,11 @@ export class LocalAws extends Deployed {
   url(place: string): string {
     const { port } = this.#options;
     return `http://127.0.0.1:${place === 'edge' ? port : port + 1 + this.#regions.indexOf(place)}`;
+  }
+
+  /** Of its function URL, as the deployment says it. */
+  hostOf(region: string): string {
+    return this.#hosts.get(region) ?? '';
   }
 
   // Deploying -----------------------------------------------------------------------------------------------------------------
@@ -211,6 +216,16 @@ export class LocalAws extends Deployed {
   /** As if the account's concurrency were used up there. */
   async setFunctions(region: string, answer: boolean): Promise<void> {
     await this.#controls.setFunctions(region, answer);
+  }
+
+  /** In the middle of what they do: every process that runs a function of the region. */
+  killAll(region: string): void {
+    this.emulator.killWorkers(...FUNCTIONS.map((what) => names.function(DEPLOYMENT, what, asRegionId(region))));
+  }
+
+  /** Told to the region's functions besides what their stack tells them, until others are. */
+  setVariables(region: string, variables: Readonly<Record<string, string>>): Promise<void> {
+    return this.#controls.setVariables(region, variables);
   }
 
   functionOf(what: FunctionName, region: string): Promise<{ readonly MemorySize?: number | undefined }> {

@@ -106,9 +106,10 @@ export class MiniStack {
     return this.#process.pid ?? 0;
   }
 
-  /** Ends the processes that run one function, in the middle of whatever they do. Answers how many there were. Linux only. */
-  killWorkers(functionName: string): number {
-    const workers = descendants(this.pid).filter((pid) => environmentOf(pid).includes(`AWS_LAMBDA_FUNCTION_NAME=${functionName}`));
+  /** Ends the processes that run one of these functions, in the middle of whatever they do. Answers how many there were. Linux only. */
+  killWorkers(...functionNames: readonly string[]): number {
+    const wanted = new Set(functionNames.map((name) => `AWS_LAMBDA_FUNCTION_NAME=${name}`));
+    const workers = descendants(this.pid).filter((pid) => environmentOf(pid).some((variable) => wanted.has(variable)));
     for (const pid of workers) process.kill(pid, 'SIGKILL');
     return workers.length;
   }

@@ -1,12 +1,18 @@
 // What is done with a deployment on the emulated AWS, and claimed of it, whatever else is tested with it.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ReconcileResult } from '../../functions/reconcile.ts';
+import { parseDrill } from '../../src/drill/drill.ts';
+import type { DrillReport } from '../../src/drill/run.ts';
 import { takeAccount } from '../lib/account.ts';
+import { root } from '../lib/cluster.ts';
 import { sleep, until } from '../lib/http.ts';
 import { inParallel, ms, type Report } from '../lib/report.ts';
 import { run } from '../lib/run.ts';
 import { Workload } from '../lib/workload.ts';
 import { losersOf } from '../lib/stories/split.ts';
+import { drillOn } from './drill-place.ts';
 import type { LocalAws } from './local-aws.ts';
 
 /** Clients of an emulator that answers some hundred invocations a second. */
@@ -70,6 +76,9 @@ export async function functionsFail(aws: LocalAws, report: Report, seconds = 0):
   for (const pk of pks) tookMs += await everywhere(aws, pk, 'x');
   report.check('and all of it is everywhere when they are back', true, ms(tookMs));
 }
+
+const DRILL = 'region-lost-under-load';
+const OF_TIME = /^(rto|detection|stale reads|converged)/;
 
 const ROUNDS = 5;
 const FAULT_MS = 2_000;
@@ -152,4 +161,17 @@ export async function cities(aws: LocalAws, report: Report, limit: number): Prom
   const startedMs = performance.now();
   const said = await run(process.execPath, ['examples/cities/main.ts', '--url', aws.url('edge'), '--key', aws.key, '--limit', String(limit), '--writers', String(CLIENTS), '--json']).catch(String);
   report.check(`${limit} cities, each from its own place: every region holds all, and all pairs are equal`, said.includes('"rootsEqual":true'), `${ms(performance.now() - startedMs)}, ${said.slice(-300).trim()}`);
+}
+
+/** A file that runs in the simulation and on processes too, by the same steps and checks; and with its known bug, with which it has to fail. */
+export async function drills(aws: LocalAws, report: Report): Promise<void> {
+  const drill = parseDrill(readFileSync(join(root, 'drills', `${DRILL}.yaml`), 'utf8'), DRILL);
+  const told = ({ verdicts, notes }: DrillReport): string => [...verdicts.filter(({ holds }) => !holds).map(({ expectation, found }) => `${expectation}: ${found}`), ...notes].join('; ');
+  const outcome = await drillOn(aws, drill);
+  const { rpoLive, rpoReal, acknowledged, rtoMs, convergedMs } = outcome.measured;
+  // Times are those of the emulator, beside whatever else this machine does.
+  const bad = outcome.verdicts.filter(({ holds, expectation }) => !holds && !OF_TIME.test(expectation));
+  report.check(`drill ${DRILL}: nothing is lost, and no more than it said it owed is missing meanwhile`, bad.length === 0, `${acknowledged} acknowledged, real RPO ${rpoReal ?? '?'} of ${rpoLive ?? '?'}, RTO ${rtoMs === undefined ? '?' : ms(rtoMs)}, converged in ${convergedMs === undefined ? '?' : ms(convergedMs)}${outcome.passed ? '' : `, ${told(outcome)}`}`);
+  const control = await drillOn(aws, drill, { control: drill.control });
+  report.check(`and with the known bug ${drill.control} it fails`, control.verdicts.some(({ holds, expectation }) => !holds && !OF_TIME.test(expectation)), told(control));
 }

@@ -9,7 +9,7 @@ import { DEPLOYMENT } from './local-aws.ts';
 import { lintTemplates } from './lint.ts';
 import { operate } from './operating.ts';
 import { begin } from './run.ts';
-import { account, cities, conflicts, CONVERGE_MS, functionsFail, items, reconcile } from './stories.ts';
+import { account, cities, conflicts, CONVERGE_MS, drills, functionsFail, items, reconcile } from './stories.ts';
 import { changeTemplate } from './templates.ts';
 
 const { values: { full } } = parseArgs({ options: { full: { type: 'boolean', default: false } } });
@@ -35,6 +35,7 @@ try {
   await functionsFail(aws, report, DOWN_SECONDS);
   await account(aws, report, ACCOUNT_ROUNDS);
   await reconcile(aws, report, DIFFERENCES);
+  if (full) await drills(aws, report); // not finished: docs/drills.md
   await operate(aws, report, folder);
   await cities(aws, report, CITIES);
   await update();

@@ -44,7 +44,7 @@ const lossRow = (loss: JudgedLoss): string => `<tr class="${isWithin(loss) ? 'ho
 const LOSSES = '<thead><tr><th>Region</th><th>At</th><th>Owed</th><th>Lost</th><th>Writes</th><th>Oldest</th></tr></thead>';
 
 export function drillPage(report: DrillReport): string {
-  const { drill, about, place, regions, control, passed, verdicts, measured, events, requests, retriesPerRequest, skipped, notes, certificates, deadLetters } = report;
+  const { drill, about, place, regions, control, passed, verdicts, measured, events, requests, retriesPerRequest, skipped, remarks: said, notes, certificates, deadLetters } = report;
   const rows = verdicts.map(({ expectation, holds, found }) => `<tr class="${holds ? 'holds' : 'fails'}"><td>${holds ? 'holds' : 'fails'}</td><td>${escaped(expectation)}</td><td>${withRegions(escaped(found), regions)}</td></tr>`);
   const cards = figures(report).map(([name, value, what]) => `<div class="card"><dt>${name}</dt><dd>${value}</dd><small>${what}</small></div>`);
   const list = events.map(({ atMs, what }) => `<li><time>${(atMs / 1_000).toFixed(1)} s</time> <span>${withRegions(escaped(what), regions)}</span></li>`);
@@ -63,7 +63,7 @@ ${STYLE}
 <p class="kicker">Archipel drill on ${escaped(place)} · ${withRegions(regions.map(escaped).join(', '), regions)}${control === undefined ? '' : ` · <b>negative control: ${escaped(control)}</b>`}</p>
 <h1>${escaped(drill)} <span class="${passed ? 'holds' : 'fails'}">${passed ? 'passed' : 'failed'}</span></h1>
 <p>${escaped(about.replaceAll(/\s+/g, ' '))}</p>
-</header>
+${said.map((each) => `<p>${escaped(each)}</p>\n`).join('')}</header>
 <dl class="cards">${cards.join('')}</dl>
 <section class="two">
 <div><h2>Expectations</h2><table><tbody>${rows.join('')}</tbody></table></div>

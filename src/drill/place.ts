@@ -1,4 +1,4 @@
-// Where a drill runs: on processes of this machine, in a simulation, against given addresses. A place does what the steps say and
+// Where a drill runs: on processes of this machine, in a simulation, on an emulated AWS, against given addresses. A place does what the steps say and
 // shows what an operator could see; it knows nothing of expectations.
 
 import type { Client } from '../client/client.ts';
@@ -15,7 +15,9 @@ export interface Kept {
 }
 
 export interface DrillPlace {
-  readonly name: 'local' | 'sim' | 'given';
+  readonly name: 'local' | 'sim' | 'given' | 'aws-local';
+  /** For so long a region that is there may take to say what it owes; less than a second where nothing is said. */
+  readonly answerMs?: number;
   /** In the order of the roles. */
   readonly regions: readonly string[];
   do(action: PlaceAction): Promise<void>;
@@ -38,4 +40,10 @@ export interface DrillPlace {
   /** Every pair compares its copies; undefined when no two differ, else where. */
   reconcile(): Promise<string | undefined>;
   end(): Promise<void>;
+}
+
+/** What scripts/aws/drill-place.ts gives the command line. Its tools are not part of the program. */
+export interface AwsPlaces {
+  /** A deployment of its own, in a temporary folder. `say`: a step of that is done. @throws ArchipelError where the emulator cannot be had */
+  readonly startAwsPlace: (regions: number, say: (step: string, seconds: number) => void) => Promise<DrillPlace>;
 }

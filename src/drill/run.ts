@@ -48,6 +48,8 @@ export interface DrillReport {
   readonly requests: number;
   readonly retriesPerRequest: number;
   readonly skipped: number;
+  /** What was otherwise than the file says, and why. */
+  readonly remarks: readonly string[];
   /** Examples of what went wrong. */
   readonly notes: readonly string[];
 }
@@ -68,6 +70,8 @@ export interface RunParts {
   readonly onEvent?: (event: DrillEvent) => void;
   /** What every value begins with, where a drill may have been run before. */
   readonly name?: string;
+  /** For the report: what was otherwise than the file says. */
+  readonly remarks?: readonly string[];
 }
 
 const CONVERGE_MS_MAX = 60_000;
@@ -185,8 +189,12 @@ class Run {
 
   readonly #ofEach = <T>(figure: (role: Role) => Promise<T>): Promise<readonly (T | undefined)[]> => Promise.all(this.#roles.map((role) => this.#patiently(figure(role))));
 
+  get #answerMs(): number {
+    return this.#place.answerMs ?? ANSWER_MS;
+  }
+
   /** A region that does not answer in time has no figure for it. */
-  #patiently<T>(figure: Promise<T>, ms = ANSWER_MS): Promise<T | undefined> {
+  #patiently<T>(figure: Promise<T>, ms = this.#answerMs): Promise<T | undefined> {
     return Promise.race([figure.catch(() => undefined), pause(this.#parts.clock, ms).then(() => undefined)]);
   }
 
@@ -206,7 +214,7 @@ class Run {
   /** 1. One that was cut off before is asked again; where it cannot answer, what it said then stands, and what it acknowledged since. */
   async #takenAway(role: Role, verb: Action['verb']): Promise<void> {
     const askedMs = this.#clients.nowMs();
-    const owed = await this.#patiently(this.#place.owed(role), this.#open.has(role) ? ANSWER_MS : LAST_ANSWER_MS);
+    const owed = await this.#patiently(this.#place.owed(role), this.#open.has(role) ? this.#answerMs : Math.max(this.#answerMs, LAST_ANSWER_MS));
     if (owed !== undefined || !this.#open.has(role)) this.#open.set(role, { region: this.#name(role), askedMs, owed });
     this.#away.set(role, verb);
   }
@@ -259,6 +267,7 @@ class Run {
       requests: this.#clients.samples.length,
       retriesPerRequest: this.#clients.samples.reduce((sum, { attempts }) => sum + Math.max(0, attempts - 1), 0) / Math.max(1, this.#clients.samples.length),
       skipped: this.#clients.skipped,
+      remarks: this.#parts.remarks ?? [],
       notes: this.#notes,
     };
   }

@@ -13,6 +13,7 @@ import { EXIT } from '../exit.ts';
 import { duration, plural, styleFor, table } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 import { attempt, pathOf, readDrill, SHIPPED } from './drill-files.ts';
+import { onAws, refuseOnAws } from './drill-aws.ts';
 import { addCompare, addSchedule } from './drill-more.ts';
 
 interface RunFlags {
@@ -43,7 +44,7 @@ Exit codes: 0 done; 1 could not`)
     .command('run')
     .description('run a drill and judge it')
     .argument('<file>', 'a drill file, or the name of one that comes with Archipel')
-    .option('--on <place>', 'local: processes of this machine, in a temporary folder; sim: the simulation, in virtual time; or the addresses of a cluster that runs: the edge, then its regions, with commas', 'local')
+    .option('--on <place>', 'local: processes of this machine, in a temporary folder; sim: the simulation, in virtual time; aws-local: an emulated AWS on this machine; or the addresses of a cluster that runs: the edge, then its regions, with commas', 'local')
     .option('--do <command>', 'with addresses: does the steps that HTTP cannot do; {verb}, {region}, {to} and {ms} say which')
     .option('--key <key>', 'with addresses: the admin key (or the variable ARCHIPEL_KEY)')
     .option('--ca <file>', 'with addresses: trust this certificate (PEM)')
@@ -56,6 +57,10 @@ The clients know nothing of the drill. RTO is what they measured: from the last 
 first of five good ones in a row (99 % of the requests answered, p99 at most twice the normal one). One machine proves the
 protocol and the recovery; it does not prove a wide area network, power loss, or the independence of regions.
 
+On aws-local the stacks of a deployment are made from their templates, on an emulator of AWS that is installed for it (Python 3.10 or
+newer, and a checkout of Archipel are needed). It answers about 140 invocations a second, so that the load is scaled down, and the
+report says so. A step that is not there (a disk, a clock, what an operator decides) is refused before anything is started.
+
 With addresses the first region is the one that the clients are nearest to. The drill writes into a collection of its own, named
 drill, which stays. What an operator decides (drain, return, fence, lose) it does itself; any other step is done by the command of
 --do, which ends with 0 when it is done, or the drill is refused before it begins.
@@ -63,6 +68,7 @@ drill, which stays. What an operator decides (drain, return, fence, lose) it doe
 Examples:
   archipel drill run region-lost-under-load
   archipel drill run my-drill.yaml --report reports
+  archipel drill run region-lost-under-load --on aws-local
   archipel drill run flapping --on http://edge:7400,http://a:7401,http://b:7401,http://c:7401 --do './step.sh {verb} {region}'
 
 Exit codes: 0 passed; 1 could not run; 2 an expectation failed`)
@@ -90,9 +96,10 @@ async function run(terminal: Terminal, file: string, flags: RunFlags): Promise<n
   };
   const { runAt } = await import('./drill-given.ts');
   const given = runAt(terminal, drill, flags);
-  const runs: Readonly<Record<string, () => Promise<DrillReport>>> = { local: () => onProcesses(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
+  const runs: Readonly<Record<string, () => Promise<DrillReport>>> = { local: () => onProcesses(terminal, drill, parts), 'aws-local': () => onAws(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
   const run = given === undefined ? runs[flags.on] : () => given(parts);
-  if (run === undefined) throw new ArchipelError('bad-request', `--on is local, sim or addresses like http://127.0.0.1:7400, not ${JSON.stringify(flags.on)}.`);
+  if (run === undefined) throw new ArchipelError('bad-request', `--on is local, sim, aws-local or addresses like http://127.0.0.1:7400, not ${JSON.stringify(flags.on)}.`);
+  if (flags.on === 'aws-local') await refuseOnAws(drill);
   say(`${style.bold(drill.name)}: ${oneLine(drill.about)}`);
   const report = await run();
   if (flags.report !== undefined) await writeReport(flags.report, report);
@@ -151,6 +158,7 @@ async function show(terminal: Terminal, report: DrillReport): Promise<void> {
     `${measured.conflicts} in the ledger`,
   ];
   await terminal.out.write(`\n${table([{ title: '' }, { title: 'expected' }, { title: 'found' }], rows, style)}\n${facts.filter((fact) => fact !== undefined).join(', ')}\n`);
+  for (const remark of report.remarks) await terminal.out.write(`${style.dim(remark)}\n`);
   for (const note of report.notes) await terminal.out.write(`${style.warn(note)}\n`);
   await terminal.out.write(`${report.passed ? style.good('passed') : style.bad('failed')}\n`);
 }

@@ -194,12 +194,13 @@ export class Applier {
     const decide = (current: Record | undefined): Decision<MergeOutcome> =>
       judgement === undefined ? this.#decide(key, current, incoming) : this.#settle(key, current, incoming, judgement, turn);
     const head = headDot(incoming);
-    const isWhole = this.#parts.catalog.conflictRule(key.collection) === 'lww' && head !== undefined && incoming.values.length <= 1;
+    const canDoWithoutBytes = this.#parts.catalog.conflictRule(key.collection) === 'lww'; // siblings stay
+    const isWhole = canDoWithoutBytes && head !== undefined && incoming.values.length <= 1;
     const isStillGood = (): boolean => head !== undefined && head.stamp > this.#parts.lines.of(key);
-    if (judgement !== undefined || !isWhole || !isStillGood()) return { decide, canDoWithoutBytes: true };
+    if (judgement !== undefined || !isWhole || !isStillGood()) return { decide, canDoWithoutBytes };
     const operation = operationOf(incoming.operations, head);
     const guard = { type: 'covered', context: incoming.context, ...(operation === undefined ? {} : { operation }) } as const;
-    return { decide, canDoWithoutBytes: true, attempt: { guard, commit: { state: incoming, kind: 'applied' }, result: UNCHANGED, isStillGood } };
+    return { decide, canDoWithoutBytes, attempt: { guard, commit: { state: incoming, kind: 'applied' }, result: UNCHANGED, isStillGood } };
   }
 
   #decide(key: ItemKey, current: Record | undefined, incoming: State): Decision<MergeOutcome> {

@@ -100,7 +100,7 @@ export class Coordinator {
     this.#see(key);
     return table.update(key, {
       decide: (current) => this.#decided(key, { current, nowMs }, decideWrite(current?.state, write, { conflict, requireContext, actor, stamp, reapedLine: lines.of(key), nowMs, hash })),
-      canDoWithoutBytes: true,
+      canDoWithoutBytes: conflict === 'lww', // siblings stay
       blind: table.supports.attempts ? this.#blind(key, write, { conflict, requireContext, actor, stamp, nowMs, hash }) : undefined,
       meanwhile,
     });

@@ -83,7 +83,7 @@ export interface Change<R> {
    * they are read; and where they were read, or what it answers holds or loses one of these values, or commits nothing, it
    * is asked again on the whole record.
    */
-  readonly canDoWithoutBytes?: true;
+  readonly canDoWithoutBytes?: boolean;
   readonly attempt?: {
     readonly guard: Guard;
     readonly commit: Commit;

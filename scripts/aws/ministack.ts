@@ -49,6 +49,20 @@ if os.environ.get("RIGHTS_LOG"):
 
     iam_evaluator.evaluate, iam_evaluator.enforce = evaluate, enforce
 
+    # Rights on a stream are judged by its name, as AWS does: the emulator knows the names of tables only.
+    from ministack.core import iam_actions
+    from ministack.services import dynamodb_streams
+    of_others = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(service, method, path, headers, body, *rest):
+        if service != "dynamodbstreams":
+            return of_others(service, method, path, headers, body, *rest)
+        asked = json.loads(body or b"{}")
+        iterator = dynamodb_streams._decode_iterator(asked.get("ShardIterator") or "") or {}
+        return asked.get("StreamArn") or iterator.get("arn") or "*"
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+
 from ministack.app import main
 main()
 `;

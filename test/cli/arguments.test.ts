@@ -68,7 +68,7 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   ['cost --regions 0', '--regions is a whole number from 1 to 20, not "0".'],
   ['cost --regions 2 --replicas 3', '--replicas is a whole number from 1 to 2, not "3".'],
   ['cost --skew 3', '--skew is a number from 0 to 2, not "3".'],
-  ['drill run flapping --on nowhere', '--on is local, sim or addresses like http://127.0.0.1:7400, not "nowhere".'],
+  ['drill run flapping --on nowhere', '--on is local, sim, aws-local or addresses like http://127.0.0.1:7400, not "nowhere".'],
   ['drill run flapping --do x', '--do is for a drill at given addresses: on local and sim every step can be done.'],
   ['drill run flapping --on http://h:1,h', 'Each address of --on is like http://127.0.0.1:7400, not "h".'],
   ['drill run split-brain --on http://h:1,http://h:2', 'split-brain is for 3 regions: --on takes the address of the edge, and those of 3 regions behind it.'],

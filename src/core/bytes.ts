@@ -70,6 +70,9 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
+/** Four bytes as an unsigned number, most significant first: without a view. */
+export const word = (bytes: Uint8Array, at: number): number => (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
+
 /** The smallest byte string above all that begin with `prefix`; undefined when there is none (all 0xff). */
 export function afterPrefix(prefix: Uint8Array): Uint8Array | undefined {
   for (let i = prefix.length - 1; i >= 0; i--) {

@@ -86,7 +86,8 @@ const TYPES = ['root', 'branches', 'leaves', 'stretches', 'sketch'] as const;
 const DEEP = 1;
 /** A region of an earlier release does not look at it. */
 const WITH_SKETCH = 2;
-const CELLS_ASKED_MAX = 100_000;
+/** Of this many cells a megabyte is sent; where more differ, the sums of all leaves are not much more. */
+export const CELLS_MAX = 80_000;
 
 const sum = (out: ByteWriter, { high, low }: Sum): ByteWriter => out.u32(high).u32(low);
 const readSum = (reader: ByteReader): Sum => ({ high: reader.u32(), low: reader.u32() });
@@ -153,7 +154,7 @@ export function decodeQuestion(body: Uint8Array): DigestQuestion {
     }
     case 'sketch': {
       const cells = reader.varint();
-      if (cells > CELLS_ASKED_MAX) throw new RangeError('Too large a sketch.');
+      if (cells > CELLS_MAX) throw new RangeError('Too large a sketch.');
       return { type, deep: false, atMs, cells, groups: readList(reader, () => readGroup(reader)) };
     }
     case 'branches':

@@ -7,7 +7,7 @@ import { BRANCHES, differingPositions, LEAVES, type Sum } from '../core/merkle/d
 import { cellsFor, Sketch } from '../core/merkle/sketch.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Digests } from '../ports/table.ts';
-import type { BranchRef, LeafRef } from './digest-protocol.ts';
+import { CELLS_MAX, type BranchRef, type LeafRef } from './digest-protocol.ts';
 import type { View } from './digest-view.ts';
 
 export interface Scope {
@@ -17,8 +17,6 @@ export interface Scope {
 
 /** Comes with the first answer, where sums differ: a hundred leaves can be named by it, and it costs less than a round trip. */
 export const FIRST_CELLS = 320;
-/** Of this many cells a megabyte is sent; where more differ, the sums of all leaves are not much more. */
-export const CELLS_MAX = 80_000;
 /** A place is a number of 32 bits. */
 const SCOPES_MAX = 2 ** 32 / (PARTITIONS * LEAVES);
 /** A thousand leaves take a tenth of a millisecond; others wait no longer than a commit takes. */
@@ -68,12 +66,11 @@ export interface ScopeSums {
 }
 
 /** Partitions whose branches are told: of one group some, of several some of each. */
-const sampledOf = (scopes: readonly Scope[]): readonly (readonly PartitionId[])[] =>
-  scopes.map(({ partitions }) => partitions.slice(0, Math.max(1, Math.floor(SAMPLED_PARTITIONS / scopes.length))));
+const sampledOf = (scopes: readonly Scope[]): readonly Scope[] =>
+  scopes.map(({ group, partitions }) => ({ group, partitions: partitions.slice(0, Math.max(1, Math.floor(SAMPLED_PARTITIONS / scopes.length))) }));
 
 export async function sampledBranches(view: View, scopes: readonly Scope[]): Promise<Sum[]> {
-  const refs = sampledOf(scopes).flatMap((partitions, at) => partitions.map((partition): BranchRef => ({ group: (scopes[at] as Scope).group, partition })));
-  return (await Promise.all(refs.map((ref) => view.branches(ref)))).flat();
+  return (await Promise.all(refsOf(sampledOf(scopes)).map((ref) => view.branches(ref)))).flat();
 }
 
 /** What both tell in one list, apart again. */
@@ -81,7 +78,7 @@ export function byScope(scopes: readonly Scope[], partitions: readonly Sum[], br
   let [partitionsFrom, branchesFrom] = [0, 0];
   return sampledOf(scopes).map((sampled, at) => {
     const partitionsTo = partitionsFrom + (scopes[at]?.partitions.length ?? 0);
-    const branchesTo = branchesFrom + sampled.length * BRANCHES;
+    const branchesTo = branchesFrom + sampled.partitions.length * BRANCHES;
     const sums = { partitions: partitions.slice(partitionsFrom, partitionsTo), branches: branches.slice(branchesFrom, branchesTo) };
     [partitionsFrom, branchesFrom] = [partitionsTo, branchesTo];
     return sums;

@@ -250,7 +250,7 @@ export class Comparison {
     let more = false;
     let atMs = time.readersMs();
     let view = new DeepView(table, atMs, hash, keyedHash);
-    this.#unequal ??= this.#scopes.flatMap(({ group, partitions }) => partitions.map((partition): BranchRef => ({ group, partition })));
+    this.#unequal ??= refsOf(this.#scopes);
     for (const refs of chunks(this.#unequal, PARTITIONS_PER_SCAN)) {
       atMs = Math.max(atMs + 1, time.readersMs()); // tells this scan from the one before, for the side that is asked
       view = new DeepView(table, atMs, hash, keyedHash);
@@ -287,7 +287,7 @@ export class Comparison {
   }
 
   async #differingPartitions(view: View, answer: ReturnType<typeof decodeRootAnswer>): Promise<BranchRef[]> {
-    const refs = this.#scopes.filter(({ group }) => !answer.unknown.includes(group)).flatMap(({ group, partitions }) => partitions.map((partition): BranchRef => ({ group, partition })));
+    const refs = refsOf(this.#scopes.filter(({ group }) => !answer.unknown.includes(group)));
     if (answer.partitions.length !== refs.length) throw new ArchipelError('peer-refused', `${this.#link.id} places partitions differently.`, { reason: 'topology-different' });
     const mine = await Promise.all(refs.map(({ group, partition }) => view.partition(group, partition)));
     return differingPositions(answer.sketch === undefined ? mine : mine.map(folded), answer.partitions).map((at) => refs[at] as BranchRef);

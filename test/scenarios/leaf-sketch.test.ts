@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { ALL_PARTITIONS, BRANCHES, LEAVES, type Sum } from '../../src/core/merkle/digest.ts';
 import { cellsFor } from '../../src/core/merkle/sketch.ts';
 import { PARTITIONS } from '../../src/core/limits.ts';
-import { byScope, canSketch, CELLS_MAX, cellsNeeded, FIRST_CELLS, leafAt, type ScopeSums } from '../../src/engine/leaf-sketch.ts';
+import { CELLS_MAX } from '../../src/engine/digest-protocol.ts';
+import { byScope, canSketch, cellsNeeded, FIRST_CELLS, leafAt, type ScopeSums } from '../../src/engine/leaf-sketch.ts';
 import { asGroupId } from '../../src/core/keys/item-key.ts';
 
 /** Sums of two sides, of which the first so many differ. */

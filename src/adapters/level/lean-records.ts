@@ -2,7 +2,7 @@
 // and nothing else. Such a one is a row of a few columns of numbers, 39 bytes and its name, which the garbage collector need
 // not look at; to write one costs a tenth of encoding it. Others stand as the text of what is stored.
 
-import { EMPTY } from '../../core/bytes.ts';
+import { EMPTY, word } from '../../core/bytes.ts';
 import type { ActorId } from '../../core/version/dot.ts';
 import { NO_OPERATIONS } from '../../core/version/operations.ts';
 import type { State, Value } from '../../core/version/record.ts';
@@ -89,8 +89,8 @@ export class LeanRecords {
     if (before === undefined || (isRow && typeof before === 'string')) this.#used++;
   }
 
-  delete(name: string): boolean {
-    return this.#places.delete(name);
+  delete(name: string): void {
+    this.#places.delete(name);
   }
 
   clear(): void {
@@ -143,8 +143,6 @@ export class LeanRecords {
 }
 
 const WORDS = 5;
-
-const word = (bytes: Uint8Array, at: number): number => (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
 
 function setWord(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 24;

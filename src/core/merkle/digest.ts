@@ -14,7 +14,7 @@
 // The hash is keyed with the cluster's secret: sums of an unkeyed hash could be made to collide by a client that chooses
 // its keys and values. Shape after Riak's hashtree.erl; linear sums after Bellare and Micciancio's incremental hashing.
 
-import { ByteReader, ByteWriter, compareBytes } from '../bytes.ts';
+import { ByteReader, ByteWriter, compareBytes, word } from '../bytes.ts';
 import type { PartitionId } from '../keys/item-key.ts';
 import { PARTITIONS } from '../limits.ts';
 import { isExpired, type State } from '../version/record.ts';
@@ -46,8 +46,6 @@ export function parseSum(text: string): Sum | undefined {
 export const leafOf = (encodedKey: Uint8Array): number => ((encodedKey[5] as number) << 2) | ((encodedKey[6] as number) >> 6);
 
 const writer = new ByteWriter(2048);
-
-const word = (bytes: Uint8Array, at: number): number => (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
 
 /**
  * What an item adds to its leaf, judged at `lineMs`: values that expire at or before it are gone.

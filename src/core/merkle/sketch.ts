@@ -40,21 +40,18 @@ export class Sketch {
     this.#toggle(place >>> 0, (high ^ low) >>> 0);
   }
 
-  #toggle(place: number, sum: number): void {
+  /** One cell of each part: two entries that shared all of theirs could not be told apart. `touched` is told which. */
+  #toggle(place: number, sum: number, touched?: number[]): void {
     const check = checkOf(place, sum);
-    let hash = firstHash(place, sum);
+    let hash = mixed(place ^ Math.imul(sum, 0x9e3779b1));
     for (let part = 0; part < PARTS; part++) {
-      const at = this.#cell(part, hash);
+      const at = part * this.#part + Math.floor(((hash >>> 0) / 2 ** 32) * this.#part);
       this.#places[at] = (this.#places[at] as number) ^ place;
       this.#sums[at] = (this.#sums[at] as number) ^ sum;
       this.#checks[at] = (this.#checks[at] as number) ^ check;
+      touched?.push(at);
       hash = mixed(hash + check);
     }
-  }
-
-  /** One cell of each part: two entries that shared all of theirs could not be told apart. */
-  #cell(part: number, hash: number): number {
-    return part * this.#part + Math.floor(((hash >>> 0) / 2 ** 32) * this.#part);
   }
 
   /** Leaves what is in one of the two. @throws TypeError for sketches of different sizes */
@@ -77,16 +74,8 @@ export class Sketch {
       if (!this.#isAlone(at)) continue;
       if (left-- === 0) return undefined;
       const place = this.#places[at] as number;
-      const sum = this.#sums[at] as number;
-      const check = this.#checks[at] as number;
       places.add(place);
-      this.#toggle(place, sum);
-      let hash = firstHash(place, sum);
-      for (let part = 0; part < PARTS; part++) {
-        const other = this.#cell(part, hash);
-        if (this.#isAlone(other)) alone.push(other);
-        hash = mixed(hash + check);
-      }
+      this.#toggle(place, this.#sums[at] as number, alone);
     }
     for (let at = 0; at < this.cells; at++) if (!this.#isEmpty(at)) return undefined;
     return [...places].sort((one, other) => one - other);
@@ -128,8 +117,6 @@ function mixed(word: number): number {
   hash = Math.imul(hash, 0xc2b2ae35);
   return hash ^ (hash >>> 16);
 }
-
-const firstHash = (place: number, sum: number): number => mixed(place ^ Math.imul(sum, 0x9e3779b1));
 
 const checkOf = (place: number, sum: number): number => mixed(mixed(place + 0x7f4a7c15) ^ sum) >>> 0;
 

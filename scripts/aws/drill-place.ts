@@ -25,7 +25,7 @@ import { asRegionId } from '../../src/core/version/dot.ts';
 import type { View } from '../../src/drill/account.ts';
 import { ROLES, type Drill, type PlaceAction, type Role } from '../../src/drill/drill.ts';
 import { scaledForAws } from '../../src/drill/on-aws.ts';
-import { comparison, isQuietAt, readView } from '../../src/drill/operator.ts';
+import { comparison, isQuietAt, keptIn, readView } from '../../src/drill/operator.ts';
 import type { AwsPlaces, DrillPlace, Kept } from '../../src/drill/place.ts';
 import { runDrill, type DrillReport, type RunParts } from '../../src/drill/run.ts';
 import { pause } from '../../src/ports/clock.ts';
@@ -203,8 +203,7 @@ export class AwsPlace implements DrillPlace {
 
   async kept(role: Role): Promise<Kept> {
     const known = this.#replication.get(this.#region(role));
-    const { peers } = await (known !== undefined && patientClock.monotonicMs() - known.atMs < FRESH_MS ? known.answer : this.#ask(this.#region(role)));
-    return { behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0) };
+    return keptIn(await (known !== undefined && patientClock.monotonicMs() - known.atMs < FRESH_MS ? known.answer : this.#ask(this.#region(role))));
   }
 
   certificates(role: Role): Promise<readonly Certificate[]> {

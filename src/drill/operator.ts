@@ -14,8 +14,9 @@ export async function owedBy(operator: Client): Promise<ReadonlyMap<string, numb
   return new Map(peers.map(({ id, unreplicatedItems }) => [id, unreplicatedItems]));
 }
 
-export async function keptAt(operator: Client): Promise<Kept> {
-  const { peers } = await operator.replication();
+export const keptAt = async (operator: Client): Promise<Kept> => keptIn(await operator.replication());
+
+export function keptIn({ peers }: Awaited<ReturnType<Client['replication']>>): Kept {
   return { behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0) };
 }
 

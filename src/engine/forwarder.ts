@@ -9,6 +9,7 @@
 
 import { isArchipelError } from '../core/errors.ts';
 import { MESSAGE_BYTES_PACKED } from '../core/limits.ts';
+import { SendWindow } from '../core/routing/send-window.ts';
 import type { Delivery } from '../ports/queue.ts';
 import { isFinal, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
 import { HintedRecords, type Hinted } from './hinted.ts';
@@ -34,6 +35,7 @@ export class Forwarder {
   readonly #parts: LaneParts;
   readonly #lane: ForwarderLane;
   readonly #records: HintedRecords;
+  readonly #window = new SendWindow();
   /** The next time at which the lane is to be woken. */
   #wakesMs = Number.POSITIVE_INFINITY;
 
@@ -46,11 +48,11 @@ export class Forwarder {
   /** Until there is none left to send, or the peer is gone. */
   async run(): Promise<void> {
     const { hints } = this.#parts;
-    const run = new Run(this.#lane, (message) => this.#send(message), (message) => this.#giveBack(message));
+    const run = new Run(this.#lane, this.#window, (message) => this.#send(message), (message) => this.#giveBack(message));
     try {
       while (run.goesOn() && (await hints.depth()) > 0) {
         const deliveries = await hints.receive(RECEIVED_MAX); // not those that are on their way
-        if (deliveries.length === 0) break;
+        if (deliveries.length === 0 && !(await run.isToGoOn())) break;
         for (let from = 0; from < deliveries.length; from += READ_MAX) {
           const some = deliveries.slice(from, from + READ_MAX);
           if (run.goesOn()) await run.take(await this.#read(some));
@@ -79,14 +81,20 @@ export class Forwarder {
     return found;
   }
 
-  async #send(message: readonly Hinted[]): Promise<Settle> {
+  async #send(message: readonly Hinted[]): Promise<Outcome> {
+    const { clock, log, link } = this.#parts;
+    const startMs = clock.monotonicMs();
+    this.#window.left(message.length);
     try {
       const receipts = await this.#lane.push(message.map(({ record }) => record));
-      return () => this.#settle(message, receipts);
+      this.#window.answered(message.length, clock.monotonicMs() - startMs);
+      return { settle: () => this.#settle(message, receipts), isUp: true };
     } catch (error) {
-      if (!isArchipelError(error)) this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
+      this.#window.failed(message.length);
+      if (!isArchipelError(error)) log.write('warn', 'forward.failed', { peer: link.id, error: String(error) });
       await this.#giveBack(message);
-      return undefined;
+      // One answer that was lost among others that came is no reason to wait; the breaker judges when it is.
+      return { isUp: isArchipelError(error, 'peer-unreachable') && this.#lane.isOpen() };
     }
   }
 
@@ -125,23 +133,30 @@ export class Forwarder {
   }
 }
 
-/** What is left to do with the hints of a message that was answered; undefined when the peer went away. */
-type Settle = (() => Promise<void>) | undefined;
+interface Outcome {
+  /** What is left to do with the hints of a message that was answered. */
+  readonly settle?: () => Promise<void>;
+  /** Worth going on. */
+  readonly isUp: boolean;
+}
 
 /** One run: what waits to fill a message, what is under way, and what is answered and not yet durably done with. */
 class Run {
   readonly #lane: ForwarderLane;
-  readonly #send: (message: readonly Hinted[]) => Promise<Settle>;
+  readonly #window: SendWindow;
+  readonly #send: (message: readonly Hinted[]) => Promise<Outcome>;
   readonly #giveBack: (message: readonly Hinted[]) => Promise<void>;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #settling = new Set<Promise<void>>();
   #message: Hinted[] = [];
   #bytes = 0;
   #isUp = true;
+  #hasGivenBack = false;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(lane: ForwarderLane, send: (message: readonly Hinted[]) => Promise<Settle>, giveBack: (message: readonly Hinted[]) => Promise<void>) {
+  constructor(lane: ForwarderLane, window: SendWindow, send: (message: readonly Hinted[]) => Promise<Outcome>, giveBack: (message: readonly Hinted[]) => Promise<void>) {
     this.#lane = lane;
+    this.#window = window;
     this.#send = send;
     this.#giveBack = giveBack;
   }
@@ -165,14 +180,24 @@ class Run {
     const message = this.#message;
     if (message.length === 0) return;
     [this.#message, this.#bytes] = [[], 0];
-    while (this.#inFlight.size >= IN_FLIGHT_MAX) await Promise.race(this.#inFlight);
+    while (this.#inFlight.size >= IN_FLIGHT_MAX || !this.#window.hasRoomFor(message.length)) await Promise.race(this.#inFlight);
     if (!this.#isUp) return this.#giveBack(message);
-    const sent: Promise<void> = this.#send(message).then((settle) => {
+    const sent: Promise<void> = this.#send(message).then(({ settle, isUp }) => {
       this.#inFlight.delete(sent);
-      if (settle === undefined) this.#isUp = false;
+      this.#isUp &&= isUp;
+      if (settle === undefined) this.#hasGivenBack = true;
       else this.#settleBeside(settle);
     });
     this.#inFlight.add(sent);
+  }
+
+  /** None is left to be received: is there again, when all that is under way has been answered or given up? */
+  async isToGoOn(): Promise<boolean> {
+    await this.#leave();
+    await Promise.all(this.#inFlight);
+    const hasGivenBack = this.#hasGivenBack;
+    this.#hasGivenBack = false;
+    return hasGivenBack;
   }
 
   #settleBeside(settle: () => Promise<void>): void {

@@ -102,6 +102,27 @@ describe('hints', () => {
     expect((await its.unreplicated()).items).toBe(0); // but for the hint, which these hints do not count
   });
 
+  it('one answer of several is lost while hints are forwarded -> its hints are sent again at once, and nobody waits', async () => {
+    const regions = await archipelago();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    regions.network.cut(EU, US);
+    await regions.advance(5_000);
+    const keys = Array.from({ length: 24 }, (_, at) => `k${at}`);
+    for (const key of keys) await eu.put('demo', key, key.padEnd(10_000, '.'));
+    await regions.advance(1_000);
+    regions.network.heal();
+    regions.network.hold(EU, US);
+    while (regions.network.held.length < 4) await regions.advance(10);
+    const [lost, ...others] = regions.network.held.splice(0);
+    regions.network.loseAnswers(EU, US);
+    await lost?.deliver();
+    regions.network.heal();
+    for (const message of others) await message.deliver();
+    await regions.advance(20);
+    expect(await eu.rpo(US)).toEqual({ items: 0, exact: true });
+    expect(await us.get('demo', 'k23')).toHaveLength(1);
+  });
+
   it('link cut for ten minutes -> a small probe every 500 ms all the same; healed -> delivered within a second', async () => {
     const regions = await archipelago();
     regions.network.cut(EU, US);

@@ -11,7 +11,7 @@ import type { RegionId } from '../src/core/version/dot.ts';
 import { runBody } from '../src/http/runs.ts';
 import { names } from '../src/adapters/aws/names.ts';
 import { readSecrets } from '../src/adapters/aws/parameters.ts';
-import { ssmClient } from './commons/clients.ts';
+import { parameterCalls } from './commons/clients.ts';
 import { Once } from './commons/once.ts';
 import { openRegion, type RegionOnLambda } from './commons/region.ts';
 import { noteRun } from './commons/runs.ts';
@@ -59,7 +59,7 @@ const REAP_MS_MAX = 9 * 60_000;
 
 const opened = new Once(() => {
   const { deployment, region } = settingsOf(process.env);
-  return openRegion({ secret: readSecrets(ssmClient(region), [names.secret(deployment)]).then(([secret]) => secret) });
+  return openRegion({ secret: readSecrets(parameterCalls(region), [names.secret(deployment)]).then(([secret]) => secret) });
 });
 
 export async function handler(event: ReconcileEvent): Promise<ReconcileResult> {

@@ -60,7 +60,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   config: ['core'],
   client: ['core', 'ports', 'node', 'adapters', 'http', 'package @hono/zod-openapi'], // of http the schemas' types only
   http: ['core', 'ports', 'engine', 'auth', 'package hono', 'package @hono/zod-openapi'],
-  adapters: ['core', 'ports', 'auth', 'node', 'package classic-level', 'package @aws-sdk/client-dynamodb', 'package @aws-sdk/client-sqs', 'package @aws-sdk/client-lambda', 'package @aws-sdk/client-ssm', 'package aws-lambda'],
+  adapters: ['core', 'ports', 'auth', 'node', 'package classic-level', 'package @aws-sdk/client-dynamodb', 'package @aws-sdk/client-sqs', 'package @smithy/core', 'package @smithy/node-http-handler', 'package @smithy/signature-v4', 'package aws-lambda'],
   testing: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'client', 'drill', 'node'],
   local: ['core', 'ports', 'engine', 'auth', 'adapters', 'http', 'config', 'node', 'package @hono/node-server', 'package classic-level'],
   cost: ['core', 'engine', 'adapters', 'config'],

@@ -11,7 +11,7 @@ import type { HttpEnvironment } from '../../src/http/call.ts';
 import { answerForwarded } from '../../src/http/forward.ts';
 import { problemResponse, toArchipelError } from '../../src/http/problem.ts';
 import { createRegionApp } from '../../src/http/region-app.ts';
-import { lambdaClient, ssmClient } from './clients.ts';
+import { lambdaCalls, parameterCalls } from './clients.ts';
 import { COST_FIELD } from './meter.ts';
 import { openRegion, type RegionOnLambda } from './region.ts';
 import { lambdaRuns } from './runs.ts';
@@ -30,12 +30,12 @@ const CERTIFICATES = /^\/v1\/certificates(?:[/?]|$)/;
 
 export async function openApp(): Promise<AppOnLambda> {
   const { deployment, region: id, replicas } = settingsOf(process.env);
-  const secrets = readSecrets(ssmClient(id), [names.secret(deployment), names.adminKey(deployment)]);
+  const secrets = readSecrets(parameterCalls(id), [names.secret(deployment), names.adminKey(deployment)]);
   const ring = secrets.then(([, adminKey]) => new KeyRing(sha256, adminKey));
   const opened = await openRegion({ ring, secret: secrets.then(([shared]) => shared), unread: unreadOf });
   const [[secret], keys] = await Promise.all([secrets, ring]);
   const { settings, region, mirror, clock, log, meter } = opened;
-  const runs = lambdaRuns({ table: region.parts.table, clock, random: nodeRandom, client: lambdaClient(id), settings });
+  const runs = lambdaRuns({ table: region.parts.table, clock, random: nodeRandom, lambda: lambdaCalls(id), settings });
   const tokens = new ContextTokens([hmacSha256(deriveKey(utf8(secret), 'context'))]);
   const { app } = createRegionApp({ region, keys, tokens, noAuth: false, defaultReplicas: replicas, log, runs });
   const problem = (error: unknown): Response => problemResponse(toArchipelError(error), { instance: process.env['_X_AMZN_TRACE_ID'] ?? '', region: id });

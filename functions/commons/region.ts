@@ -27,7 +27,7 @@ import type { ChangeLog } from '../../src/ports/change-log.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { Cancel, Clock } from '../../src/ports/clock.ts';
 import type { Table } from '../../src/ports/table.ts';
-import { dynamoClient, lambdaClient, sqsClient } from './clients.ts';
+import { dynamoClient, lambdaCalls, sqsClient } from './clients.ts';
 import { HintDepth } from './hint-depth.ts';
 import { sealedLetter } from './messages.ts';
 import { Meter } from './meter.ts';
@@ -87,7 +87,7 @@ export async function openRegion({ ring, secret, unread: unreadOf }: Opening = {
   const meter = new Meter();
   const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, onConsumed: meter.add, onCommit: (key, { state }) => mirror.learn(key, state) });
   const [incarnation, topology, whole, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), wholeOf(table), ring, secret]);
-  const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { client: lambdaClient(peer), functionArn: arns.function(settings, 'peer', peer) }));
+  const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { lambda: lambdaCalls(peer), functionArn: arns.function(settings, 'peer', peer) }));
   const sqs = sqsClient(id);
   const dead = { client: sqs, queueUrl: queueUrl(settings, id, names.dead(deployment, id)), unsealed: sealedLetter };
   const letters = new Map([id, ...peers.map((peer) => peer.id)].map((from) => [from, new SqsDeadLetters(from === id ? dead : { ...dead, from })]));

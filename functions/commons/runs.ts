@@ -1,8 +1,9 @@
 // Reconciliations that somebody asks for by HTTP: `api` notes the run in the table, calls `reconcile` and does not wait for
 // it; `reconcile` notes what became of it; whoever asks is told what is noted. One document holds the newest of them.
 
-import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
+import { invokeLater } from '../../src/adapters/aws/lambda-peer.ts';
 import { names } from '../../src/adapters/aws/names.ts';
+import type { SignedCalls } from '../../src/adapters/aws/signed-calls.ts';
 import { toHex, utf8, utf8Text } from '../../src/core/bytes.ts';
 import { ArchipelError } from '../../src/core/errors.ts';
 import type { RunRequest } from '../../src/engine/reconciler.ts';
@@ -11,6 +12,7 @@ import type { Clock } from '../../src/ports/clock.ts';
 import type { Random } from '../../src/ports/random.ts';
 import type { Table } from '../../src/ports/table.ts';
 import type { ReconcileEvent } from '../reconcile.ts';
+import { ATTEMPT_MS } from './clients.ts';
 import type { Settings } from './settings.ts';
 
 const DOCUMENT = 'reconciliations';
@@ -43,18 +45,18 @@ export interface RunsParts {
   readonly clock: Clock;
   readonly random: Random;
   /** Of the region itself. */
-  readonly client: LambdaClient;
+  readonly lambda: SignedCalls;
   readonly settings: Pick<Settings, 'deployment' | 'region'>;
 }
 
-export function lambdaRuns({ table, clock, random, client, settings: { deployment, region } }: RunsParts): Runs {
+export function lambdaRuns({ table, clock, random, lambda, settings: { deployment, region } }: RunsParts): Runs {
   const begin = async ({ peers, groups }: RunRequest): Promise<RunBody> => {
     const body: RunBody = { id: toHex(random.bytes(6)), state: 'running', pairs: [] };
     await noteRun(table, body, clock.wallMs());
     // Every comparison is one by scans here, whether a deep one was asked for or not.
     const event: ReconcileEvent = { what: 'deep', run: body.id, ...(peers === undefined ? {} : { peers }), ...(groups === undefined ? {} : { groups }) };
     try {
-      await client.send(new InvokeCommand({ FunctionName: names.function(deployment, 'reconcile', region), InvocationType: 'Event', Payload: utf8(JSON.stringify(event)) }));
+      await invokeLater(lambda, names.function(deployment, 'reconcile', region), event, AbortSignal.timeout(ATTEMPT_MS));
     } catch (error) {
       await noteRun(table, { ...body, state: 'failed', error: 'It could not be begun.', code: 'overloaded' }, clock.wallMs());
       throw new ArchipelError('overloaded', 'The reconciliation could not be begun; ask again.', {}, error);

@@ -6,12 +6,12 @@
 // Questions still under way when the answer to a client is complete are given up (`abandon`): in a frozen environment
 // they would be finished at some later time, or never. A peer that did what was asked has done it all the same.
 
-import { InvokeCommand, type LambdaClient } from '@aws-sdk/client-lambda';
 import { utf8, utf8Text } from '../../core/bytes.ts';
 import { ArchipelError } from '../../core/errors.ts';
 import type { RegionId } from '../../core/version/dot.ts';
 import type { Peer, PeerMethod } from '../../ports/peer.ts';
 import { fromBase64, toBase64 } from './base64.ts';
+import { errorIn, type ServiceAnswer, type SignedCalls } from './signed-calls.ts';
 
 export interface PeerEvent {
   readonly method: PeerMethod;
@@ -23,8 +23,8 @@ export interface PeerAnswer {
 }
 
 export interface LambdaPeerParts {
-  /** Of the peer's region, made with CLIENT_SETTINGS. */
-  readonly client: LambdaClient;
+  /** Of the peer's region. */
+  readonly lambda: SignedCalls;
   readonly functionArn: string;
 }
 
@@ -41,11 +41,10 @@ export class LambdaPeer implements Peer {
   async ask(method: PeerMethod, question: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
     const event: PeerEvent = { method, question: toBase64(question) };
     const { signal: givenUp } = this.#giveUp;
-    const command = new InvokeCommand({ FunctionName: this.#parts.functionArn, Payload: utf8(JSON.stringify(event)) });
+    const { lambda, functionArn } = this.#parts;
     try {
-      const { Payload, FunctionError } = await this.#parts.client.send(command, { abortSignal: AbortSignal.any([givenUp, AbortSignal.timeout(timeoutMs)]) });
-      const answer = FunctionError === undefined && Payload !== undefined ? answerIn(Payload) : undefined;
-      if (answer === undefined) throw new Error(`The function failed: ${FunctionError ?? 'no answer'}.`);
+      const answer = answerIn(await invoke(lambda, functionArn, event, AbortSignal.any([givenUp, AbortSignal.timeout(timeoutMs)])));
+      if (answer === undefined) throw new Error('The function answers nothing.');
       return answer;
     } catch (error) {
       // Nobody waits for it, and it says nothing about the peer: it must not open a breaker.
@@ -60,6 +59,31 @@ export class LambdaPeer implements Peer {
     this.#giveUp = new AbortController();
   }
 }
+
+/** Waits for what the function answers. @throws Error with what Lambda or the function failed with */
+async function invoke(lambda: SignedCalls, name: string, event: object, signal: AbortSignal): Promise<Uint8Array> {
+  const answer = await call(lambda, { name, event, signal, type: 'RequestResponse' });
+  const failure = answer.headers['x-amz-function-error'];
+  if (answer.status !== 200 || failure !== undefined) throw new Error(`The function failed: ${failure ?? errorIn(answer)}.`);
+  return answer.body;
+}
+
+/** Begins it, and waits for nothing. @throws Error when Lambda did not take the event */
+export async function invokeLater(lambda: SignedCalls, name: string, event: object, signal: AbortSignal): Promise<void> {
+  const answer = await call(lambda, { name, event, signal, type: 'Event' });
+  if (answer.status !== 202) throw new Error(`Lambda did not take the event: ${errorIn(answer)}.`);
+}
+
+interface Invocation {
+  /** Or the ARN. */
+  readonly name: string;
+  readonly event: object;
+  readonly signal: AbortSignal;
+  readonly type: 'RequestResponse' | 'Event';
+}
+
+const call = (lambda: SignedCalls, { name, event, signal, type }: Invocation): Promise<ServiceAnswer> =>
+  lambda.post({ path: `/2015-03-31/functions/${encodeURIComponent(name)}/invocations`, headers: { 'content-type': 'application/json', 'x-amz-invocation-type': type }, body: utf8(JSON.stringify(event)), signal });
 
 function answerIn(payload: Uint8Array): Uint8Array | undefined {
   const { answer } = JSON.parse(utf8Text(payload) ?? '') as Partial<PeerAnswer>;

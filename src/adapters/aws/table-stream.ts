@@ -1,10 +1,11 @@
 // The stream of a region's table, for somebody who wants to know what it holds: how far Lambda has handed it to a function,
-// Lambda tells nobody. The interface of Streams is four calls of JSON; they are signed and sent by the table's own client, so that
-// no bundle carries another one.
+// Lambda tells nobody. The interface of Streams is four calls of JSON (signed-calls.ts).
 
 import { DescribeTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { DynamoDBRecord } from 'aws-lambda';
+import { utf8, utf8Text } from '../../core/bytes.ts';
 import { ArchipelError } from '../../core/errors.ts';
+import { errorIn, type SignedCalls } from './signed-calls.ts';
 
 /** A part of the stream: in order in itself, of its own part of the table. */
 export interface StreamPart {
@@ -34,7 +35,8 @@ export interface TableStream {
 export interface TableStreamParts {
   readonly client: DynamoDBClient;
   readonly tableName: string;
-  readonly endpoint: string;
+  readonly calls: SignedCalls;
+  readonly attemptMs: number;
 }
 
 interface Description {
@@ -85,27 +87,12 @@ export class DynamoStream implements TableStream {
   }
 
   async #ask<T>(what: string, input: object): Promise<T> {
-    const { client, endpoint } = this.#parts;
-    const url = new URL(endpoint);
-    const body = JSON.stringify(input);
-    const signer = await client.config.signer();
-    const request = await signer.sign({
-      method: 'POST',
-      protocol: url.protocol,
-      hostname: url.hostname,
-      ...(url.port === '' ? {} : { port: Number(url.port) }),
-      path: '/',
-      query: {},
-      headers: { host: url.host, 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `DynamoDBStreams_20120810.${what}` },
-      body,
-    });
-    const { response } = (await client.config.requestHandler.handle(request as Parameters<typeof client.config.requestHandler.handle>[0])) as { readonly response: { readonly statusCode: number; readonly body: AsyncIterable<Uint8Array> } };
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of response.body) chunks.push(chunk);
-    const text = Buffer.concat(chunks).toString();
-    if (response.statusCode === 200) return JSON.parse(text) as T;
+    const { calls, attemptMs } = this.#parts;
+    const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `DynamoDBStreams_20120810.${what}` };
+    const answer = await calls.post({ path: '/', headers, body: utf8(JSON.stringify(input)), signal: AbortSignal.timeout(attemptMs) });
+    if (answer.status === 200) return JSON.parse(utf8Text(answer.body) ?? '') as T;
     this.#arn = undefined; // a table that was restored has another stream
-    const error = /#?(\w+(?:Exception|Error))\b/.exec(text)?.[1] ?? `status ${response.statusCode}`;
+    const error = errorIn(answer);
     throw new ArchipelError('storage-unavailable', `The stream of the table does not answer ${what}: ${error}.`, { error });
   }
 }

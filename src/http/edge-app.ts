@@ -18,7 +18,6 @@ import { hedged, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { unit, uuidV7, type Random } from '../ports/random.ts';
 import { askedOf, Call, LAG_FIELD, rawPathOf, TOPOLOGY_FIELD, type HttpContext, type HttpEnvironment } from './call.ts';
-import { docsAnswer, type DocsFiles } from './docs-page.ts';
 import { endToEnd, viewerOf } from './forward.ts';
 import { keyOf } from './named-item.ts';
 import { byField, counter, gauge, OPENMETRICS_TYPE, renderMetrics, type Sample } from './openmetrics.ts';
@@ -44,8 +43,8 @@ export interface EdgeParts {
   readonly random: Random;
   readonly log: Log;
   readonly hash: HashFunction;
-  /** Where the edge has them it shows them itself, so that a problem's page can be read when no region answers. */
-  readonly docs?: DocsFiles;
+  /** What is under `/docs`, where the edge shows it itself, so that a problem's page can be read when no region answers. */
+  readonly docs?: (name: string) => Promise<Response | undefined>;
   /** A read that is not answered for so long is asked of the next region too. Undefined: never. */
   readonly hedgeMs?: number | undefined;
 }
@@ -354,7 +353,7 @@ export function createEdgeApp(parts: EdgeParts): { readonly app: EdgeApp; readon
   });
   const { docs } = parts;
   if (docs !== undefined) {
-    const show = async (name: string): Promise<Response> => (await docsAnswer(name, docs)) ?? fail(new ArchipelError('not-found', 'There is no such page.'));
+    const show = async (name: string): Promise<Response> => (await docs(name)) ?? fail(new ArchipelError('not-found', 'There is no such page.'));
     app.get('/docs', () => show(''));
     app.get('/docs/*', ({ req }) => show(req.path.slice('/docs/'.length)));
   }

@@ -6,6 +6,7 @@ import { HttpClient, isUnsent } from '../adapters/node/http-client.ts';
 import { ArchipelError } from '../core/errors.ts';
 import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
+import { docsAnswer } from '../http/docs-page.ts';
 import { createEdgeApp, type RegionClient } from '../http/edge-app.ts';
 import type { Log } from '../ports/log.ts';
 import { installedDocs } from './files.ts';
@@ -46,6 +47,7 @@ function regionClient(client: HttpClient): RegionClient {
 
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const clients = new Map([...options.regions].map(([id, url]) => [id, new HttpClient(url, { ca: options.tls?.cert, sockets: 256 })]));
+  const docs = installedDocs();
   const { app, edge } = createEdgeApp({
     topology: options.topology,
     clients: new Map([...clients].map(([id, client]) => [id, regionClient(client)])),
@@ -53,7 +55,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     random: nodeRandom,
     log: options.log,
     hash: sha256,
-    docs: installedDocs(),
+    docs: (name) => docsAnswer(name, docs),
     hedgeMs: options.hedgeMs,
   });
   const server = await serve(app, { host: options.host, port: options.port, place: 'edge', tls: options.tls });

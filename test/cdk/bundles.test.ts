@@ -10,7 +10,7 @@ import { bundle, BUNDLES, type BundleName } from '../../cdk/bundle.ts';
 import { hash } from 'node:crypto';
 
 /** Kilobytes, minified: a cold start loads every one of them. Nobody waits for `reconcile`, which asks other regions besides, or for `heartbeat`, which reads the stream. */
-const LIMITS: Readonly<Record<BundleName, number>> = { edge: 80, api: 830, peer: 830, 'fan-out': 440, apply: 440, forward: 440, reconcile: 440, heartbeat: 440 };
+const LIMITS: Readonly<Record<BundleName, number>> = { edge: 60, api: 830, peer: 830, 'fan-out': 440, apply: 440, forward: 440, reconcile: 440, heartbeat: 440 };
 
 describe('bundles', () => {
   let folder: string;

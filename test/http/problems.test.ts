@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { ManualClock } from '../../src/adapters/memory/clock.ts';
 import { sha256 } from '../../src/adapters/node/crypto.ts';
 import { ArchipelError, type ErrorCode } from '../../src/core/errors.ts';
+import { docsAnswer } from '../../src/http/docs-page.ts';
 import { createEdgeApp } from '../../src/http/edge-app.ts';
 import { renderMarkdown } from '../../src/http/markdown.ts';
 import { PROBLEM_BASE, PROBLEM_CODES, problemDocument, problemResponse, statusOf, toArchipelError, type ProblemDocument } from '../../src/http/problem.ts';
@@ -111,7 +112,7 @@ describe('problems: pages', () => {
 
 describe('problems: pages where little is there', () => {
   test('the edge shows them itself: also when no region answers', async () => {
-    const { app } = createEdgeApp({ topology: eu.region.catalog.topology, clients: new Map(), clock: new ManualClock(), random: seededRandom(1), log: SILENT, hash: sha256, docs: installedDocs() });
+    const { app } = createEdgeApp({ topology: eu.region.catalog.topology, clients: new Map(), clock: new ManualClock(), random: seededRandom(1), log: SILENT, hash: sha256, docs: (name) => docsAnswer(name, installedDocs()) });
     const ask = async (target: string): Promise<Response> => app.fetch(new Request(`http://edge${target}`), { rawTarget: target });
     const answer = await ask('/v1/c/demo');
     const { type } = (await answer.json()) as ProblemDocument;

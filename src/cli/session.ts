@@ -23,6 +23,7 @@ export interface ConnectionFlags {
   readonly region?: string;
   readonly ca?: string;
   readonly timeout?: string;
+  readonly hedge?: string;
   readonly json?: boolean;
 }
 
@@ -36,18 +37,21 @@ const FALL_BACK_MS = 2_000;
 export function withConnection(command: Command, { region = true }: { readonly region?: boolean } = {}): Command {
   command
     .optionsGroup('Which cluster:')
-    .option('--url <url>', 'an edge or a region (or the variable ARCHIPEL_URL)')
+    .option('--url <url>', 'an edge or a region, or several with commas, asked in this order where one does not answer (or the variable ARCHIPEL_URL)')
     .option('--key <key>', 'the bearer key (or the variable ARCHIPEL_KEY; with --data the admin key)')
     .option('--data <dir>', `the data folder of a cluster on this machine (default: ${DATA_DEFAULT})`);
   if (region) command.option('--region <id>', 'ask this region, not the nearest');
   return command
     .option('--ca <file>', 'trust this certificate (PEM)')
     .option('--timeout <time>', 'give up after this long, retries included', '15s')
+    .option('--hedge <time>', 'with several addresses: a read that is not answered for so long is asked of another one too')
     .option('--json', 'print JSON');
 }
 
 interface Target {
   readonly url: string;
+  /** Of the same cluster, for when that one does not answer. */
+  readonly others: readonly string[];
   readonly key: string | undefined;
   readonly ca: string | undefined;
   /** What a cluster file knows. */
@@ -59,12 +63,17 @@ export function targetOf(flags: ConnectionFlags, env: Terminal['env']): Target {
   const envKey = env['ARCHIPEL_KEY'] || undefined;
   if (flags.url !== undefined && flags.data !== undefined) throw new ArchipelError('bad-request', '--url and --data are two ways to say the same: give one of them.');
   const url = flags.url ?? (flags.data === undefined ? envUrl : undefined);
-  if (url !== undefined) return { url: checkedUrl(url), key: flags.key ?? envKey, ca: flags.ca === undefined ? undefined : readText(flags.ca), regions: new Map() };
+  if (url !== undefined) return { ...checkedUrls(url), key: flags.key ?? envKey, ca: flags.ca === undefined ? undefined : readText(flags.ca), regions: new Map() };
   const file = readClusterFile(resolve(flags.data ?? DATA_DEFAULT));
   const ca = flags.ca ?? file.tlsCert;
   // A key in the environment belongs to the address there, if there is one.
   const key = flags.key ?? (envUrl === undefined ? envKey : undefined) ?? file.adminKey;
-  return { url: file.edge.url, key, ca: ca === undefined ? undefined : readText(ca), regions: new Map(file.regions.map((region) => [region.id, region.url])) };
+  return { url: file.edge.url, others: [], key, ca: ca === undefined ? undefined : readText(ca), regions: new Map(file.regions.map((region) => [region.id, region.url])) };
+}
+
+function checkedUrls(text: string): Pick<Target, 'url' | 'others'> {
+  const [url = '', ...others] = text.split(',').map((each) => checkedUrl(each.trim()));
+  return { url, others };
 }
 
 export function checkedUrl(text: string, option = '--url'): string {
@@ -80,6 +89,7 @@ export class Session {
   readonly style: Style;
   readonly timeoutMs: number;
   readonly #target: Target;
+  readonly #hedgeMs: number | undefined;
   readonly #clients = new Map<string, Client>();
   readonly #flags: ConnectionFlags;
   readonly #waiting: Progress;
@@ -90,6 +100,7 @@ export class Session {
     this.isJson = flags.json === true;
     this.style = styleFor(terminal.out);
     this.timeoutMs = parseDuration('--timeout', flags.timeout ?? '15s');
+    this.#hedgeMs = flags.hedge === undefined ? undefined : parseDuration('--hedge', flags.hedge);
     this.#flags = flags;
     this.#waiting = this.progress();
     this.#target = targetOf(flags, terminal.env);
@@ -102,15 +113,17 @@ export class Session {
 
   /** The edge, or what --url names. */
   get front(): Client {
-    return this.#client(this.#target.url);
+    return this.#client(this.#target.url, this.#target.others);
   }
 
-  #client(url: string): Client {
+  /** One address alone, or with others that may answer in its place: those are two clients. */
+  #client(url: string, others: readonly string[] = []): Client {
     const { key, ca } = this.#target;
-    const known = this.#clients.get(url);
+    const name = [url, ...others].join();
+    const known = this.#clients.get(name);
     if (known !== undefined) return known;
-    const client = connect({ url, key, ca, timeoutMs: this.timeoutMs, parseJson: parseJsonExactly, onAttempt: (attempt) => this.#tellOfWaiting(attempt) });
-    this.#clients.set(url, client);
+    const client = connect({ url, others, key, ca, timeoutMs: this.timeoutMs, hedgeMs: this.#hedgeMs, parseJson: parseJsonExactly, onAttempt: (attempt) => this.#tellOfWaiting(attempt) });
+    this.#clients.set(name, client);
     return client;
   }
 

@@ -6,7 +6,8 @@ import { toBase64Url, utf8, utf8Text } from '../core/bytes.ts';
 import { ArchipelError } from '../core/errors.ts';
 import { uuidV7, type Random } from '../ports/random.ts';
 import type { Clock } from '../ports/clock.ts';
-import { exchange, toError, type Answered, type Attempt, type ExchangeParts, type Transport } from './exchange.ts';
+import { Addresses, type Address } from './addresses.ts';
+import { exchange, toError, type Answered, type Attempt, type Transport } from './exchange.ts';
 import type {
   CallOptions,
   Certificate,
@@ -45,6 +46,8 @@ export interface ClientParts {
   /** `ak_…`; without one only a cluster that runs with `--no-auth` answers. */
   readonly key?: string | undefined;
   readonly transport: Transport;
+  /** Of the same cluster, asked where the first does not answer: in this order. */
+  readonly others?: readonly Address[] | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** For calls that name none. */
@@ -54,8 +57,8 @@ export interface ClientParts {
   /** `path`: keys as people read them, where they can travel in a path. */
   readonly keysIn?: 'query' | 'path' | undefined;
   readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
-  /** Reads that are not answered for so long are asked of another region too, and the first answer counts. Off by default. */
-  readonly hedge?: ExchangeParts['hedge'];
+  /** Reads that are not answered for so long are asked of another address too, and the first answer counts. Off by default. */
+  readonly hedgeMs?: number | undefined;
   /** For values inside of answers; JSON.parse by default. */
   readonly parseJson?: ((text: string) => unknown) | undefined;
 }
@@ -76,9 +79,12 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 
 export class Client {
   readonly #parts: ClientParts;
+  /** What is known of them is the same for all that came of `with`. */
+  readonly #addresses: Addresses;
 
-  constructor(parts: ClientParts) {
+  constructor(parts: ClientParts, addresses?: Addresses) {
     this.#parts = parts;
+    this.#addresses = addresses ?? new Addresses([{ url: parts.url, transport: parts.transport }, ...(parts.others ?? [])], parts.clock);
   }
 
   get url(): string {
@@ -86,12 +92,12 @@ export class Client {
   }
 
   /** The same, but something else. */
-  with(parts: Partial<ClientParts>): Client {
-    return new Client({ ...this.#parts, ...parts });
+  with(parts: Omit<Partial<ClientParts>, 'url' | 'transport' | 'others' | 'clock'>): Client {
+    return new Client({ ...this.#parts, ...parts }, this.#addresses);
   }
 
   close(): void {
-    this.#parts.transport.close();
+    this.#addresses.close();
   }
 
   // Items -------------------------------------------------------------------------------------------------------------------
@@ -321,9 +327,9 @@ export class Client {
   }
 
   async #send({ method, target, headers, body, options, operation, mayRepeat }: Request): Promise<Answered> {
-    const { key, region, timeoutMs } = this.#parts;
+    const { key, region, timeoutMs, clock, random, onAttempt, hedgeMs } = this.#parts;
     const fields = { ...headers, authorization: key === undefined ? undefined : `Bearer ${key}`, region };
-    const answer = await exchange(this.#parts, {
+    const answer = await exchange({ addresses: this.#addresses, clock, random, onAttempt, hedgeMs }, {
       method,
       target,
       headers: Object.fromEntries(Object.entries(fields).filter((field): field is [string, string] => field[1] !== undefined)),

@@ -5,47 +5,17 @@
 //  2. A write is `write-outcome-unknown` when an attempt of it may have been done and no later one says that it was. A
 //     refusal (412, say) after a lost answer is no proof that the first attempt was not taken.
 //  3. A server that names a time to wait (Retry-After) is given it, or the request ends when that is beyond its own time.
+//  4. Of several addresses (addresses.ts) each is asked at once where the one before it gave no answer, or one that says that
+//     another may do better; there is a pause when all have been.
 
 import { utf8Text } from '../core/bytes.ts';
 import { ArchipelError, type ErrorCode } from '../core/errors.ts';
 import { hedged, pause, type Clock } from '../ports/clock.ts';
 import { unit, type Random } from '../ports/random.ts';
+import type { Addresses, Attempted } from './addresses.ts';
+import { NoAnswer, type TransportAnswer, type TransportRequest } from './transport.ts';
 
-/** How requests travel: node:http in the command line, fetch in a browser, a simulated network in a test. */
-export interface Transport {
-  /** Rejects with NoAnswer. */
-  send(request: TransportRequest): Promise<TransportAnswer>;
-  close(): void;
-}
-
-export interface TransportRequest {
-  readonly method: string;
-  /** Path and query, as they go on the wire. */
-  readonly target: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
-  readonly timeoutMs: number;
-}
-
-export interface TransportAnswer {
-  readonly status: number;
-  /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | undefined>>;
-  readonly body: Uint8Array;
-}
-
-export class NoAnswer extends Error {
-  /** The request certainly did not arrive. */
-  readonly unsent: boolean;
-  /** The next attempt would fail in the same way. */
-  readonly isFinal: boolean;
-
-  constructor(message: string, unsent: boolean, cause?: unknown, isFinal = false) {
-    super(message, { cause });
-    this.unsent = unsent;
-    this.isFinal = isFinal;
-  }
-}
+export { NoAnswer, type Transport, type TransportAnswer, type TransportRequest } from './transport.ts';
 
 export interface Ask extends Omit<TransportRequest, 'timeoutMs'> {
   readonly isWrite: boolean;
@@ -67,13 +37,12 @@ export interface Attempt {
 }
 
 export interface ExchangeParts {
-  readonly url: string;
-  readonly transport: Transport;
+  readonly addresses: Addresses;
   readonly clock: Clock;
   readonly random: Random;
   readonly onAttempt?: ((attempt: Attempt) => void) | undefined;
-  /** Where a read goes too that is not answered for so long: another region, or another edge. */
-  readonly hedge?: { readonly transport: Transport; readonly afterMs: number } | undefined;
+  /** A read that is not answered for so long is asked of another address too, where there is one. */
+  readonly hedgeMs?: number | undefined;
 }
 
 export interface Answered extends TransportAnswer {
@@ -81,53 +50,69 @@ export interface Answered extends TransportAnswer {
   readonly attempts: number;
 }
 
-/** Longer than an edge takes at most, so that its own verdict arrives. */
-const ATTEMPT_MS = 7_000;
 const BACKOFF_FIRST_MS = 50;
 const BACKOFF_MAX_MS = 1_000;
 const TRY_AGAIN: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+/** Another address may do better on these. */
+const TRY_ELSEWHERE: ReadonlySet<number> = new Set([421, 502, 503, 504]);
 /** Of those: the write may have been done. */
 const UNKNOWN: ReadonlySet<number> = new Set([502, 504]);
 
 /** The answer, of whatever status. @throws ArchipelError `no-region-available`, `write-outcome-unknown` */
 export async function exchange(parts: ExchangeParts, ask: Ask): Promise<Answered> {
   const deadlineMs = parts.clock.monotonicMs() + ask.timeoutMs;
+  const route = parts.addresses.route(ask.target);
   let mayBeDone = false;
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 1, sent = 0; ; attempt++) {
+    const to = route.next();
     const leftMs = deadlineMs - parts.clock.monotonicMs();
-    const outcome = await once(parts, ask, Math.min(ATTEMPT_MS, leftMs));
-    const waitMs = waitAfter(outcome, attempt, parts.random);
+    const { outcome, requests } = await once(parts, ask, to, ask.mayRepeat ? Math.min(to.mostMs, leftMs) : leftMs);
+    sent += requests;
+    const isElsewhere = route.hasOther && (outcome instanceof NoAnswer || TRY_ELSEWHERE.has(outcome.status)); // 4
+    const waitMs = isElsewhere ? 0 : waitAfter(outcome, attempt, parts.random);
     const isLate = parts.clock.monotonicMs() + waitMs >= deadlineMs || ask.signal?.aborted === true;
-    const again = isLate ? undefined : reasonToRepeat(outcome, ask);
-    parts.onAttempt?.({ url: parts.url, request: ask, attempt, answer: outcome instanceof NoAnswer ? undefined : outcome, again });
+    const again = isLate ? undefined : reasonToRepeat(outcome, ask, isElsewhere);
+    parts.onAttempt?.({ url: to.url, request: ask, attempt, answer: outcome instanceof NoAnswer ? undefined : outcome, again });
     mayBeDone ||= leavesOpen(outcome);
-    if (again !== undefined) await pause(parts.clock, waitMs, ask.signal);
+    if (again !== undefined && waitMs > 0) await pause(parts.clock, waitMs, ask.signal);
     // A pause may last longer than was asked for: an attempt that begins too late is none.
     if (again !== undefined && parts.clock.monotonicMs() < deadlineMs) continue;
     const isDone = !(outcome instanceof NoAnswer) && outcome.status < 400;
     if (ask.isWrite && mayBeDone && !isDone) throw unknownOutcome(ask, outcome); // 2
-    if (outcome instanceof NoAnswer) throw new ArchipelError('no-region-available', `${parts.url} gave no answer (${outcome.message}).`, { operation: ask.operation }, outcome);
-    return { ...outcome, attempts: attempt - 1 + edgeAttempts(outcome) };
+    if (outcome instanceof NoAnswer) throw new ArchipelError('no-region-available', `${to.url} gave no answer (${outcome.message}).`, { operation: ask.operation }, outcome);
+    return { ...outcome, attempts: sent - 1 + edgeAttempts(outcome) };
   }
 }
 
 /** What an edge says of its own (`Server-Timing: edge;desc="attempts=2"`). */
 const edgeAttempts = ({ headers }: TransportAnswer): number => Number(/\bedge;desc="attempts=([0-9]{1,3})"/.exec(headers['server-timing'] ?? '')?.[1] ?? 1);
 
-async function once({ transport, hedge, clock }: ExchangeParts, { method, target, headers, body }: Ask, timeoutMs: number): Promise<TransportAnswer | NoAnswer> {
+interface Once {
+  readonly outcome: TransportAnswer | NoAnswer;
+  /** Two, where the other address was asked besides. */
+  readonly requests: number;
+}
+
+async function once({ hedgeMs, clock }: ExchangeParts, { method, target, headers, body }: Ask, { send, second }: Attempted, timeoutMs: number): Promise<Once> {
   const request = { method, target, headers, timeoutMs, ...(body === undefined ? {} : { body }) };
+  let requests = 1;
   try {
-    if (hedge === undefined || method !== 'GET') return await transport.send(request);
-    return (await hedged({ clock, afterMs: hedge.afterMs, first: () => transport.send(request), second: () => hedge.transport.send(request), isGood: ({ status }) => !TRY_AGAIN.has(status) })).answer;
+    if (hedgeMs === undefined || second === undefined || method !== 'GET' || hedgeMs >= timeoutMs) return { outcome: await send(request), requests };
+    const hedge = (): Promise<TransportAnswer> => {
+      requests++;
+      return second({ ...request, timeoutMs: timeoutMs - hedgeMs }); // both end together: no request outlives its deadline
+    };
+    const { answer } = await hedged({ clock, afterMs: hedgeMs, first: () => send(request), second: hedge, isGood: ({ status }) => !TRY_AGAIN.has(status) });
+    return { outcome: answer, requests };
   } catch (error) {
-    return error instanceof NoAnswer ? error : new NoAnswer(error instanceof Error ? error.message : String(error), false, error);
+    return { outcome: error instanceof NoAnswer ? error : new NoAnswer(error instanceof Error ? error.message : String(error), false, error), requests };
   }
 }
 
 /** 1 */
-function reasonToRepeat(outcome: TransportAnswer | NoAnswer, { mayRepeat }: Ask): string | undefined {
-  if (outcome instanceof NoAnswer) return !outcome.isFinal && (mayRepeat || outcome.unsent) ? outcome.message : undefined;
-  if (!TRY_AGAIN.has(outcome.status)) return undefined;
+function reasonToRepeat(outcome: TransportAnswer | NoAnswer, { mayRepeat }: Ask, isElsewhere: boolean): string | undefined {
+  if (outcome instanceof NoAnswer) return (!outcome.isFinal || isElsewhere) && (mayRepeat || outcome.unsent) ? outcome.message : undefined;
+  if (!isElsewhere && !TRY_AGAIN.has(outcome.status)) return undefined;
   return mayRepeat ? toError(outcome).message : undefined;
 }
 

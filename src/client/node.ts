@@ -17,13 +17,16 @@ export const patientClock: Clock = {
   },
 };
 
-export interface NodeClientOptions extends Omit<ClientParts, 'transport' | 'clock' | 'random'> {
+export interface NodeClientOptions extends Omit<ClientParts, 'transport' | 'clock' | 'random' | 'others'> {
+  /** Further addresses of the same cluster, asked where the first does not answer. */
+  readonly others?: readonly string[] | undefined;
   /** PEM of a certificate to trust. */
   readonly ca?: string | undefined;
 }
 
-export function connect({ ca, ...parts }: NodeClientOptions): Client {
-  return new Client({ ...parts, transport: nodeTransport(parts.url, ca), clock: patientClock, random: nodeRandom });
+export function connect({ ca, others = [], ...parts }: NodeClientOptions): Client {
+  const more = others.map((url) => ({ url, transport: nodeTransport(url, ca) }));
+  return new Client({ ...parts, others: more, transport: nodeTransport(parts.url, ca), clock: patientClock, random: nodeRandom });
 }
 
 export function nodeTransport(url: string, ca?: string): Transport {

@@ -46,6 +46,8 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   ['get demo x --url http://h --data /x', '--url and --data are two ways to say the same: give one of them.'],
   ['get demo x --url nonsense', '--url is like http://127.0.0.1:7400, not "nonsense".'],
   ['get demo x --url http://h:1/v1', '--url is like http://127.0.0.1:7400, not "http://h:1/v1".'],
+  ['get demo x --url http://h:1,nonsense', '--url is like http://127.0.0.1:7400, not "nonsense".'],
+  [`get demo x ${NOWHERE.join(' ')} --hedge soon`, '--hedge is a time like 500ms, 60s, 5m, 2h or 7d (at most 24d), not "soon".'],
   [`get demo x ${NOWHERE.join(' ')} --timeout soon`, '--timeout is a time like 500ms, 60s, 5m, 2h or 7d (at most 24d), not "soon".'],
   [`get demo x ${NOWHERE.join(' ')} --lat 5`, '--lat and --lon go together.'],
   [`get demo x ${NOWHERE.join(' ')} --lat 95 --lon 0`, '--lat is a number from -90 to 90, not "95".'],
@@ -96,6 +98,7 @@ describe('which cluster', () => {
   it('is named by --url before ARCHIPEL_URL, and by --data before it too', async () => {
     expect((await nobody({ ARCHIPEL_URL: 'http://127.0.0.1:1' })).err).toContain('http://127.0.0.1:1 gave no answer (nothing listens there).');
     expect((await nobody({ ARCHIPEL_URL: 'http://127.0.0.1:1' }, '--url', 'http://127.0.0.1:2')).err).toContain('http://127.0.0.1:2 gave no answer');
+    expect((await nobody({ ARCHIPEL_URL: 'http://127.0.0.1:1, http://127.0.0.1:2' })).err).toContain('http://127.0.0.1:2 gave no answer'); // the last that was asked
     expect((await nobody({ ARCHIPEL_URL: 'http://127.0.0.1:1' }, '--data', '/nonexistent')).err).toContain('No cluster is running on /nonexistent');
   });
 });

@@ -250,7 +250,7 @@ describe('hedged reads', () => {
       },
       close: () => undefined,
     });
-    const client = new Client({ url: 'http://near', transport: transport('near', 300), hedge: { transport: transport('far', 10), afterMs: 50 }, clock, random: nodeRandom });
+    const client = new Client({ url: 'http://near', transport: transport('near', 300), others: [{ url: 'http://far', transport: transport('far', 10) }], hedgeMs: 50, clock, random: nodeRandom });
     const read = client.get({ collection: 'demo', pk: 'k' });
     const write = client.put({ collection: 'demo', pk: 'k' }, 'v');
     for (let step = 0; step < 20; step++) await clock.advance(50);

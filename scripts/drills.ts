@@ -75,7 +75,9 @@ for (const drill of drills) {
   if (flags.local === true || flags.aws === true) {
     const outcome = await measured(drill);
     report.check(`${drill.name} passes`, outcome.passed, failed(outcome));
-    report.check(`${drill.name} fails with the known bug ${control}`, !(await locally(drill, { control })).passed);
+    const isThere = flags.aws !== true || awsRefusalOf(withControl(drill, control)) === undefined;
+    if (isThere) report.check(`${drill.name} fails with the known bug ${control}`, !(await locally(drill, { control })).passed);
+    else report.note(`${drill.name}: the known bug ${control} is not there`);
     continue;
   }
   let bad = 0;

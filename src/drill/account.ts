@@ -26,6 +26,8 @@ export interface LedgerRow {
   readonly pk: string;
   readonly value: string | undefined;
   readonly context: Readonly<Record<string, string>>;
+  /** Of a stranded write. */
+  readonly group?: string;
 }
 
 /** What one region says of a collection. */

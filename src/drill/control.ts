@@ -2,13 +2,21 @@
 // clients do, or in what is looked at (run.ts). Pure.
 
 import type { LoggedWrite, View } from './account.ts';
-import type { ControlName, Drill, Step } from './drill.ts';
+import { ROLES, type ControlName, type Drill, type Step } from './drill.ts';
 
 /** As it runs with a known bug. */
 export function withControl(drill: Drill, control: ControlName | undefined): Drill {
   switch (control) {
     case 'never-reconciled':
       return { ...drill, reconcileEveryMs: undefined };
+    case 'hints-not-kept':
+      return { ...drill, hints: 1 };
+    case 'not-rebuilt':
+      return { ...drill, horizonMs: undefined };
+    case 'edge-knows-one':
+      return { ...drill, steps: drill.steps.flatMap((step) => (step.action.verb === 'kill-edge' ? [...othersCut(step.atMs, drill.regions), step] : [step])) };
+    case 'nobody-contradicts':
+      return { ...drill, steps: drill.steps.flatMap((step) => startedAlone(step, drill.regions)) };
     case 'not-awaited':
       return { ...drill, steps: startedAtTheEnd(drill.steps) };
     case 'edge-forgets':
@@ -27,8 +35,21 @@ function startedAtTheEnd(steps: readonly Step[]): readonly Step[] {
   return steps.map((step) => (isStart(step) ? { ...step, atMs: lastMs } : step)).sort((a, b) => a.atMs - b.atMs);
 }
 
+/** The edge reaches the first region only. */
+const othersCut = (atMs: number, regions: number): readonly Step[] => ROLES.slice(1, regions).map((region) => ({ atMs, action: { verb: 'cut-edge', region } }));
+
+/** A clock jumps while its region is not running, and when that starts it reaches nobody who would know better; nor does the edge know that it was away. */
+function startedAlone(step: Step, regions: number): readonly Step[] {
+  const { atMs, action } = step;
+  if (action.verb !== 'clock' || action.byMs === 0) return [step];
+  const cuts = ROLES.slice(0, regions).filter((role) => role !== action.region).map((to): Step => ({ atMs, action: { verb: 'cut', from: action.region, to } }));
+  return [...cuts, { atMs, action: { verb: 'stop', region: action.region } }, step, { atMs, action: { verb: 'start', region: action.region } }, { atMs, action: { verb: 'kill-edge' } }];
+}
+
+const IN_SETTING: ReadonlySet<ControlName> = new Set(['never-reconciled', 'hints-not-kept', 'not-rebuilt']);
+
 /** How regions are started is another than without it. */
-export const isInSetting = (control: ControlName): boolean => control === 'never-reconciled';
+export const isInSetting = (control: ControlName): boolean => IN_SETTING.has(control);
 
 /** What was seen, as some of them show it. */
 export function sabotaged(views: readonly View[], control: ControlName | undefined, writes: readonly LoggedWrite[]): readonly View[] {

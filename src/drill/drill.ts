@@ -12,7 +12,7 @@ export const ROLES = ['first', 'second', 'third'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Known bugs of the drill's own equipment: with it the drill has to fail, or it proves nothing. */
-export const CONTROLS = ['clients-do-not-fail-over', 'edge-forgets', 'never-healed', 'never-reconciled', 'not-awaited', 'not-drained', 'owed-not-asked', 'ledger-not-read', 'record-overlooked'] as const;
+export const CONTROLS = ['clients-do-not-fail-over', 'edge-forgets', 'edge-knows-one', 'hints-not-kept', 'nobody-contradicts', 'not-rebuilt', 'never-healed', 'never-reconciled', 'not-awaited', 'not-drained', 'owed-not-asked', 'ledger-not-read', 'record-overlooked'] as const;
 export type ControlName = (typeof CONTROLS)[number];
 
 export type Action =

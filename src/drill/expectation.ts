@@ -29,6 +29,12 @@ export interface Measured {
   readonly staleReads: number;
   /** And after something was first brought back: what only the lost region knew is stale elsewhere until then, and no longer. */
   readonly staleAfterReturn: number;
+  /** The most by which the stamp of an acknowledged write was ahead of the time at which its answer came; undefined: none was shown. */
+  readonly stampsAheadMs: number | undefined;
+  /** How often a region became somebody else: its disk was lost, or it was rebuilt. */
+  readonly rebuilt: number;
+  /** Losers in the ledger that a region had not passed on when it was declared lost. */
+  readonly stranded: number;
   /** The most that a region said a peer lacks of what it no longer remembers. */
   readonly behind: number;
   /** Answers that a drained region gave, from two seconds after that until it was returned or stopped. */
@@ -53,16 +59,16 @@ export interface Expectation {
   readonly judge: (measured: Measured) => Omit<Verdict, 'expectation'>;
 }
 
-const TIME = /^(rto|detection|stale reads) < ([0-9]+(?:\.[0-9]+)?)(ms|s)$/;
+const TIME = /^(rto|detection|stale reads|stamps ahead) < ([0-9]+(?:\.[0-9]+)?)(ms|s)$/;
 const CONVERGED = /^converged within ([0-9]+)(ms|s)$/;
 const SHARE = /^(errors|share after return) < ([0-9]+(?:\.[0-9]+)?) ?%$/;
-const COUNT = /^(lost|rpo|conflicts|behind|asked while drained|answered while fenced|bad seconds|stale reads|stale reads after return) (=|<=|>=) ([0-9]+)$/;
+const COUNT = /^(lost|rpo|conflicts|stranded|rebuilt|behind|asked while drained|answered while fenced|bad seconds|stale reads|stale reads after return) (=|<=|>=) ([0-9]+)$/;
 
 /** @throws ArchipelError `bad-request` */
 export function parseExpectation(text: string): Expectation {
   const plain = text.trim().replaceAll(/\s+/g, ' ');
   const judge = timeJudge(plain) ?? shareJudge(plain) ?? countJudge(plain) ?? wordJudge(plain);
-  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, behind >= 1, asked while drained = 0, answered while fenced = 0, bad seconds <= 2, share after return < 50 %, copies equal`);
+  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, stranded >= 1, rebuilt >= 1, stamps ahead < 2s, behind >= 1, asked while drained = 0, answered while fenced = 0, bad seconds <= 2, share after return < 50 %, copies equal`);
   return { text: plain, judge };
 }
 
@@ -76,7 +82,7 @@ function timeJudge(text: string): Judge | undefined {
   const converged = CONVERGED.exec(text);
   const limit = time === null ? converged === null ? undefined : inMs(converged[1], converged[2]) : inMs(time[2], time[3]);
   if (limit === undefined) return undefined;
-  const of = ({ rtoMs, detectionMs, staleReadMs, convergedMs }: Measured): number | undefined => (time === null ? convergedMs : { rto: rtoMs, detection: detectionMs, 'stale reads': staleReadMs }[time[1] as 'rto']);
+  const of = ({ rtoMs, detectionMs, staleReadMs, stampsAheadMs, convergedMs }: Measured): number | undefined => (time === null ? convergedMs : { rto: rtoMs, detection: detectionMs, 'stale reads': staleReadMs, 'stamps ahead': stampsAheadMs }[time[1] as 'rto']);
   return (measured) => {
     const found = of(measured);
     return { holds: found !== undefined && found < limit, found: shown(found) };
@@ -96,8 +102,8 @@ function countJudge(text: string): Judge | undefined {
   const match = COUNT.exec(text);
   if (match === null) return undefined;
   const [, what, relation, amount] = match;
-  return ({ lost, rpoReal, conflicts, behind, askedWhileDrained, answeredWhileFenced, badSeconds, staleReads, staleAfterReturn }) => {
-    const found = { lost, rpo: rpoReal, conflicts, behind, 'asked while drained': askedWhileDrained, 'answered while fenced': answeredWhileFenced, 'bad seconds': badSeconds, 'stale reads': staleReads, 'stale reads after return': staleAfterReturn }[what as 'lost'];
+  return ({ lost, rpoReal, conflicts, stranded, rebuilt, behind, askedWhileDrained, answeredWhileFenced, badSeconds, staleReads, staleAfterReturn }) => {
+    const found = { lost, rpo: rpoReal, conflicts, stranded, rebuilt, behind, 'asked while drained': askedWhileDrained, 'answered while fenced': answeredWhileFenced, 'bad seconds': badSeconds, 'stale reads': staleReads, 'stale reads after return': staleAfterReturn }[what as 'lost'];
     const limit = Number(amount);
     const holds = found !== undefined && (relation === '=' ? found === limit : relation === '<=' ? found <= limit : found >= limit);
     return { holds, found: found === undefined ? 'not measured' : String(found) };

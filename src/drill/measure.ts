@@ -1,5 +1,9 @@
 // What clients saw, second by second, and what follows from it: pure, so that a figure in a report can be checked by hand.
 
+import { parseDot } from '../core/version/dot.ts';
+import { stampMs } from '../core/version/stamp.ts';
+import type { LoggedWrite } from './account.ts';
+
 /** One request as its client saw it; times in milliseconds since the load began. */
 export interface Sample {
   /** When it was due, not when it could be sent: waiting counts. */
@@ -101,5 +105,14 @@ export function staleReadMs(samples: readonly Sample[], faultMs: number): number
 
 /** How many there were: a key that is read once too early counts as much as one that is stale for long. */
 export const staleReads = (samples: readonly Sample[], fromMs: number): number => samples.filter(({ isStale, atMs }) => isStale && atMs >= fromMs).length;
+
+/** The most by which a stamp was ahead of when its write was answered, by the clock of the clients. */
+export function stampsAheadMs(writes: readonly LoggedWrite[], loadBeganMs: number): number | undefined {
+  const ahead = writes.flatMap(({ outcome, dot, endedMs }) => {
+    const stamp = outcome === 'acknowledged' && dot !== undefined ? parseDot(dot)?.stamp : undefined;
+    return stamp === undefined ? [] : [stampMs(stamp) - (loadBeganMs + endedMs)];
+  });
+  return ahead.length === 0 ? undefined : ahead.reduce((most, each) => Math.max(most, each), 0);
+}
 
 export const errorRate = (samples: readonly Sample[]): number => (samples.length === 0 ? 1 : samples.filter(({ isGood }) => !isGood).length / samples.length);

@@ -16,8 +16,9 @@ export async function owedBy(operator: Client): Promise<ReadonlyMap<string, numb
 
 export const keptAt = async (operator: Client): Promise<Kept> => keptIn(await operator.replication());
 
-export function keptIn({ peers }: Awaited<ReturnType<Client['replication']>>): Kept {
-  return { behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0) };
+export function keptIn({ actor, peers }: Awaited<ReturnType<Client['replication']>>): Kept {
+  const queued = peers.reduce((sum, { unreplicatedItems }) => sum + unreplicatedItems, 0);
+  return { actor, queued, oldestMs: Math.max(0, ...peers.map(({ oldestMs }) => oldestMs)), behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0) };
 }
 
 /** Nobody owes anybody anything. One that does not answer may. */
@@ -38,7 +39,7 @@ export async function readView(operator: Client, region: string, collection: str
   const losses: LedgerRow[] = [];
   for (let cursor: string | undefined; ; ) {
     const page = await operator.conflicts(collection, { state: 'lost', limit: 1_000, ...(cursor === undefined ? {} : { cursor }) });
-    for (const { pk, loser } of page.items) losses.push(ledgerRow(pk, loser as Loser));
+    for (const { pk, loser, group } of page.items) losses.push({ ...ledgerRow(pk, loser as Loser), ...(group === undefined ? {} : { group }) });
     cursor = page.cursor;
     if (cursor === undefined) return { region, lines, losses };
   }

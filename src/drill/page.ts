@@ -15,9 +15,9 @@ const embedded = (value: unknown): string => JSON.stringify(value).replaceAll('<
 const time = (ms: number | undefined): string => (ms === undefined ? 'not measured' : ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms)} ms`);
 const whole = (value: number | undefined): string => (value === undefined ? 'not measured' : value.toLocaleString('en'));
 
-function figures({ hints, divergedKeys, measured }: DrillReport): readonly (readonly [string, string, string])[] {
+function figures({ hints, queued, oldestMs, divergedAtHealing, divergedKeys, measured }: DrillReport): readonly (readonly [string, string, string])[] {
   const { rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs, staleReads, staleAfterReturn } = measured;
-  const hintsMost = hints.flat().reduce((most: number, each) => Math.max(most, each ?? 0), 0);
+  const most = (rows: DrillReport['hints']): number => rows.flat().reduce((largest: number, each) => Math.max(largest, each ?? 0), 0);
   return [
     ['RTO', time(rtoMs), 'last good second to the first of five'],
     ['Detection', time(detectionMs), 'first answer from elsewhere'],
@@ -26,9 +26,10 @@ function figures({ hints, divergedKeys, measured }: DrillReport): readonly (read
     ['Acknowledged', whole(acknowledged), 'writes'],
     ['Without account', whole(lost), 'acknowledged writes, at the end'],
     ['Errors', `${(errorRate * 100).toFixed(2)} %`, 'of all requests'],
-    ['Keys that differed', whole(divergedKeys), 'when the load ended'],
-    ['Converged', time(convergedMs), 'after that'],
-    ['Hints', whole(hintsMost), 'waited in one region, at most'],
+    ['Keys that differed', divergedAtHealing === undefined ? whole(divergedKeys) : whole(divergedAtHealing), divergedAtHealing === undefined ? 'when the load ended' : `at healing; ${whole(divergedKeys)} when the load ended`],
+    ['Converged', time(convergedMs), 'after the load ended'],
+    ['Queue depth', whole(most(queued)), `items waited in one region, at most; the oldest for ${time(oldestMs)}`],
+    ['Hints', whole(most(hints)), 'waited in one region, at most'],
     ['In the ledger', whole(conflicts), 'losers of conflicts'],
     ['Stale reads', staleReadMs === 0 ? 'none' : whole(staleReads), staleReadMs === 0 ? 'none showed what had ended' : `${whole(staleAfterReturn)} after the return; the last ${time(staleReadMs)} after the first fault`],
   ];
@@ -76,6 +77,7 @@ ${said.map((each) => `<p>${escaped(each)}</p>\n`).join('')}</header>
 <h3>The same by the region that answered: p99</h3><div class="plot" id="by-region"></div>
 <h3>Answers a second, by the region that gave them</h3><div class="plot" id="served"></div>
 <h3>Live RPO: items that a region owes to its furthest peer</h3><div class="plot" id="owed"></div>
+<h3>Queue depth: items that wait in a region for all its peers, together</h3><div class="plot" id="queued"></div>
 <h3>Hints: keys that wait in a region for its peers</h3><div class="plot" id="hints"></div>
 </section>
 <section class="two">
@@ -91,7 +93,7 @@ ${remarks.length === 0 ? '' : `<ul>${remarks.join('')}</ul>`}
 </section>
 </main>
 <script>${text('uPlot.iife.min.js')}</script>
-<script>const report = ${embedded({ seconds: report.seconds, owed: report.owed, hints: report.hints, regions, events })};
+<script>const report = ${embedded({ seconds: report.seconds, owed: report.owed, queued: report.queued, hints: report.hints, regions, events })};
 ${SCRIPT}</script>
 </html>
 `;
@@ -148,6 +150,7 @@ plot('latency', ['p50', 'p99'], ['--a', '--b'], [s.map((x) => x.p50Ms), s.map((x
 plot('by-region', report.regions, ['--a', '--b', '--c'], report.regions.map((id) => s.map((x) => x.p99MsBy?.[id] ?? null)));
 plot('served', report.regions, ['--a', '--b', '--c'], report.regions.map((id) => s.map((x) => x.servedBy[id] ?? 0)));
 plot('owed', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.owed[x.second]?.[at] ?? null)));
+plot('queued', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.queued[x.second]?.[at] ?? null)));
 plot('hints', report.regions, ['--a', '--b', '--c'], report.regions.map((_, at) => s.map((x) => report.hints[x.second]?.[at] ?? null)));
 const printed = matchMedia('print');
 const fit = (isPrinted) => { for (const [u, box] of plots) u.setSize({ width: widthOf(box), height: isPrinted ? PRINTED : HEIGHT }); };

@@ -7,6 +7,11 @@ import type { View } from './account.ts';
 import type { PlaceAction, Role } from './drill.ts';
 
 export interface Kept {
+  /** Who the region is now: somebody else after it lost its disk, or was rebuilt. */
+  readonly actor: string;
+  /** Items that wait for peers, together, and how old the oldest of them is. */
+  readonly queued: number;
+  readonly oldestMs: number;
   /** No longer remembered: the most for one peer. */
   readonly behind: number;
   /** Keys that are remembered for peers, together. */

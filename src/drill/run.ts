@@ -9,14 +9,14 @@ import type { Client } from '../client/client.ts';
 import type { Certificate } from '../client/types.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
-import { differences, firstDifference, unaccounted, type LoggedWrite, type View } from './account.ts';
+import { differences, firstDifference, unaccounted, type LedgerRow, type LoggedWrite, type View } from './account.ts';
 import { sabotaged, withControl } from './control.ts';
 import { describeAction, ROLES, type Action, type ControlName, type Drill, type Role } from './drill.ts';
 import type { Measured, Verdict } from './expectation.ts';
 import { Clients, COLLECTION } from './load.ts';
 import { judgeLosses, sumOf, type JudgedLoss, type Loss } from './loss.ts';
-import { answersOf, badSeconds, detectionMs, errorRate, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, type Second } from './measure.ts';
-import type { DrillPlace } from './place.ts';
+import { answersOf, badSeconds, detectionMs, errorRate, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, stampsAheadMs, type Second } from './measure.ts';
+import type { DrillPlace, Kept } from './place.ts';
 import { afterReturn, decided, type Window } from './windows.ts';
 
 export interface DrillEvent {
@@ -40,8 +40,14 @@ export interface DrillReport {
   readonly owed: readonly (readonly (number | undefined)[])[];
   /** The same of the keys that wait for peers. */
   readonly hints: readonly (readonly (number | undefined)[])[];
+  /** The same of the items that wait for peers, in a queue on disk or not, together: its queue depth. */
+  readonly queued: readonly (readonly (number | undefined)[])[];
+  /** The most that the oldest of them had waited. */
+  readonly oldestMs: number;
   /** The most that one region could not handle. */
   readonly deadLetters: number;
+  /** Keys that were not the same in all regions that answered, when something was first to be brought back; undefined: nothing was. */
+  readonly divergedAtHealing: number | undefined;
   /** Keys that were not the same everywhere when the load ended; undefined: a region did not answer. */
   readonly divergedKeys: number | undefined;
   readonly certificates: readonly Proof[];
@@ -113,6 +119,10 @@ class Run {
   readonly #events: DrillEvent[] = [];
   readonly #owed: (number | undefined)[][] = [];
   readonly #hints: (number | undefined)[][] = [];
+  readonly #queued: (number | undefined)[][] = [];
+  #oldestMs = 0;
+  readonly #actors = new Set<string>();
+  #divergedAtHealing: number | undefined;
   readonly #startedMs: number;
   #deadLetters = 0;
   #divergedKeys: number | undefined;
@@ -177,14 +187,24 @@ class Run {
   async #watch(): Promise<void> {
     while (!this.#isOver) {
       const second = Math.floor(this.#clients.nowMs() / 1_000);
-      const [owed, kept] = await Promise.all([this.#ofEach((role) => this.#place.owed(role)), this.#ofEach((role) => this.#place.kept(role))]);
-      this.#behind = Math.max(this.#behind, ...kept.map((each) => each?.behind ?? 0));
-      this.#deadLetters = Math.max(this.#deadLetters, ...kept.map((each) => each?.deadLetters ?? 0));
-      for (const rows of [this.#owed, this.#hints]) while (rows.length < second) rows.push([]);
+      const [owed, kept] = await Promise.all([this.#ofEach((role) => this.#place.owed(role)), this.#look()]);
+      for (const rows of [this.#owed, this.#hints, this.#queued]) while (rows.length < second) rows.push([]);
       this.#owed.push(owed.map((each) => each && Math.max(0, ...each.values())));
       this.#hints.push(kept.map((each) => each?.hints));
+      this.#queued.push(kept.map((each) => each?.queued));
       await this.#until((second + 1) * 1_000);
     }
+  }
+
+  async #look(): Promise<readonly (Kept | undefined)[]> {
+    const kept = await this.#ofEach((role) => this.#place.kept(role));
+    for (const { actor, behind, oldestMs, deadLetters } of kept.filter((each) => each !== undefined)) {
+      this.#actors.add(actor);
+      this.#behind = Math.max(this.#behind, behind);
+      this.#oldestMs = Math.max(this.#oldestMs, oldestMs);
+      this.#deadLetters = Math.max(this.#deadLetters, deadLetters);
+    }
+    return kept;
   }
 
   readonly #ofEach = <T>(figure: (role: Role) => Promise<T>): Promise<readonly (T | undefined)[]> => Promise.all(this.#roles.map((role) => this.#patiently(figure(role))));
@@ -202,6 +222,7 @@ class Run {
     if (TAKES.has(action.verb) && 'region' in action) await this.#takenAway(action.region, action.verb);
     const back = this.#broughtBackBy(action);
     if (back.some((role) => this.#open.has(role))) await this.#judgeLosses();
+    if (BRINGS.has(action.verb)) this.#divergedAtHealing ??= await this.#divergedNow();
     if (BRINGS.has(action.verb) && this.#parts.control === 'never-healed') return this.#event(`(not done: ${describeAction(action, this.#name)})`);
     this.#event(describeAction(action, this.#name));
     if (action.verb === 'rate') return this.#clients.setRate(action.rate);
@@ -209,6 +230,13 @@ class Run {
     await this.#place.do(action);
     for (const role of back) this.#away.delete(role);
     if (action.verb === 'start') this.#event(`${this.#name(action.region)} is ready again`);
+  }
+
+  /** Between those that can answer. */
+  async #divergedNow(): Promise<number> {
+    const there = this.#roles.filter((role) => (this.#away.get(role) ?? 'isolate') === 'isolate');
+    const views = await Promise.all(there.map((role) => this.#patiently(this.#place.view(role, COLLECTION))));
+    return this.#differing(views.filter((view) => view !== undefined));
   }
 
   /** 1. One that was cut off before is asked again; where it cannot answer, what it said then stands, and what it acknowledged since. */
@@ -242,6 +270,7 @@ class Run {
   async #conclude(): Promise<DrillReport> {
     if (this.#parts.control !== 'never-healed') await this.#place.healAll();
     const { convergedMs, views = await this.#views() } = await this.#converge();
+    await this.#look();
     const difference = (views === undefined ? 'a region does not answer' : this.#difference(views)) ?? (await this.#place.reconcile().catch(String));
     if (difference !== undefined) this.#notes.push(`copies differ: ${difference}`);
     const lost = unaccounted(views ?? [], this.#clients.writes);
@@ -261,7 +290,10 @@ class Run {
       seconds: secondsOf(this.#clients.samples, this.#drill.endMs),
       owed: this.#owed,
       hints: this.#hints,
+      queued: this.#queued,
+      oldestMs: this.#oldestMs,
       deadLetters: this.#deadLetters,
+      divergedAtHealing: this.#divergedAtHealing,
       divergedKeys: this.#divergedKeys,
       certificates: await this.#proofs(),
       requests: this.#clients.samples.length,
@@ -289,7 +321,10 @@ class Run {
       errorRate: errorRate(samples),
       convergedMs,
       copiesEqual,
-      conflicts: new Set(views.flatMap(({ losses }) => losses.filter(({ value }) => value?.startsWith(this.#parts.name ?? '') !== false).map(({ pk, value }) => `${pk} ${value ?? ''}`))).size,
+      conflicts: this.#losers(views, () => true),
+      stranded: this.#losers(views, ({ group }) => group !== undefined),
+      rebuilt: Math.max(0, this.#actors.size - this.#drill.regions),
+      stampsAheadMs: stampsAheadMs(writes, this.#startedMs),
       staleReadMs: staleReadMs(samples, faultMs),
       staleReads: staleReads(samples, faultMs),
       behind: this.#behind,
@@ -299,6 +334,12 @@ class Run {
       shareAfterReturn: returned === undefined ? undefined : shareOf(...this.#in(returned)),
       staleAfterReturn: staleReads(samples, this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY),
     };
+  }
+
+  /** Of this run: one is in the ledgers of several regions. */
+  #losers(views: readonly View[], counts: (row: LedgerRow) => boolean): number {
+    const ofThisRun = views.flatMap(({ losses }) => losses).filter((row) => row.value?.startsWith(this.#parts.name ?? '') !== false && counts(row));
+    return new Set(ofThisRun.map(({ pk, value }) => `${pk} ${value ?? ''}`)).size;
   }
 
   async #proofs(): Promise<readonly Proof[]> {

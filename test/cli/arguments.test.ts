@@ -76,7 +76,7 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   ['drill run split-brain --on http://h:1,http://h:2', 'split-brain is for 3 regions: --on takes the address of the edge, and those of 3 regions behind it.'],
   ['drill run flapping --on http://h:1,http://h:2,http://h:3,http://h:4', 'HTTP cannot do a step of flapping (kill -9 the first region): give --do a command that does it.'],
   ['drill run hint-overflow --on http://h:1,http://h:2,http://h:3,http://h:4 --do x', 'hint-overflow says how regions are started (horizon, hints), and those at given addresses run already: run it on local or sim.'],
-  ['drill run long-outage --on http://h:1,http://h:2,http://h:3,http://h:4 --do x --control', 'With the known bug never-healed nothing is brought back: that is not done to a cluster that runs.'],
+  ['drill run long-outage --on http://h:1,http://h:2,http://h:3,http://h:4 --do x --control', 'The known bug hints-not-kept is in how regions are started, and those at given addresses run already.'],
   [`replication pause a a ${NOWHERE.join(' ')}`, 'Name two different regions.'],
 ];
 

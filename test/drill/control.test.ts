@@ -1,7 +1,7 @@
 // Known bugs that are in the steps, and the times that are judged: as the steps say.
 
 import { describe, expect, it } from 'vitest';
-import { withControl } from '../../src/drill/control.ts';
+import { isInSetting, withControl } from '../../src/drill/control.ts';
 import { parseDrill, type ControlName } from '../../src/drill/drill.ts';
 import { afterReturn, decided } from '../../src/drill/windows.ts';
 
@@ -25,6 +25,20 @@ describe('known bugs in the steps', () => {
 
   it('edge-forgets: whenever a region is back, the edge is a new one', () => {
     expect(stepsWith('edge-forgets', '1s, kill: first', '2s, start: first', '3s, pause: second', '4s, resume: second')).toEqual(['1 kill first', '2 start first', '2 kill-edge', '3 pause second', '4 resume second', '4 kill-edge']);
+  });
+
+  it('edge-knows-one: the edge that is started anew does not reach the others', () => {
+    expect(stepsWith('edge-knows-one', '1s, isolate: first', '2s, kill-edge: true', '3s, heal: links')).toEqual(['1 isolate first', '2 cut-edge second', '2 cut-edge third', '2 kill-edge', '3 heal']);
+  });
+
+  it('nobody-contradicts: a region starts with a wrong clock, and alone; where it is right again nothing else is done', () => {
+    expect(stepsWith('nobody-contradicts', '1s, clock: { region: second, by: 1h }', '2s, clock: { region: second, by: 0s }')).toEqual(['1 cut', '1 cut', '1 stop second', '1 clock second', '1 start second', '1 kill-edge', '2 clock second']);
+  });
+
+  it('hints-not-kept and not-rebuilt are in how regions are started', () => {
+    const drill = { ...drillOf('1s, kill: first'), horizonMs: 5_000 };
+    expect([withControl(drill, 'hints-not-kept').hints, withControl(drill, 'not-rebuilt').horizonMs]).toEqual([1, undefined]);
+    expect((['hints-not-kept', 'not-rebuilt', 'never-reconciled', 'edge-knows-one'] as const).map(isInSetting)).toEqual([true, true, true, false]);
   });
 
   it('others leave the steps alone', () => {

@@ -3,7 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { differences, firstDifference, unaccounted, type LoggedWrite, type View } from '../../src/drill/account.ts';
 import { parseExpectation, type Measured } from '../../src/drill/expectation.ts';
-import { answersOf, badSeconds, detectionMs, errorRate, quantile, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, type Sample } from '../../src/drill/measure.ts';
+import { answersOf, badSeconds, detectionMs, errorRate, quantile, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, stampsAheadMs, type Sample } from '../../src/drill/measure.ts';
+import { formatDot, makeActor, type RegionId } from '../../src/core/version/dot.ts';
+import { makeStamp } from '../../src/core/version/stamp.ts';
 
 const sample = (atMs: number, more: Partial<Sample> = {}): Sample => ({ atMs, tookMs: 10, isRead: true, isGood: true, servedBy: 'a', attempts: 1, isStale: false, ...more });
 
@@ -68,8 +70,19 @@ describe('what clients saw', () => {
   });
 });
 
+describe('stamps', () => {
+  const write = (dot: string | undefined, endedMs: number, outcome: LoggedWrite['outcome'] = 'acknowledged'): LoggedWrite => ({ pk: 'k', value: 'w', outcome, attempts: 1, startedMs: 0, endedMs, ...(dot === undefined ? {} : { dot }) });
+  const dotAt = (ms: number): string => formatDot({ actor: makeActor('a' as RegionId, 'k3'), stamp: makeStamp(ms) });
+
+  it('the most by which one was ahead of its answer; behind it is where it belongs', () => {
+    expect(stampsAheadMs([write(dotAt(1_010), 20), write(dotAt(1_500), 100), write(dotAt(9_000), 200, 'unknown'), write(undefined, 300)], 1_000)).toBe(400);
+    expect(stampsAheadMs([write(dotAt(1_010), 20)], 1_000)).toBe(0);
+    expect(stampsAheadMs([write(undefined, 20)], 1_000)).toBeUndefined();
+  });
+});
+
 describe('expectations', () => {
-  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, losses: [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }], rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4, answeredWhileFenced: 0, badSeconds: 2, shareAfterReturn: 0.4 };
+  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, losses: [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }], rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, stranded: 1, rebuilt: 0, stampsAheadMs: 20, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4, answeredWhileFenced: 0, badSeconds: 2, shareAfterReturn: 0.4 };
   const judge = (text: string, changed: Partial<Measured> = {}): boolean => parseExpectation(text).judge({ ...measured, ...changed }).holds;
 
   it.each([
@@ -91,6 +104,10 @@ describe('expectations', () => {
     ['rpo <= live rpo at the loss', { losses: [{ region: 'a', atMs: 5_000, live: 7, real: 0, writes: 0, oldestMs: undefined }, { region: 'b', atMs: 6_000, live: 1, real: 2, writes: 2, oldestMs: 10 }] }], // what one did not lose does not pay for another
     ['rpo <= live rpo at the loss', { losses: [] }],
     ['conflicts >= 1', { conflicts: 0 }],
+    ['stranded >= 1', { stranded: 0 }],
+    ['rebuilt = 0', { rebuilt: 1 }],
+    ['stamps ahead < 1s', { stampsAheadMs: 1_000 }],
+    ['stamps ahead < 1s', { stampsAheadMs: undefined }],
     ['behind >= 1', { behind: 0 }],
     ['asked while drained <= 4', { askedWhileDrained: 5 }],
     ['answered while fenced = 0', { answeredWhileFenced: 1 }],

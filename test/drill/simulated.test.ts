@@ -23,12 +23,18 @@ describe('drills in the simulation', () => {
     expect(report.measured.acknowledged).toBeGreaterThan(100);
     expect(report.measured.rpoLive).toBeGreaterThanOrEqual(report.measured.rpoReal ?? Number.NaN);
     expect(report.hints.flat().some((hints) => (hints ?? 0) > 0)).toBe(true);
+    expect(report.queued.flat().every((items, at) => (items ?? 0) >= (report.hints.flat()[at] ?? 0))).toBe(true); // what waits on disk waits
+    expect(Math.max(...report.queued.flat().map((items) => items ?? 0))).toBeGreaterThan(5);
+    expect(report.oldestMs).toBeGreaterThan(5_000);
+    expect(report.divergedAtHealing).toBeGreaterThanOrEqual(0);
     expect(report.certificates).toHaveLength(3);
     expect(report.certificates.every(({ after, digest }) => after !== undefined && digest === report.certificates[0]?.digest)).toBe(true);
     expect(await drillInSimulation(drill, 1)).toEqual(report);
     const page = drillPage({ ...report, notes: ['</script><b>'] });
     expect(page).not.toMatch(/(src|href)=|@import|url\(/);
     expect(page).toContain('&lt;/script&gt;&lt;b&gt;');
+    expect([...page.matchAll(/class="plot" id="([a-z-]+)"/g)].map(([, id]) => id)).toEqual([...page.matchAll(/\nplot\('([a-z-]+)'/g)].map(([, id]) => id));
+    expect(page).toContain('id="queued"');
     expect(page.split('</script>')).toHaveLength(3);
   });
 
@@ -64,6 +70,12 @@ describe('drills in the simulation', () => {
     ['drain-and-return', 'asked while drained <= 20'],
     ['paused', 'share after return < 60 %'],
     ['fenced-while-paused', 'answered while fenced = 0'],
+    ['away-too-long', 'rebuilt >= 1'],
+    ['clock-jump', 'stamps ahead < 1s'],
+    ['declared-lost', 'stranded >= 1'],
+    ['edge-dies', 'errors < 15 %'],
+    ['long-outage', 'converged within 30s'],
+    ['one-way-cut', 'converged within 30s'],
   ])('%s fails with its known bug by what it is about: %s', async (name, expectation) => {
     const drill = calm(name, 40);
     const verdict = async (control?: ControlName): Promise<boolean | undefined> => (await drillInSimulation(drill, 2, { control })).verdicts.find((each) => each.expectation === expectation)?.holds;
@@ -74,6 +86,7 @@ describe('drills in the simulation', () => {
     ['region-lost-under-load', 'clients-do-not-fail-over'],
     ['split-brain', 'ledger-not-read'],
     ['long-outage', 'never-healed'],
+    ['edge-dies', 'never-healed'],
     ['flapping', 'record-overlooked'],
     ['lost-with-debts', 'owed-not-asked'],
   ] as const)('%s fails with the known bug %s', async (name, control) => {

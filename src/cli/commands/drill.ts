@@ -7,6 +7,7 @@ import { nodeRandom } from '../../adapters/node/crypto.ts';
 import { patientClock } from '../../client/node.ts';
 import { parseWhole } from '../../config/options.ts';
 import { ArchipelError } from '../../core/errors.ts';
+import { withControl } from '../../drill/control.ts';
 import type { Drill } from '../../drill/drill.ts';
 import type { DrillEvent, DrillReport, RunParts } from '../../drill/run.ts';
 import { EXIT } from '../exit.ts';
@@ -99,7 +100,7 @@ async function run(terminal: Terminal, file: string, flags: RunFlags): Promise<n
   const runs: Readonly<Record<string, () => Promise<DrillReport>>> = { local: () => onProcesses(terminal, drill, parts), 'aws-local': () => onAws(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
   const run = given === undefined ? runs[flags.on] : () => given(parts);
   if (run === undefined) throw new ArchipelError('bad-request', `--on is local, sim, aws-local or addresses like http://127.0.0.1:7400, not ${JSON.stringify(flags.on)}.`);
-  if (flags.on === 'aws-local') await refuseOnAws(drill);
+  if (flags.on === 'aws-local') await refuseOnAws(withControl(drill, parts.control));
   say(`${style.bold(drill.name)}: ${oneLine(drill.about)}`);
   const report = await run();
   if (flags.report !== undefined) await writeReport(flags.report, report);
@@ -117,7 +118,6 @@ async function inSimulation(drill: Drill, seed: number, parts: Parts): Promise<D
 async function onProcesses(terminal: Terminal, drill: Drill, parts: Parts): Promise<DrillReport> {
   const { LocalPlace } = await import('../../drill/local-place.ts');
   const { runDrill } = await import('../../drill/run.ts');
-  const { withControl } = await import('../../drill/control.ts');
   const interrupted = new AbortController();
   const place = await LocalPlace.start(withControl(drill, parts.control), interrupted.signal);
   terminal.onInterrupt(() => {

@@ -39,7 +39,7 @@ const RANK: readonly Met[] = ['none', 'floor', 'goal', 'measured'];
 /** As its worst figure. */
 export const judgeRow = ({ figures }: Pick<Row, 'figures'>): Met => figures.map(judge).reduce<Met>((worst, met) => (RANK.indexOf(met) < RANK.indexOf(worst) ? met : worst), 'measured');
 
-const isDisturbed = ({ neighbours }: Pick<Row, 'neighbours'>): boolean => (neighbours ?? 0) > NEIGHBOURS_MAX;
+export const isDisturbed = ({ neighbours }: Pick<Row, 'neighbours'>): boolean => (neighbours ?? 0) > NEIGHBOURS_MAX;
 
 export const missed = (row: Pick<Row, 'figures'>): boolean => judgeRow(row) === 'none';
 

@@ -18,5 +18,7 @@ export type Figures = Readonly<Record<string, readonly Figure[]>>;
 
 export interface Scenario {
   readonly rows: readonly string[];
+  /** Those that are medians of `rounds` rounds by themselves. */
+  readonly inRounds: readonly string[];
   measure(size: Size, wanted: ReadonlySet<string>): Promise<Figures>;
 }

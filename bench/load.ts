@@ -7,6 +7,7 @@ import { quantile } from './lib/numbers.ts';
 import { fieldOf, requestBytes, Wire, type Answered } from './lib/wire.ts';
 
 const UNSEEN_MS = 5_000;
+const BROKEN_WAIT_MS = 5;
 /** Different values, so that nothing between here and the disk can make a little of many equal ones. */
 const VALUES = 256;
 
@@ -66,6 +67,8 @@ class Load {
   #gapMs = 0;
   #answeredMs = 0;
   #stopped = false;
+  readonly #late: number[] = [];
+  #wake: () => void = () => undefined;
 
   constructor(job: LoadJob) {
     this.#job = job;
@@ -74,13 +77,14 @@ class Load {
   }
 
   async run(): Promise<LoadResult> {
-    const { connections, seconds } = this.#job;
+    const { connections, seconds, perSecond } = this.#job;
     const startedMs = performance.now();
     const cpu = process.cpuUsage();
     this.#answeredMs = startedMs;
-    const stop = setTimeout(() => (this.#stopped = true), seconds * 1_000);
+    const stop = setTimeout(() => ((this.#stopped = true), this.#wake()), seconds * 1_000);
     const wires = Array.from({ length: connections }, () => new Wire(this.#job.url));
-    await Promise.all(wires.map((wire, at) => this.#drive(wire, startedMs, at)));
+    if (perSecond === undefined) await Promise.all(wires.map((wire) => this.#drive(wire)));
+    else await this.#pace(wires, perSecond, startedMs);
     clearTimeout(stop);
     for (const wire of wires) wire.close();
     const used = process.cpuUsage(cpu);
@@ -96,7 +100,9 @@ class Load {
       perSecond: this.#done / passed,
       p50Ms: quantile(latencies, 0.5),
       p99Ms: quantile(latencies, 0.99),
+      p999Ms: quantile(latencies, 0.999),
       maxMs: latencies.at(-1) ?? 0,
+      lateMs: quantile(this.#late.sort((a, b) => a - b), 0.99),
       gapMs: this.#gapMs,
       readsPerAnswer: this.#reads / Math.max(1, this.#done),
       cpuMicros: used.user + used.system,
@@ -112,31 +118,72 @@ class Load {
     return request;
   }
 
-  #drive(wire: Wire, startedMs: number, at: number): Promise<void> {
-    const { perSecond, requests = Number.POSITIVE_INFINITY, keys, connections } = this.#job;
+  /** Closed loop. */
+  #drive(wire: Wire): Promise<void> {
     return new Promise((resolve) => {
-      let turn = at;
       const step = (): void => {
-        if (this.#stopped || this.#sent >= requests) return resolve();
-        if (perSecond !== undefined) {
-          const waitMs = startedMs + (turn * 1_000) / perSecond - performance.now();
-          if (waitMs > 1) return void setTimeout(step, waitMs);
-          turn += connections;
-        }
-        const number = this.#next();
-        const request = this.#request(number);
-        this.#sent++;
-        if (keys?.order === 'in-turn') this.#unanswered.add(number);
-        this.#largest = Math.max(this.#largest, number);
-        const sentMs = performance.now();
-        wire.send(request, (answer) => (this.#note(number, sentMs, answer) ? step() : answer === undefined ? void setTimeout(step, 5) : resolve()));
+        if (this.#isOver) return resolve();
+        this.#ask(wire, performance.now(), (goOn) => (goOn === 'now' ? step() : goOn === 'soon' ? void setTimeout(step, BROKEN_WAIT_MS) : resolve()));
       };
       step();
     });
   }
 
+  /** Open loop: what is due goes out on whichever connection is free. */
+  #pace(wires: readonly Wire[], perSecond: number, startedMs: number): Promise<void> {
+    const free = [...wires];
+    let gone = 0;
+    let turn = 0;
+    let timer: NodeJS.Timeout | undefined;
+    return new Promise((resolve) => {
+      const dueMs = (): number => startedMs + (turn * 1_000) / perSecond;
+      // A connection that is free when a request becomes due is not what the request waited for.
+      let freeSinceMs = startedMs;
+      const release = (wire: Wire): void => {
+        if (free.length === 0) freeSinceMs = performance.now();
+        free.push(wire);
+        pump();
+      };
+      const pump = (): void => {
+        for (let nowMs = performance.now(); !this.#isOver && free.length > 0 && dueMs() <= nowMs; turn++) {
+          const waited = freeSinceMs > dueMs();
+          if (!waited) this.#late.push(nowMs - dueMs());
+          const wire = free.pop() as Wire;
+          this.#ask(wire, waited ? dueMs() : nowMs, (goOn) => {
+            if (goOn === 'now') return release(wire);
+            if (goOn === 'soon') return void setTimeout(release, BROKEN_WAIT_MS, wire);
+            gone++;
+            pump();
+          });
+        }
+        if (this.#isOver || gone > 0) {
+          clearTimeout(timer);
+          if (free.length + gone === wires.length) resolve();
+        } else if (free.length > 0) {
+          clearTimeout(timer);
+          timer = setTimeout(pump, Math.max(0, dueMs() - performance.now()));
+        }
+      };
+      this.#wake = pump;
+      pump();
+    });
+  }
+
+  get #isOver(): boolean {
+    return this.#stopped || this.#sent >= (this.#job.requests ?? Number.POSITIVE_INFINITY);
+  }
+
+  #ask(wire: Wire, fromMs: number, then: (goOn: 'now' | 'soon' | 'never') => void): void {
+    const number = this.#next();
+    const request = this.#request(number);
+    this.#sent++;
+    if (this.#job.keys?.order === 'in-turn') this.#unanswered.add(number);
+    this.#largest = Math.max(this.#largest, number);
+    wire.send(request, (answer) => then(this.#note(number, fromMs, answer) ? 'now' : answer === undefined ? 'soon' : 'never'));
+  }
+
   /** True: go on at once. */
-  #note(number: number, sentMs: number, answer: Answered | undefined): boolean {
+  #note(number: number, fromMs: number, answer: Answered | undefined): boolean {
     if (answer === undefined) {
       this.#broken++;
       if (this.#job.tolerant !== true) this.#stopped = true;
@@ -148,7 +195,7 @@ class Load {
     this.#done++;
     this.#reads += answer.reads;
     this.#unanswered.delete(number);
-    this.#latencies.push(nowMs - sentMs);
+    this.#latencies.push(nowMs - fromMs);
     this.#gapMs = Math.max(this.#gapMs, nowMs - this.#answeredMs);
     this.#answeredMs = nowMs;
     return true;
@@ -189,7 +236,7 @@ async function measureLag(job: LagJob): Promise<LagResult> {
   await Promise.all(running);
   for (const { from, to } of idle) for (const wire of [from, to]) wire.close();
   lags.sort((a, b) => a - b);
-  return { probes: lags.length, unseen, p50Ms: quantile(lags, 0.5), p99Ms: quantile(lags, 0.99), maxMs: lags.at(-1) ?? 0 };
+  return { probes: lags.length, unseen, p50Ms: quantile(lags, 0.5), p99Ms: quantile(lags, 0.99), p999Ms: quantile(lags, 0.999), maxMs: lags.at(-1) ?? 0 };
 }
 
 process.on('message', ({ id, job }: { readonly id: number; readonly job: Job }) => {

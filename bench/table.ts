@@ -8,13 +8,14 @@ import type { Scenario, Size } from './lib/scenario.ts';
 import { alone } from './rows/alone.ts';
 import { comparing } from './rows/comparing.ts';
 import { keeping } from './rows/keeping.ts';
+import { large } from './rows/large.ts';
 import { trio } from './rows/trio.ts';
 
 /** Odd, so that there is a majority. A small run scatters more, and as a gate it must not close by chance. */
 const ATTEMPTS_MAX = { full: 3, quick: 5 };
 /** How long a measurement waits for a machine that others use; then it measures all the same. */
 const QUIET_WAIT_MS = 30_000;
-const SCENARIOS: readonly Scenario[] = [alone, trio, comparing, keeping];
+const SCENARIOS: readonly Scenario[] = [alone, trio, comparing, keeping, large];
 
 export const ROWS: Readonly<Record<string, string>> = {
   P1: 'GET, 64 connections, over hono with a constant 1 KB',
@@ -29,6 +30,7 @@ export const ROWS: Readonly<Record<string, string>> = {
   P10: 'digests',
   P14: 'memory',
   P15: 'disk over payload, compacted',
+  P16: '10 KB values',
 };
 
 export class Table {

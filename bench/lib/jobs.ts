@@ -12,7 +12,12 @@ export interface Keys {
   readonly from?: number;
 }
 
-/** Closed loop: each connection sends when it has its answer; with `perSecond` at most so many in all. */
+/**
+ * Closed loop: each connection sends when it has its answer. With `perSecond` an open loop at that rate: requests are due at
+ * fixed times, whatever became of those before. One that is due while every connection waits is sent by the first that is
+ * free, and its time is counted from when it was due: a server that stands still for a second is seen by all who would have
+ * asked meanwhile, and not by one each connection (coordinated omission).
+ */
 export interface LoadJob {
   readonly type: 'load';
   readonly url: string;
@@ -44,13 +49,19 @@ export interface LoadResult {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  readonly p999Ms: number;
   readonly maxMs: number;
+  /** Open loop: how late the generator itself was, p99, with a connection free. Not counted as time of the server. */
+  readonly lateMs: number;
   /** The longest time without an answer 2xx. */
   readonly gapMs: number;
   readonly readsPerAnswer: number;
   /** Processor time of the generator, for judging how much of what was seen is its own. */
   readonly cpuMicros: number;
 }
+
+/** Of a load that was not asked for. */
+export const UNMEASURED: LoadResult = { done: 0, statuses: {}, broken: 0, unanswered: [], next: 0, seconds: 0, perSecond: Number.NaN, p50Ms: Number.NaN, p99Ms: Number.NaN, p999Ms: Number.NaN, maxMs: Number.NaN, lateMs: Number.NaN, gapMs: Number.NaN, readsPerAnswer: Number.NaN, cpuMicros: Number.NaN };
 
 /** Writes at a steady pace in one region and asks another one until it shows each write. */
 export interface LagJob {
@@ -71,6 +82,7 @@ export interface LagResult {
   readonly unseen: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  readonly p999Ms: number;
   readonly maxMs: number;
 }
 

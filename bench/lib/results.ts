@@ -1,6 +1,15 @@
 // What a row of the table is, how it is judged, and how it is printed and written.
 
+import { median } from './numbers.ts';
 import { NEIGHBOURS_MAX } from './processes.ts';
+
+/** What lies beside and behind a median. */
+export interface Tails {
+  readonly of: string;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+}
 
 export interface Figure {
   readonly name: string;
@@ -11,6 +20,8 @@ export interface Figure {
   readonly floor?: number;
   readonly goal?: number;
   readonly better: 'higher' | 'lower';
+  /** Printed below it; nothing is asked of them. */
+  readonly tails?: Tails;
 }
 
 export type Met = 'goal' | 'floor' | 'none' | 'measured';
@@ -73,15 +84,21 @@ const line = (cells: readonly string[]): string => cells.map((cell, at) => cell.
 
 export const heading = (): string => line(['', 'what', 'value', 'yardstick, in the same run', 'floor', 'goal', 'met']);
 
+const told = ({ of, p50Ms, p99Ms, p999Ms }: Tails): string => `${of}: p50 ${number(p50Ms)}, p99 ${number(p99Ms)}, p99.9 ${number(p999Ms)} ms`;
+
+/** Of some rounds: the median of each. */
+export const tailsOf = (of: string, rounds: readonly Omit<Tails, 'of'>[]): Tails => ({ of, p50Ms: median(rounds.map(({ p50Ms }) => p50Ms)), p99Ms: median(rounds.map(({ p99Ms }) => p99Ms)), p999Ms: median(rounds.map(({ p999Ms }) => p999Ms)) });
+
 export function printed(row: Row): string {
   const remarks = [...(row.attempts > 1 ? [`measured ${row.attempts} times`] : []), ...(isDisturbed(row) ? [`others took ${Math.round((row.neighbours ?? 0) * 100)} % of the processors`] : [])];
   const again = remarks.length === 0 ? '' : ` (${remarks.join('; ')})`;
   return row.figures
-    .map((figure, at) => line([at === 0 ? row.id : '', at === 0 && row.figures.length === 1 ? row.title : `${at === 0 ? `${row.title}: ` : '  '}${figure.name}`, `${number(figure.value)} ${figure.unit}`.trim(), figure.yardstick ?? '-', number(figure.floor), number(figure.goal), judge(figure) + (at === 0 ? again : '')]))
+    .flatMap((figure, at) => [line([at === 0 ? row.id : '', at === 0 && row.figures.length === 1 ? row.title : `${at === 0 ? `${row.title}: ` : '  '}${figure.name}`, `${number(figure.value)} ${figure.unit}`.trim(), figure.yardstick ?? '-', number(figure.floor), number(figure.goal), judge(figure) + (at === 0 ? again : '')]), ...(figure.tails === undefined ? [] : [line(['', `    ${told(figure.tails)}`])])])
     .join('\n');
 }
 
 interface Written {
+  readonly tails?: readonly Tails[];
   readonly value: unknown;
   readonly yardstick: unknown;
   readonly floor: unknown;
@@ -93,6 +110,7 @@ interface Written {
 export function written(row: Row): Written {
   const met = judgeRow(row);
   const [only] = row.figures;
+  const tails = row.figures.flatMap((figure) => figure.tails ?? []);
   const pick = <T>(take: (figure: Figure) => T): unknown => (row.figures.length === 1 && only !== undefined ? take(only) : Object.fromEntries(row.figures.map((figure) => [figure.name, take(figure)])));
   return {
     value: pick(({ value }) => (Number.isNaN(value) ? null : value)),
@@ -100,5 +118,6 @@ export function written(row: Row): Written {
     floor: pick(({ floor }) => floor ?? null),
     goal: pick(({ goal }) => goal ?? null),
     met: met === 'measured' ? 'goal' : met,
+    ...(tails.length === 0 ? {} : { tails }),
   };
 }

@@ -4,9 +4,10 @@ import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
+import { UNMEASURED, type LoadResult } from '../lib/jobs.ts';
 import { median, quantile } from '../lib/numbers.ts';
 import { Yardstick } from '../lib/processes.ts';
-import type { Figure } from '../lib/results.ts';
+import { tailsOf, type Figure } from '../lib/results.ts';
 import type { Scenario, Size } from '../lib/scenario.ts';
 import { PATH, Stage, VALUE_BYTES } from '../lib/stage.ts';
 
@@ -14,14 +15,14 @@ const REGION = 'eu-central-1';
 const CONNECTIONS = 64;
 
 interface Round {
-  readonly value: number;
-  readonly get: number;
-  readonly drop: number;
-  readonly put: number;
+  readonly value: LoadResult;
+  readonly get: LoadResult;
+  readonly drop: LoadResult;
+  readonly put: LoadResult;
   readonly syncMs: number;
-  readonly helloMs: number;
-  readonly storeMs: number;
-  readonly putMs: number;
+  readonly hello: LoadResult;
+  readonly store: LoadResult;
+  readonly one: LoadResult;
 }
 
 export const alone: Scenario = {
@@ -48,18 +49,17 @@ async function round(stage: Stage, yardstick: Yardstick, { seconds, keys }: Size
   const one = { connections: 1, seconds: seconds / 2 };
   const some = { prefix: 'k', count: keys, order: 'zipfian' } as const;
   const { generator, reading, writing } = stage;
-  const rate = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<number> => (wanted.has(row) ? (await generator.load(job)).perSecond : Number.NaN);
-  const p50 = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<number> => (wanted.has(row) ? (await generator.load(job)).p50Ms : Number.NaN);
+  const load = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<LoadResult> => (wanted.has(row) ? generator.load(job) : UNMEASURED);
   const region = stage.url(0);
   return {
-    value: await rate('P1', { url: yardstick.url, method: 'GET', path: '/value', headers: {}, ...many }),
-    get: await rate('P1', { url: region, method: 'GET', path: PATH, keys: some, headers: reading, ...many }),
-    drop: await rate('P2', { url: yardstick.url, method: 'PUT', path: '/drop', headers: {}, valueBytes: VALUE_BYTES, ...many }),
-    put: await rate('P2', { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...many }),
+    value: await load('P1', { url: yardstick.url, method: 'GET', path: '/value', headers: {}, ...many }),
+    get: await load('P1', { url: region, method: 'GET', path: PATH, keys: some, headers: reading, ...many }),
+    drop: await load('P2', { url: yardstick.url, method: 'PUT', path: '/drop', headers: {}, valueBytes: VALUE_BYTES, ...many }),
+    put: await load('P2', { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...many }),
     syncMs: wanted.has('P3') ? fdatasyncMs(seconds / 2) : Number.NaN,
-    helloMs: await p50('P3', { url: yardstick.url, method: 'GET', path: '/hello', headers: {}, ...one }),
-    storeMs: await p50('P3', { url: yardstick.url, method: 'PUT', path: '/store', headers: {}, valueBytes: VALUE_BYTES, ...one }),
-    putMs: await p50('P3', { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...one }),
+    hello: await load('P3', { url: yardstick.url, method: 'GET', path: '/hello', headers: {}, ...one }),
+    store: await load('P3', { url: yardstick.url, method: 'PUT', path: '/store', headers: {}, valueBytes: VALUE_BYTES, ...one }),
+    one: await load('P3', { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...one }),
   };
 }
 
@@ -82,19 +82,20 @@ function fdatasyncMs(seconds: number): number {
 
 const rateOf = (value: number): string => `${Math.round(value).toLocaleString('en')}/s`;
 
+const rates = (rounds: readonly Round[], take: (round: Round) => LoadResult): number => median(rounds.map((each) => take(each).perSecond));
+
 function getFigure(rounds: readonly Round[]): Figure {
-  const value = median(rounds.map((each) => each.get / each.value));
-  return { name: 'share', value, unit: 'x', yardstick: `hono, constant 1 KB: ${rateOf(median(rounds.map((each) => each.value)))}`, floor: 0.45, goal: 0.7, better: 'higher' };
+  const value = median(rounds.map((each) => each.get.perSecond / each.value.perSecond));
+  return { name: 'share', value, unit: 'x', yardstick: `hono, constant 1 KB: ${rateOf(rates(rounds, (each) => each.value))}`, floor: 0.45, goal: 0.7, better: 'higher', tails: tailsOf('a GET of 64', rounds.map((each) => each.get)) };
 }
 
 function putFigure(rounds: readonly Round[]): Figure {
-  const value = median(rounds.map((each) => each.put / each.drop));
-  return { name: 'share', value, unit: 'x', yardstick: `hono, reads and drops: ${rateOf(median(rounds.map((each) => each.drop)))}`, floor: 0.4, goal: 0.6, better: 'higher' };
+  const value = median(rounds.map((each) => each.put.perSecond / each.drop.perSecond));
+  return { name: 'share', value, unit: 'x', yardstick: `hono, reads and drops: ${rateOf(rates(rounds, (each) => each.drop))}`, floor: 0.4, goal: 0.6, better: 'higher', tails: tailsOf('a PUT of 64', rounds.map((each) => each.put)) };
 }
 
 function aloneFigure(rounds: readonly Round[]): Figure {
-  const value = median(rounds.map((each) => each.putMs / (each.syncMs + each.helloMs)));
-  const bare = median(rounds.map((each) => each.syncMs + each.helloMs));
-  const store = median(rounds.map((each) => each.storeMs / (each.syncMs + each.helloMs)));
-  return { name: 'ratio', value, unit: 'x', yardstick: `fdatasync + hello: ${bare.toFixed(3)} ms; LevelDB alone ${store.toFixed(2)}`, floor: 1.8, goal: 1.25, better: 'lower' };
+  const bareMs = (each: Round): number => each.syncMs + each.hello.p50Ms;
+  const store = median(rounds.map((each) => each.store.p50Ms / bareMs(each)));
+  return { name: 'ratio', value: median(rounds.map((each) => each.one.p50Ms / bareMs(each))), unit: 'x', yardstick: `fdatasync + hello: ${median(rounds.map(bareMs)).toFixed(3)} ms; LevelDB alone ${store.toFixed(2)}`, floor: 1.8, goal: 1.25, better: 'lower', tails: tailsOf('a PUT alone', rounds.map((each) => each.one)) };
 }

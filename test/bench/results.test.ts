@@ -1,8 +1,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { Generator } from '../../bench/lib/processes.ts';
 import { median, quantile } from '../../bench/lib/numbers.ts';
-import { isDecided, judge, judgeRow, missed, printed, verdictOn, written, type Figure, type Row } from '../../bench/lib/results.ts';
+import { isDecided, judge, judgeRow, missed, printed, tailsOf, verdictOn, written, type Figure, type Row } from '../../bench/lib/results.ts';
 import { fieldOf, requestBytes, Wire, type Answered } from '../../bench/lib/wire.ts';
 
 const share: Figure = { name: 'share', value: 0.5, unit: 'x', yardstick: 'hono: 50,000/s', floor: 0.45, goal: 0.7, better: 'higher' };
@@ -48,6 +49,13 @@ describe('a row of the benchmark', () => {
     expect(written(row({ ...lag, value: Number.NaN }))).toMatchObject({ value: null, met: 'none' });
   });
 
+  it('shows what lies behind a median, and writes it beside the figures', () => {
+    const tails = { of: 'a GET', p50Ms: 1, p99Ms: 12, p999Ms: 123 };
+    expect(printed(row({ ...share, tails }))).toContain('a GET: p50 1, p99 12, p99.9 123 ms');
+    expect(written(row({ ...share, tails }))).toEqual({ value: 0.5, yardstick: 'hono: 50,000/s', floor: 0.45, goal: 0.7, met: 'floor', tails: [tails] });
+    expect(tailsOf('a GET', [1, 3, 2].map((p50Ms) => ({ p50Ms, p99Ms: 10 * p50Ms, p999Ms: 100 * p50Ms })))).toEqual({ of: 'a GET', p50Ms: 2, p99Ms: 20, p999Ms: 200 });
+  });
+
   it('says when it was measured again, and when others used the machine', () => {
     expect(printed({ ...row(share), attempts: 2, neighbours: 0.4 })).toContain('measured 2 times; others took 40 % of the processors');
     expect(printed({ ...row(share), neighbours: 0.05 })).not.toContain('others');
@@ -63,6 +71,22 @@ describe('the figures behind it', () => {
 });
 
 describe('the load generator', () => {
+  it('in an open loop: a server that stands still is seen by all who were due meanwhile', { timeout: 30_000 }, async () => {
+    const STILL_MS = 700;
+    let firstMs: number | undefined;
+    const server = createServer((_, response) => void setTimeout(() => response.end('x'), Math.max(0, (firstMs ??= performance.now()) + STILL_MS - performance.now())));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const generator = new Generator();
+    const job = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, method: 'GET', path: '/', headers: {}, connections: 2 } as const;
+    const open = await generator.load({ ...job, seconds: 30, requests: 100, perSecond: 200 });
+    await generator.end();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect(open.done).toBe(100);
+    // Of a closed loop two of a hundred would have waited.
+    expect(open.p50Ms).toBeGreaterThan(100);
+  });
+
   it('understands answers with a length, in chunks, and without a body, on one connection', async () => {
     const server = createServer((request, response) => {
       response.setHeader('etag', '"a"');

@@ -2,7 +2,9 @@
 // beside its yardstick from the same run.
 
 import { writeFileSync } from 'node:fs';
+import { layers } from './layers.ts';
 import { ROWS, Table } from './table.ts';
+import { tails } from './tails.ts';
 import { asked, HELP, type Asked } from './lib/options.ts';
 import { guard, type GuardFiles } from './lib/guard.ts';
 import { verdictOn, written, type Row } from './lib/results.ts';
@@ -17,7 +19,9 @@ if (options.help) {
   console.log(HELP);
   process.exit(0);
 }
-await rows(options);
+if (options.mode === 'layers') await layers(options);
+else if (options.mode === 'tails') await tails(options);
+else await rows(options);
 
 async function rows({ quick, only, open, json, against, keep }: Asked): Promise<void> {
   const startedMs = performance.now();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compare, failing, keep, medians, otherMachine, printedComparison, unjudged, worseRows, type Baseline, type Machine } from '../../bench/lib/baseline.ts';
-import { asked, HELP, type Asked } from '../../bench/lib/options.ts';
+import { asked, HELP, MODES, type Asked } from '../../bench/lib/options.ts';
 import type { Figure, Row } from '../../bench/lib/results.ts';
 
 const here: Machine = { processor: 'Xeon', processors: 2, memoryGb: 24, system: 'linux x64', node: '24' };
@@ -88,13 +88,14 @@ describe('npm run bench is asked', () => {
 
   it('for help, and names every option there', () => {
     expect(asked(['--help'], rows)).toMatchObject({ help: true });
-    const options = Object.keys(asked([], rows) as Asked);
+    const options = [...Object.keys(asked([], rows) as Asked).filter((name) => name !== 'mode'), ...MODES];
     expect(options.filter((name) => !HELP.includes(`--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`))).toEqual([]);
   });
 
   it('wrongly, and says so', () => {
     expect(asked(['--fast'], rows)).toBe("Unknown option '--fast'. What there is: npm run bench -- --help");
     expect(asked(['--only', 'P9'], rows)).toBe('There is no row P9. Rows: P1, P2.');
+    expect(asked(['--layers', '--tails'], rows)).toBe('One at a time: --layers, --tails.');
     expect(asked(['--open', 'P9'], rows)).toBe('There is no row P9. Rows: P1, P2.');
   });
 });

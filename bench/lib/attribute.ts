@@ -79,7 +79,9 @@ export function attribute(profile: Profile, pathOf: (node: ProfileNode) => strin
 export function sourcePath({ callFrame: { url, lineNumber } }: ProfileNode): string {
   if (url === '' || url.startsWith('node:')) return url;
   const path = url.startsWith('file:') ? fileURLToPath(url) : url;
-  const own = /\/((?:src|functions|bench|dist)\/.*)$/.exec(path.replace(/^.*\/node_modules\//, 'node_modules/'))?.[1] ?? path.replace(/^.*\/node_modules\//, 'node_modules/');
+  const inPackage = /.*\/(node_modules\/.*)$/.exec(path)?.[1];
+  if (inPackage !== undefined) return inPackage;
+  const own = /\/((?:src|functions|bench|dist)\/.*)$/.exec(path)?.[1] ?? path;
   return own.startsWith('dist/') ? bundledFrom(path, lineNumber) : own;
 }
 

@@ -97,17 +97,15 @@ const levelRows = (database: ClassicLevel): number[][] => database.getProperty('
 
 /** A batch that waits in LevelDB waits for a table that is being written, or for a compaction. */
 function watchLevel(): void {
-  interface Inside {
-    _open(...all: unknown[]): Promise<unknown>;
-    _batch(...all: unknown[]): Promise<unknown>;
-  }
-  const inside = ClassicLevel.prototype as unknown as Inside;
-  const { _open: open, _batch: batch } = inside;
-  inside._open = function (this: ClassicLevel, ...all) {
-    databases.push(this);
-    return open.apply(this as unknown as Inside, all);
+  type Method = (this: unknown, ...all: unknown[]) => Promise<unknown>;
+  const inside = ClassicLevel.prototype as unknown as { _open: Method; _batch: Method };
+  const open = inside._open;
+  const batch = inside._batch;
+  inside._open = function (...all) {
+    databases.push(this as ClassicLevel);
+    return open.apply(this, all);
   };
-  inside._batch = async function (this: Inside, ...all) {
+  inside._batch = async function (...all) {
     const fromMs = performance.now();
     const result = await batch.apply(this, all);
     window?.note('a batch of LevelDB', performance.now() - fromMs);

@@ -5,7 +5,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePorts, root, sleep } from '../../scripts/lib/cluster.ts';
-import type { Job, JobResult, LagJob, LoadJob } from './jobs.ts';
+import type { Job, JobResult, LagJob, LoadJob, LoadResult } from './jobs.ts';
 
 export class Generator {
   readonly #process: ChildProcess;
@@ -70,6 +70,10 @@ export class Yardstick {
     return new Yardstick(`http://127.0.0.1:${port}`, child);
   }
 
+  get pid(): number {
+    return this.#process.pid as number;
+  }
+
   end(): Promise<void> {
     return endOf(this.#process);
   }
@@ -118,6 +122,14 @@ const TICKS_PER_SECOND = 100;
 export function cpuSeconds(pid: number): number | undefined {
   const fields = readProc(`/proc/${pid}/stat`)?.replace(/^.*\) /, '').split(' ');
   return fields === undefined ? undefined : (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Of all these together, in microseconds for each request that was done meanwhile. */
+export async function withCpu(pids: readonly number[], load: () => Promise<LoadResult>): Promise<LoadResult & { readonly serverMicros: number }> {
+  const seconds = (): number => pids.reduce((sum, pid) => sum + (cpuSeconds(pid) ?? Number.NaN), 0);
+  const from = seconds();
+  const result = await load();
+  return { ...result, serverMicros: ((seconds() - from) * 1e6) / result.done };
 }
 
 /** Resident memory in megabytes. */

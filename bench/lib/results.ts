@@ -22,6 +22,8 @@ export interface Figure {
   readonly better: 'higher' | 'lower';
   /** Printed below it; nothing is asked of them. */
   readonly tails?: Tails;
+  /** No part of the row's value in what is written: for the guard, because it swings less than what is asked. */
+  readonly aside?: true;
 }
 
 export type Met = 'goal' | 'floor' | 'none' | 'measured';
@@ -109,9 +111,10 @@ interface Written {
 /** A row of one figure as numbers, of several as objects with a name for each. What nothing is asked of meets its goal. */
 export function written(row: Row): Written {
   const met = judgeRow(row);
-  const [only] = row.figures;
+  const figures = row.figures.filter(({ aside }) => aside !== true);
+  const [only] = figures;
   const tails = row.figures.flatMap((figure) => figure.tails ?? []);
-  const pick = <T>(take: (figure: Figure) => T): unknown => (row.figures.length === 1 && only !== undefined ? take(only) : Object.fromEntries(row.figures.map((figure) => [figure.name, take(figure)])));
+  const pick = <T>(take: (figure: Figure) => T): unknown => (figures.length === 1 && only !== undefined ? take(only) : Object.fromEntries(figures.map((figure) => [figure.name, take(figure)])));
   return {
     value: pick(({ value }) => (Number.isNaN(value) ? null : value)),
     yardstick: pick(({ yardstick }) => yardstick ?? null),

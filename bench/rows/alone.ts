@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { UNMEASURED, type LoadResult } from '../lib/jobs.ts';
 import { median, quantile } from '../lib/numbers.ts';
-import { Yardstick } from '../lib/processes.ts';
+import { withCpu, Yardstick } from '../lib/processes.ts';
 import { tailsOf, type Figure } from '../lib/results.ts';
 import type { Scenario, Size } from '../lib/scenario.ts';
 import { PATH, Stage, VALUE_BYTES } from '../lib/stage.ts';
@@ -14,11 +14,13 @@ import { PATH, Stage, VALUE_BYTES } from '../lib/stage.ts';
 const REGION = 'eu-central-1';
 const CONNECTIONS = 64;
 
+type Costed = LoadResult & { readonly serverMicros: number };
+
 interface Round {
-  readonly value: LoadResult;
-  readonly get: LoadResult;
-  readonly drop: LoadResult;
-  readonly put: LoadResult;
+  readonly value: Costed;
+  readonly get: Costed;
+  readonly drop: Costed;
+  readonly put: Costed;
   readonly syncMs: number;
   readonly hello: LoadResult;
   readonly store: LoadResult;
@@ -36,7 +38,7 @@ export const alone: Scenario = {
       const rounds: Round[] = [];
       await round(stage, yardstick, size, wanted); // everything is compiled and connected once
       for (let at = 0; at < size.rounds; at++) rounds.push(await round(stage, yardstick, size, wanted));
-      return { P1: [getFigure(rounds)], P2: [putFigure(rounds)], P3: [aloneFigure(rounds)] };
+      return { P1: [getFigure(rounds), cpuFigure(rounds, 'get', 'value')], P2: [putFigure(rounds), cpuFigure(rounds, 'put', 'drop')], P3: [aloneFigure(rounds)] };
     } finally {
       await yardstick.end();
       await stage.end();
@@ -49,13 +51,14 @@ async function round(stage: Stage, yardstick: Yardstick, { seconds, keys }: Size
   const one = { connections: 1, seconds: seconds / 2 };
   const some = { prefix: 'k', count: keys, order: 'zipfian' } as const;
   const { generator, reading, writing } = stage;
+  const costed = (row: string, pid: number, job: Parameters<typeof generator.load>[0]): Promise<Costed> => withCpu([pid], () => load(row, job));
   const load = async (row: string, job: Parameters<typeof generator.load>[0]): Promise<LoadResult> => (wanted.has(row) ? generator.load(job) : UNMEASURED);
   const region = stage.url(0);
   return {
-    value: await load('P1', { url: yardstick.url, method: 'GET', path: '/value', headers: {}, ...many }),
-    get: await load('P1', { url: region, method: 'GET', path: PATH, keys: some, headers: reading, ...many }),
-    drop: await load('P2', { url: yardstick.url, method: 'PUT', path: '/drop', headers: {}, valueBytes: VALUE_BYTES, ...many }),
-    put: await load('P2', { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...many }),
+    value: await costed('P1', yardstick.pid, { url: yardstick.url, method: 'GET', path: '/value', headers: {}, ...many }),
+    get: await costed('P1', stage.pid(0), { url: region, method: 'GET', path: PATH, keys: some, headers: reading, ...many }),
+    drop: await costed('P2', yardstick.pid, { url: yardstick.url, method: 'PUT', path: '/drop', headers: {}, valueBytes: VALUE_BYTES, ...many }),
+    put: await costed('P2', stage.pid(0), { url: region, method: 'PUT', path: PATH, keys: some, headers: writing, valueBytes: VALUE_BYTES, ...many }),
     syncMs: wanted.has('P3') ? fdatasyncMs(seconds / 2) : Number.NaN,
     hello: await load('P3', { url: yardstick.url, method: 'GET', path: '/hello', headers: {}, ...one }),
     store: await load('P3', { url: yardstick.url, method: 'PUT', path: '/store', headers: {}, valueBytes: VALUE_BYTES, ...one }),
@@ -92,6 +95,12 @@ function getFigure(rounds: readonly Round[]): Figure {
 function putFigure(rounds: readonly Round[]): Figure {
   const value = median(rounds.map((each) => each.put.perSecond / each.drop.perSecond));
   return { name: 'share', value, unit: 'x', yardstick: `hono, reads and drops: ${rateOf(rates(rounds, (each) => each.drop))}`, floor: 0.4, goal: 0.6, better: 'higher', tails: tailsOf('a PUT of 64', rounds.map((each) => each.put)) };
+}
+
+/** What a request takes of a processor, ours over the bare server's: who runs beside whom on which core matters less to that. */
+function cpuFigure(rounds: readonly Round[], ours: 'get' | 'put', bare: 'value' | 'drop'): Figure {
+  const micros = (name: 'get' | 'put' | 'value' | 'drop'): string => median(rounds.map((each) => each[name].serverMicros)).toFixed(1);
+  return { name: 'processor time', value: median(rounds.map((each) => each[ours].serverMicros / each[bare].serverMicros)), unit: 'x', yardstick: `hono: ${micros(bare)} us each; ours ${micros(ours)}`, better: 'lower', aside: true };
 }
 
 function aloneFigure(rounds: readonly Round[]): Figure {

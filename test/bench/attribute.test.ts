@@ -42,8 +42,8 @@ describe('a CPU profile by layers', () => {
 
   it('names the functions that take most in themselves', () => {
     const apply = [['apply', ours('src/engine/apply.ts')]] as const;
-    const { byFunction } = attribute(profileOf([apply, apply, [['range', ours('node_modules/hono/dist/hono.js')]]]));
-    expect(byFunction).toEqual([{ name: 'apply', where: 'src/engine/apply.ts', layer: 'apply', us: 200 }, { name: 'range', where: 'node_modules/hono/dist/hono.js', layer: 'node', us: 100 }]);
+    const { byFunction } = attribute(profileOf([apply, apply, [['match', ours('node_modules/hono/router.js')]]]));
+    expect(byFunction).toEqual([{ name: 'apply', where: 'src/engine/apply.ts', layer: 'apply', us: 200 }, { name: 'match', where: 'node_modules/hono/router.js', layer: 'node', us: 100 }]);
   });
 
   it('has a layer for every file of the engine and of the region', () => {

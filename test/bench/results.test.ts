@@ -46,6 +46,7 @@ describe('a row of the benchmark', () => {
   it('is written as numbers, or with a name for each figure', () => {
     expect(written(row(share))).toEqual({ value: 0.5, yardstick: 'hono: 50,000/s', floor: 0.45, goal: 0.7, met: 'floor' });
     expect(written(row(share, lag))).toMatchObject({ value: { share: 0.5, p99: 4 }, floor: { share: 0.45, p99: 60 }, met: 'floor' });
+    expect(written(row(share, { ...lag, aside: true })).value).toBe(0.5);
     expect(written(row({ ...lag, value: Number.NaN }))).toMatchObject({ value: null, met: 'none' });
   });
 

@@ -50,6 +50,8 @@ function zipfian(count: number): Uint32Array {
   return drawn;
 }
 
+const nameOf = ({ prefix, group }: Keys, number: number): string => (group === undefined ? `${prefix}${number}` : `${prefix}${Math.floor(number / group)}/${number % group}`);
+
 class Load {
   readonly #job: LoadJob;
   readonly #values: readonly Uint8Array[];
@@ -111,7 +113,7 @@ class Load {
 
   #request(number: number): Uint8Array {
     const { method, path, keys, headers } = this.#job;
-    const target = keys === undefined ? path : `${path}${keys.prefix}${number}`;
+    const target = keys === undefined ? path : path + nameOf(keys, number);
     if (this.#values.length > 0) return requestBytes(method, target, headers, this.#values[this.#sent % VALUES]);
     let request = this.#made.get(number);
     if (request === undefined) this.#made.set(number, (request = requestBytes(method, target, headers)));

@@ -2,6 +2,7 @@
 // beside its yardstick from the same run.
 
 import { writeFileSync } from 'node:fs';
+import { curves } from './curves.ts';
 import { layers } from './layers.ts';
 import { ROWS, Table } from './table.ts';
 import { tails } from './tails.ts';
@@ -21,6 +22,7 @@ if (options.help) {
 }
 if (options.mode === 'layers') await layers(options);
 else if (options.mode === 'tails') await tails(options);
+else if (options.mode === 'curves') await curves(options);
 else await rows(options);
 
 async function rows({ quick, only, open, json, against, keep }: Asked): Promise<void> {

@@ -8,6 +8,8 @@ export interface Keys {
   readonly prefix: string;
   readonly count: number;
   readonly order: 'in-turn' | 'uniform' | 'zipfian';
+  /** So many items share a pk: `<prefix><number / group>/<number % group>`. */
+  readonly group?: number;
   /** The first number in turn. */
   readonly from?: number;
 }

@@ -25,10 +25,11 @@ export class Stage {
     this.writing = { ...this.reading, ...TYPE };
   }
 
-  static async start(regions: readonly string[], folder?: string): Promise<Stage> {
-    const cluster = await Cluster.start({ regions: regions.join(','), arguments: ['--no-restart'], ...(folder === undefined ? {} : { folder }) });
+  /** A folder that is given holds the data of an earlier stage, unless it is new. */
+  static async start(regions: readonly string[], folder?: string, { isNew = folder === undefined, replicas }: { readonly isNew?: boolean; readonly replicas?: number } = {}): Promise<Stage> {
+    const cluster = await Cluster.start({ regions: regions.join(','), arguments: ['--no-restart'], ...(folder === undefined ? {} : { folder }), ...(replicas === undefined ? {} : { replicas }) });
     const stage = new Stage(cluster, new Generator());
-    if (folder === undefined) await cluster.collection(COLLECTION, { conflict: 'lww' });
+    if (isNew) await cluster.collection(COLLECTION, { conflict: 'lww' });
     return stage;
   }
 

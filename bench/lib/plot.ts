@@ -23,6 +23,8 @@ const [PANEL_WIDTH, PANEL_HEIGHT] = [300, 220];
 /** Around what is drawn in a panel. */
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 24, 44, 36];
 const HEAD = 64;
+/** Above the highest point its value is written, and beside the first and the last one half of it. */
+const [HEADROOM, SIDE] = [1.15, 14];
 const CLASSES = ['first', 'second', 'third'];
 
 const STYLE = `
@@ -75,21 +77,22 @@ const described = ({ title, unit, series }: Panel): string => `${title}, ${unit}
 function drawn({ x, marks, isLogarithmic }: Plot, { title, unit, series }: Panel, names: readonly string[], [left, top]: readonly [number, number]): string {
   const scale = isLogarithmic ? Math.log : (value: number): number => value;
   const [least, most] = [scale(Math.min(...marks)), scale(Math.max(...marks))];
-  const highest = niceAbove(Math.max(...series.flatMap(({ points }) => points.map(([, y]) => y))));
+  const highest = niceAbove(HEADROOM * Math.max(...series.flatMap(({ points }) => points.map(([, y]) => y))));
   const [inner, tall] = [PANEL_WIDTH - LEFT - RIGHT, PANEL_HEIGHT - TOP - BOTTOM];
-  const across = (value: number): number => Math.round(LEFT + (most === least ? 0.5 : (scale(value) - least) / (most - least)) * inner);
+  const across = (value: number): number => Math.round(LEFT + SIDE + (most === least ? 0.5 : (scale(value) - least) / (most - least)) * (inner - 2 * SIDE));
   const up = (value: number): number => Math.round(TOP + tall - (value / highest) * tall);
   const rules = [0, highest / 2, highest].map((value) => `<path class="rule" d="M${LEFT} ${up(value)} H${PANEL_WIDTH - RIGHT}"/><text class="small" x="${LEFT - 6}" y="${up(value) + 4}" text-anchor="end">${shortly(value)}</text>`);
   const below = marks.map((mark) => `<text class="small" x="${across(mark)}" y="${PANEL_HEIGHT - BOTTOM + 16}" text-anchor="middle">${shortly(mark)}</text>`);
   const lines = series.map(({ name, points }, at) => {
     const look = CLASSES[names.indexOf(name)];
     const dots = points.map(([px, py]) => `<circle class="${look}" cx="${across(px)}" cy="${up(py)}" r="3"/>`);
-    // The first series has its values above, the others below, where there is room.
-    const texts = points.map(([px, py]) => `<text class="small" x="${across(px)}" y="${at === 0 || up(py) > TOP + tall - 14 ? up(py) - 8 : up(py) + 16}" text-anchor="middle">${shortly(py)}</text>`);
+    // A value stands above its point, but below it where another line is above.
+    const isLower = ([px, py]: Point): boolean => series.some((other, i) => other.points.some(([ox, oy]) => ox === px && (oy > py || (oy === py && i < at))));
+    const texts = points.map((point) => `<text class="small" x="${across(point[0])}" y="${isLower(point) && up(point[1]) < TOP + tall - 14 ? up(point[1]) + 16 : up(point[1]) - 8}" text-anchor="middle">${shortly(point[1])}</text>`);
     return `<path class="line ${look}" d="${points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${across(px)} ${up(py)}`).join(' ')}"/>${dots.join('')}${texts.join('')}`;
   });
   return `  <g transform="translate(${left} ${top})">
-    <text class="title" x="16" y="18">${escaped(title)}</text><text class="small" x="16" y="33">${escaped(unit)}</text><text class="small" x="${PANEL_WIDTH - RIGHT}" y="18" text-anchor="end">${escaped(x)}</text>
+    <text class="title" x="16" y="18">${escaped(title)}</text><text class="small" x="16" y="33">${escaped(unit)}</text><text class="small" x="${PANEL_WIDTH - RIGHT}" y="33" text-anchor="end">${escaped(x)} →</text>
     ${[...rules, ...below].join('')}
     ${lines.join('\n    ')}
   </g>`;

@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Job, Keys, LagJob, LagResult, LoadJob, LoadResult } from './lib/jobs.ts';
 import { quantile } from './lib/numbers.ts';
+import { speaker, type Speaker } from './lib/protocols.ts';
 import { fieldOf, requestBytes, Wire, type Answered } from './lib/wire.ts';
 
 const UNSEEN_MS = 5_000;
@@ -61,6 +62,8 @@ class Load {
   readonly #unanswered = new Set<number>();
   /** Requests for keys by chance, made once: what a client sends is not what is measured. */
   readonly #made = new Map<number, Uint8Array>();
+  /** Of connections that do not speak HTTP. */
+  readonly #speakers = new Map<Wire, Speaker>();
   #sent = 0;
   #done = 0;
   #reads = 0;
@@ -84,7 +87,13 @@ class Load {
     const cpu = process.cpuUsage();
     this.#answeredMs = startedMs;
     const stop = setTimeout(() => ((this.#stopped = true), this.#wake()), seconds * 1_000);
-    const wires = Array.from({ length: connections }, () => new Wire(this.#job.url));
+    const { protocol = 'http' } = this.#job;
+    const wires = Array.from({ length: connections }, () => {
+      const speak = protocol === 'http' ? undefined : speaker(protocol);
+      const wire = new Wire(this.#job.url, speak);
+      if (speak !== undefined) this.#speakers.set(wire, speak);
+      return wire;
+    });
     if (perSecond === undefined) await Promise.all(wires.map((wire) => this.#drive(wire)));
     else await this.#pace(wires, perSecond, startedMs);
     clearTimeout(stop);
@@ -109,6 +118,14 @@ class Load {
       readsPerAnswer: this.#reads / Math.max(1, this.#done),
       cpuMicros: used.user + used.system,
     };
+  }
+
+  #requestOn(wire: Wire, number: number): Uint8Array {
+    const speak = this.#speakers.get(wire);
+    if (speak === undefined) return this.#request(number);
+    const key = nameOf(this.#job.keys as Keys, number);
+    const value = this.#values[this.#sent % VALUES];
+    return value === undefined ? speak.get(key) : speak.put(key, value);
   }
 
   #request(number: number): Uint8Array {
@@ -177,7 +194,7 @@ class Load {
 
   #ask(wire: Wire, fromMs: number, then: (goOn: 'now' | 'soon' | 'never') => void): void {
     const number = this.#next();
-    const request = this.#request(number);
+    const request = this.#requestOn(wire, number);
     this.#sent++;
     if (this.#job.keys?.order === 'in-turn') this.#unanswered.add(number);
     this.#largest = Math.max(this.#largest, number);

@@ -7,7 +7,7 @@
 // All else is printed, with the reason that the baseline file gives.
 
 import { arch, cpus, platform, totalmem } from 'node:os';
-import { isDisturbed, type Figure, type Row } from './results.ts';
+import { isDisturbed, TIMES, type Figure, type Row } from './results.ts';
 
 /** A figure is worse when it is so much worse than the median of the kept runs; steady when these differ by no more. */
 export const WORSE = 1.15;
@@ -48,8 +48,6 @@ export function otherMachine(one: Machine, other: Machine): string | undefined {
   const differing = (Object.keys(one) as (keyof Machine)[]).filter((name) => one[name] !== other[name]);
   return differing.length === 0 ? undefined : differing.map((name) => `${name} ${other[name]}, there ${one[name]}`).join('; ');
 }
-
-const TIMES: ReadonlySet<string> = new Set(['us', 'ms', 's']);
 
 const middle = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? Number.NaN;
 

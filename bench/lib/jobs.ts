@@ -1,5 +1,7 @@
 // What the load generator can be asked to do, and what it answers.
 
+import type { ProtocolName } from './protocols.ts';
+
 /**
  * Which keys: `<prefix><number>`, the number from 0 below `count`: in turn, by chance, or zipfian (exponent 0.99, the
  * frequent ones scattered over all numbers), which is how keys are asked for in practice and in the benchmarks of others.
@@ -24,6 +26,8 @@ export interface LoadJob {
   readonly type: 'load';
   readonly url: string;
   readonly method: 'GET' | 'PUT';
+  /** What is not HTTP has no path and no headers; the key is that of `keys`. */
+  readonly protocol?: ProtocolName;
   /** The path before the key; without keys the whole path. */
   readonly path: string;
   readonly keys?: Keys;

@@ -5,11 +5,27 @@
 import { connect, type Socket } from 'node:net';
 
 export interface Answered {
+  /** As of HTTP, whatever is spoken. */
   readonly status: number;
-  /** Valid until the next answer. */
+  /** Of HTTP; valid until the next answer. */
   readonly head: string;
   /** Reads that it took to get the answer: 1 when it came in one piece. */
   readonly reads: number;
+}
+
+/** Finds an answer in what arrives. */
+export interface Reader {
+  /** Before the next request. */
+  begin(): void;
+  /** Undefined while the answer is not whole. */
+  read(bytes: Buffer, length: number): Answered | undefined;
+}
+
+/** Of one connection that speaks something else than HTTP. */
+export interface Speaking {
+  /** Sent once, before the first request; what comes back is passed over. */
+  readonly greeting?: string;
+  readonly reader: Reader;
 }
 
 type Settle = (answer: Answered | undefined) => void;
@@ -19,27 +35,23 @@ const READ_BYTES = 64 * 1024;
 export class Wire {
   readonly #host: string;
   readonly #port: number;
+  readonly #reader: Reader;
+  readonly #greeting: string | undefined;
   #socket: Socket | undefined;
   #settle: Settle | undefined;
-  #status = 0;
-  #head = '';
-  #reads = 0;
-  /** Bytes of the body that are still to come; -1 while the head is incomplete, -2 for chunks. */
-  #left = -1;
-  #partial = '';
 
-  constructor(url: string) {
+  constructor(url: string, speaking?: Speaking) {
     const { hostname, port } = new URL(url);
     this.#host = hostname;
     this.#port = Number(port);
+    this.#reader = speaking?.reader ?? new HttpReader();
+    this.#greeting = speaking?.greeting;
   }
 
   /** One request at a time. Settles with undefined when the connection broke: the next request makes a new one. */
   send(request: Uint8Array, settle: Settle): void {
     this.#settle = settle;
-    this.#left = -1;
-    this.#reads = 0;
-    this.#partial = '';
+    this.#reader.begin();
     (this.#socket ??= this.#connect()).write(request);
   }
 
@@ -55,7 +67,8 @@ export class Wire {
       onread: {
         buffer: Buffer.allocUnsafe(READ_BYTES),
         callback: (length, bytes) => {
-          this.#read(bytes as Buffer, length);
+          const answer = this.#settle === undefined ? undefined : this.#reader.read(bytes as Buffer, length);
+          if (answer !== undefined) this.#finish(answer);
           return true;
         },
       },
@@ -67,27 +80,8 @@ export class Wire {
       this.#finish(undefined);
     };
     socket.on('error', lost).on('close', lost).on('end', lost);
+    if (this.#greeting !== undefined) socket.write(this.#greeting);
     return socket;
-  }
-
-  #read(bytes: Buffer, length: number): void {
-    this.#reads++;
-    if (this.#left === -1) {
-      const text = this.#partial + bytes.toString('latin1', 0, length);
-      const end = text.indexOf('\r\n\r\n');
-      if (end < 0) {
-        this.#partial = text;
-        return;
-      }
-      this.#status = Number(text.slice(9, 12));
-      this.#head = text;
-      this.#left = bodyLength(text, end, this.#status);
-      if (this.#left === -2) this.#partial = text.slice(end);
-      else this.#left -= text.length - end - 4;
-    } else if (this.#left === -2) this.#partial = (this.#partial + bytes.toString('latin1', 0, length)).slice(-16);
-    else this.#left -= length;
-    const isWhole = this.#left === -2 ? this.#partial.endsWith('\r\n0\r\n\r\n') : this.#left <= 0;
-    if (isWhole) this.#finish({ status: this.#status, head: this.#head, reads: this.#reads });
   }
 
   #finish(answer: Answered | undefined): void {
@@ -100,6 +94,41 @@ export class Wire {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.destroy();
+  }
+}
+
+export class HttpReader implements Reader {
+  #status = 0;
+  #head = '';
+  #reads = 0;
+  /** Bytes of the body that are still to come; -1 while the head is incomplete, -2 for chunks. */
+  #left = -1;
+  #partial = '';
+
+  begin(): void {
+    this.#left = -1;
+    this.#reads = 0;
+    this.#partial = '';
+  }
+
+  read(bytes: Buffer, length: number): Answered | undefined {
+    this.#reads++;
+    if (this.#left === -1) {
+      const text = this.#partial + bytes.toString('latin1', 0, length);
+      const end = text.indexOf('\r\n\r\n');
+      if (end < 0) {
+        this.#partial = text;
+        return undefined;
+      }
+      this.#status = Number(text.slice(9, 12));
+      this.#head = text;
+      this.#left = bodyLength(text, end, this.#status);
+      if (this.#left === -2) this.#partial = text.slice(end);
+      else this.#left -= text.length - end - 4;
+    } else if (this.#left === -2) this.#partial = (this.#partial + bytes.toString('latin1', 0, length)).slice(-16);
+    else this.#left -= length;
+    const isWhole = this.#left === -2 ? this.#partial.endsWith('\r\n0\r\n\r\n') : this.#left <= 0;
+    return isWhole ? { status: this.#status, head: this.#head, reads: this.#reads } : undefined;
   }
 }
 

@@ -95,10 +95,11 @@ const ofKeys = (measured: Measured, title: string, unit: string, figure: string)
 
 const ofRegions = (measured: Measured, title: string, unit: string, figure: string): Panel => ({ title, unit, series: [{ name: 'all hold every item', points: series(measured, 'regions', figure) }] });
 
-const KEY_PANELS = [['PUT', 'processor time of the region, us', 'putUs'], ['GET', 'processor time of the region, us', 'getUs'], ['page of a range, 100 items', 'processor time of the region, us', 'rangeUs'], ['comparing two equal regions', 'ms', 'equalMs'], ['finding and mending 100 differences', 'ms', 'differentMs'], ['start after a clean stop', 'ms until it answers', 'startMs'], ['memory after that', 'MB', 'memoryMb'], ['disk, not compacted', 'bytes per key', 'diskBytesPerKey']] as const;
+const KEY_PANELS = [['PUT', 'processor time of the region, us', 'putUs'], ['GET', 'processor time of the region, us', 'getUs'], ['page of a range, 100 items', 'processor time of the region, us', 'rangeUs'], ['comparing two equal regions', 'ms', 'equalMs'], ['finding and mending 100 differences', 'ms', 'differentMs'], ['start after a clean stop', 'ms until it answers', 'startMs'], ['memory after that', 'MB', 'memoryMb'], ['memory after the load', 'MB', 'busyMb'], ['disk, not compacted', 'bytes per key', 'diskBytesPerKey']] as const;
 const REGION_PANELS = [['PUT, per copy', 'processor time, us', 'writeUsPerRegion'], ['PUT, acknowledged', 'p50, ms', 'putP50Ms'], ['until visible in another region', 'p50, ms', 'lagP50Ms'], ['until visible in another region', 'p99, ms', 'lagP99Ms'], ['comparing with all others', 'ms', 'reconcileMs'], ['memory, the largest region', 'MB', 'memoryMb']] as const;
 
-function write(json: string, measured: Measured): void {
+/** The points, and their plots beside them. */
+export function write(json: string, measured: Measured): void {
   mkdirSync(dirname(json), { recursive: true });
   writeFileSync(json, `${JSON.stringify(measured, undefined, 1)}\n`);
   const draw = (name: string, plot: Plot): void => (plot.panels.length === 0 ? undefined : writeFileSync(join(dirname(json), `${name}.svg`), plotted(plot)));

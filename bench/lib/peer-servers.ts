@@ -149,7 +149,7 @@ async function asked(at: string, protocol: Exclude<ProtocolName, 'http'>, reques
 
 const reachable = (at: string): Promise<boolean> => asked(at, 'nats', (speak) => (speak.ask as NonNullable<Speaker['ask']>)('$JS.API.INFO', '')).then((status) => status === 200);
 
-/** As a client of NATS makes a bucket: a stream with one message for each subject. */
+/** As a client of NATS makes such a store: a stream with one message for each subject. */
 async function makeNatsStore({ ports }: NodePlace, nodes: number): Promise<void> {
   const wanted = { name: `KV_${NATS_STORE}`, subjects: [`$KV.${NATS_STORE}.>`], max_msgs_per_subject: 1, discard: 'new', allow_direct: true, allow_rollup_hdrs: true, deny_delete: true, storage: 'file', num_replicas: nodes };
   await until('the store of NATS is there', () => asked(url(ports[0]), 'nats', (speak) => (speak.ask as NonNullable<Speaker['ask']>)(`$JS.API.STREAM.CREATE.KV_${NATS_STORE}`, JSON.stringify(wanted))).then((status) => status === 200), 30_000, 500);

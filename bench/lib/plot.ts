@@ -1,5 +1,5 @@
 // Growth curves as an SVG: small panels side by side, x logarithmic, y linear from zero. The viewer's setting makes it light
-// or dark; every point has its value as text, so that nothing is told by colour alone.
+// or dark; every point has its value as text (in the description those without room), so that nothing is told by colour alone.
 
 import type { Point } from './growth.ts';
 
@@ -25,6 +25,8 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [44, 24, 44, 36];
 const HEAD = 64;
 /** Above the highest point its value is written, and beside the first and the last one half of it. */
 const [HEADROOM, SIDE] = [1.15, 14];
+/** Of the axis, and of another value. */
+const NO_ROOM = 14;
 const CLASSES = ['first', 'second', 'third'];
 
 const STYLE = `
@@ -88,7 +90,13 @@ function drawn({ x, marks, isLogarithmic }: Plot, { title, unit, series }: Panel
     const dots = points.map(([px, py]) => `<circle class="${look}" cx="${across(px)}" cy="${up(py)}" r="3"/>`);
     // A value stands above its point, but below it where another line is above.
     const isLower = ([px, py]: Point): boolean => series.some((other, i) => other.points.some(([ox, oy]) => ox === px && (oy > py || (oy === py && i < at))));
-    const texts = points.map((point) => `<text class="small" x="${across(point[0])}" y="${isLower(point) && up(point[1]) < TOP + tall - 14 ? up(point[1]) + 16 : up(point[1]) - 8}" text-anchor="middle">${shortly(point[1])}</text>`);
+    const texts = points.flatMap((point) => {
+      const [px, py] = [across(point[0]), up(point[1])];
+      const isBelow = isLower(point);
+      // No room below, and another value above: the description has both.
+      if (isBelow && py >= TOP + tall - NO_ROOM && series.some((other) => other.points.some(([ox, oy]) => ox === point[0] && oy > point[1] && py - up(oy) < NO_ROOM))) return [];
+      return [`<text class="small" x="${px}" y="${isBelow && py < TOP + tall - NO_ROOM ? py + 16 : py - 8}" text-anchor="middle">${shortly(point[1])}</text>`];
+    });
     return `<path class="line ${look}" d="${points.map(([px, py], i) => `${i === 0 ? 'M' : 'L'}${across(px)} ${up(py)}`).join(' ')}"/>${dots.join('')}${texts.join('')}`;
   });
   return `  <g transform="translate(${left} ${top})">

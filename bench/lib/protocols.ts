@@ -63,7 +63,7 @@ const command = (...parts: readonly (string | Uint8Array)[]): Uint8Array => Buff
 
 const redis = (): Speaker => ({ reader: new RespReader(), put: (key, value) => command('SET', key, value), get: (key) => command('GET', key) });
 
-// NATS: a bucket of JetStream, by its subjects ---------------------------------------------------------------------------------
+// NATS: a key-value store of JetStream, by its subjects ---------------------------------------------------------------------------------
 
 export const NATS_STORE = 'bench';
 

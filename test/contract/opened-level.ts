@@ -65,8 +65,11 @@ export const textOf = async (table: LevelTable, name: string): Promise<readonly 
 export const codeOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => 'done', (error: unknown) => String((error as { code?: string }).code));
 export const logged = async (table: LevelTable): Promise<string[]> => (await table.changes.read(0, 1_000)).entries.map(({ key: { pk } }) => Buffer.from(pk).toString());
 
+/** No bound on how fast it is: on a machine that is busy with others a file may take seconds. */
+const UNTIL_MS = 45_000;
+
 export async function until(condition: () => boolean): Promise<void> {
-  for (const endMs = performance.now() + 5_000; !condition() && performance.now() < endMs; ) await settle(1);
+  for (const endMs = performance.now() + UNTIL_MS; !condition() && performance.now() < endMs; ) await settle(1);
   expect(condition()).toBe(true);
 }
 

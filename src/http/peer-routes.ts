@@ -1,9 +1,10 @@
 // How regions reach each other over HTTP: POST /_region/<method>, signed. (On AWS they invoke each other's functions
 // instead, and this is not there.)
 
-import { OFFSET_FIELD, SIGNATURE_FIELD, type Signer, type Verifier } from '../auth/signature.ts';
+import { OFFSET_FIELD, SIGNATURE_FIELD, type Signature, type Signer, type Verifier } from '../auth/signature.ts';
 import { isArchipelError } from '../core/errors.ts';
 import { INBOX_BYTES_MAX } from '../core/limits.ts';
+import { Recent } from '../core/recent.ts';
 import type { PeerDoor } from '../engine/peer-door.ts';
 import { PEER_METHODS, peerPath, type PeerMethod } from '../ports/peer.ts';
 import { askedOf, Call } from './call.ts';
@@ -25,12 +26,35 @@ export interface PeerRoutesParts {
 
 /** Of REPORTED_REGIONS_MAX regions, with room. */
 const REPORT_BYTES_MAX = 16 * 1024;
+/** More than all peers together keep under way. */
+const ANSWERS_KEPT = 256;
 const NOBODY = { id: 'region', scopes: new Set<never>(), collections: [] };
 
 export function addPeerRoutes(app: App, parts: PeerRoutesParts): void {
   const between = { signer: parts.signer, verifier: parts.verifier, bytesMax: INBOX_BYTES_MAX };
-  for (const method of PEER_METHODS) addRoute(app, parts, { ...between, method, answer: (_, body) => parts.door.answer(method, body) });
-  addRoute(app, parts, { ...parts.observers, method: 'observe', bytesMax: REPORT_BYTES_MAX, answer: parts.observe });
+  const answers = new Answers();
+  for (const method of PEER_METHODS) {
+    const answer = (body: Uint8Array): Promise<Uint8Array> => parts.door.answer(method, body);
+    addRoute(app, parts, { ...between, method, answer: method === 'inbox' ? ({ from, digest }, body) => answers.of(`${from} ${digest}`, () => answer(body)) : (_, body) => answer(body) });
+  }
+  addRoute(app, parts, { ...parts.observers, method: 'observe', bytesMax: REPORT_BYTES_MAX, answer: ({ from }, body) => parts.observe(from, body) });
+}
+
+/**
+ * What records were answered with, for the sender whose copy of a message arrived after another one: it is told `replayed`, signs the
+ * same bytes anew, and wants the answer. (The bytes hold the sender's time: only the same message has the same.) All of it would
+ * be merged again, in vain.
+ */
+class Answers {
+  readonly #kept = new Recent<string, Promise<Uint8Array>>(ANSWERS_KEPT);
+
+  of(message: string, answer: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const known = this.#kept.get(message);
+    if (known !== undefined) return known;
+    const fresh = answer();
+    this.#kept.set(message, fresh);
+    return fresh;
+  }
 }
 
 interface PeerRoute {
@@ -38,7 +62,7 @@ interface PeerRoute {
   readonly signer: Signer;
   readonly verifier: Verifier;
   readonly bytesMax: number;
-  readonly answer: (from: string, body: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+  readonly answer: (signature: Signature, body: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 
 function addRoute(app: App, parts: PeerRoutesParts, { method, signer, verifier, bytesMax, answer }: PeerRoute): void {
@@ -49,7 +73,7 @@ function addRoute(app: App, parts: PeerRoutesParts, { method, signer, verifier, 
       const signature = verifier.admit(context.req.header(SIGNATURE_FIELD), request, wallMs());
       const body = await new Call({ asked: askedOf(context), principal: NOBODY, startedMs: 0 }).body(bytesMax);
       verifier.accept(signature, body, wallMs());
-      const told = await answer(signature.from, body);
+      const told = await answer(signature, body);
       return new Response(told as Uint8Array<ArrayBuffer>, { headers: { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' } });
     } catch (error) {
       return problemResponse(toArchipelError(error), { instance: parts.newRequestId(), region }, clockField(error, signer, wallMs()));

@@ -1,6 +1,6 @@
 // The door between regions: who is let in, what is refused and counted, and how a sender whose clock is off gets in.
 
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { ManualClock } from '../../src/adapters/memory/clock.ts';
 import { deriveKey, hmacSha256, sha256 } from '../../src/adapters/node/crypto.ts';
 import type { HttpClient } from '../../src/adapters/node/http-client.ts';
@@ -8,7 +8,7 @@ import { HttpPeer, Nonces } from '../../src/adapters/node/http-peer.ts';
 import { macOf, OFFSET_FIELD, SIGNATURE_FIELD, Signer, Verifier } from '../../src/auth/signature.ts';
 import { utf8, utf8Text } from '../../src/core/bytes.ts';
 import { SIGNATURE_WINDOW_MS } from '../../src/core/limits.ts';
-import { seal, unseal, type Envelope } from '../../src/engine/envelope.ts';
+import { encodeRecords, seal, unseal, type Envelope } from '../../src/engine/envelope.ts';
 import { addPeerRoutes } from '../../src/http/peer-routes.ts';
 import { PEER_METHODS, peerPath, type PeerMethod } from '../../src/ports/peer.ts';
 import { AP, EU, SECRET, seededRandom, startCluster, type TestCluster, type TestRegion, US } from './harness.ts';
@@ -125,6 +125,20 @@ describe('between regions: refused and counted', () => {
     }
     const twice = message();
     expect((await Promise.all([send(twice), send(twice)])).map(({ status }) => status).sort()).toEqual([200, 409]);
+  });
+
+  test('records that are signed anew after a copy arrived first are answered as the copy was, and not merged again', async () => {
+    const answered = vi.spyOn(eu.region.door, 'answer');
+    const body = seal(envelope(), encodeRecords([]));
+    const [first, again] = [await send(message({ method: 'inbox', body })), await send(message({ method: 'inbox', body }))];
+    expect([first.status, again.status]).toEqual([200, 200]);
+    expect(again.bytes).toEqual(first.bytes);
+    expect(answered).toHaveBeenCalledTimes(1);
+    expect((await send({ ...message({ method: 'inbox', body }), field: '' })).code).toBe('signature-invalid');
+    await send(message({ method: 'inbox', body: seal({ ...envelope(), wallMs: envelope().wallMs + 1 }, encodeRecords([])) }));
+    for (let time = 0; time < 2; time++) await send(message({ body: hello() }));
+    expect(answered).toHaveBeenCalledTimes(4); // other bytes, and what holds no records, are asked
+    answered.mockRestore();
   });
 
   test('a field that was recorded, in front of another body, takes the nonce from nobody', async () => {

@@ -186,7 +186,7 @@ class Run {
   /** What took longer than a second to find out leaves seconds without figures, not figures of other seconds. */
   async #watch(): Promise<void> {
     while (!this.#isOver) {
-      const second = Math.floor(this.#clients.nowMs() / 1_000);
+      const second = Math.max(this.#owed.length, Math.floor(this.#clients.nowMs() / 1_000)); // a timer may fire a little early, in the second before
       const [owed, kept] = await Promise.all([this.#ofEach((role) => this.#place.owed(role)), this.#look()]);
       for (const rows of [this.#owed, this.#hints, this.#queued]) while (rows.length < second) rows.push([]);
       this.#owed.push(owed.map((each) => each && Math.max(0, ...each.values())));

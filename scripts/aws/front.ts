@@ -12,6 +12,8 @@ import { ROOT, signedFor } from './ministack.ts';
 
 /** CloudFront cuts what it shows to a function after this much. */
 const BODY_BYTES_MAX = 1024 * 1024;
+/** As Lambda ends a function of an origin request, at the latest: one that hangs would keep its place for good. */
+const FUNCTION_MS_MAX = 30_000;
 /** Hop by hop: between two servers, not between viewer and origin. */
 const HOPS: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
 
@@ -55,7 +57,7 @@ export function startFront(port: number, { emulatorUrl, distribution, doors, vie
       underWay--;
     }
   };
-  const answerTo = (event: CloudFrontRequestEvent): Promise<InvokeCommandOutput> => client.send(new InvokeCommand({ FunctionName: distribution.functionArn, Payload: JSON.stringify(event) }));
+  const answerTo = (event: CloudFrontRequestEvent): Promise<InvokeCommandOutput> => client.send(new InvokeCommand({ FunctionName: distribution.functionArn, Payload: JSON.stringify(event) }), { abortSignal: AbortSignal.timeout(FUNCTION_MS_MAX) });
   return listen(port, async (incoming, outgoing) => {
     const event = eventOf(incoming, await bytesOf(incoming), customHeaders, viewer);
     if (underWay >= atOnce) {

@@ -58,7 +58,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'sibling-cap-silent',
     what: 'Siblings above the hard cap vanish without a ledger row.',
     edits: [{ file: 'core/version/siblings.ts', find: "return { state: { ...state, values: kept }, losses, kind: 'local' };", replace: "return { state: { ...state, values: kept }, losses: losses.slice(0, 0), kind: 'local' };" }],
-    seed: 133,
+    seed: 528_140_853_651,
   },
   {
     name: 'stamps-as-numbers',
@@ -171,7 +171,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'operation-decides-who-wins',
     what: 'A late retry loses against what superseded it without a new write above it: the order is circular, and replicas differ for ever.',
     edits: [{ file: 'core/version/lww.ts', find: "    if (!larger) return { state: withOperations(mine, operations), losses, kind, note: 'twin' };", replace: "    if ((true as boolean)) return { state: withOperations(mine, operations), losses, kind, note: 'twin' };" }],
-    seed: 2,
+    seed: 365_863_901_809,
   },
   {
     name: 'operation-remembered-once',

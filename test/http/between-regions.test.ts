@@ -136,7 +136,8 @@ describe('between regions: refused and counted', () => {
     expect(answered).toHaveBeenCalledTimes(1);
     expect((await send({ ...message({ method: 'inbox', body }), field: '' })).code).toBe('signature-invalid');
     await send(message({ method: 'inbox', body: seal({ ...envelope(), wallMs: envelope().wallMs + 1 }, encodeRecords([])) }));
-    for (let time = 0; time < 2; time++) await send(message({ body: hello() }));
+    const asked = hello();
+    for (let time = 0; time < 2; time++) await send(message({ body: asked }));
     expect(answered).toHaveBeenCalledTimes(4); // other bytes, and what holds no records, are asked
     answered.mockRestore();
   });

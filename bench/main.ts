@@ -27,13 +27,13 @@ else if (options.mode === 'curves') await curves(options);
 else if (options.mode === 'peers') await peers(options);
 else await rows(options);
 
-async function rows({ quick, only, open, loose, json, against, keep }: Asked): Promise<void> {
+async function rows({ quick, only, open, json, against, keep }: Asked): Promise<void> {
   const startedMs = performance.now();
-  const table = new Table(quick ? QUICK : FULL, { open, loose });
+  const table = new Table(quick ? QUICK : FULL, open);
   await table.measure(only);
   const all = [...table.rows.values()];
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(Object.fromEntries(all.map((row) => [row.id, written(row)])), undefined, 2)}\n`);
-  const verdict = verdictOn(all, open, loose);
+  const verdict = verdictOn(all, open);
   const again = all.filter(({ attempts }) => attempts > 1);
   const names = (some: readonly Row[]): string => some.map(({ id }) => id).join(', ');
   console.log(`\n${all.length - table.short.length} of ${all.length} rows reach their goal${verdict.below.length === 0 ? ', none misses its floor' : `; below the floor: ${names(verdict.below)}`}.${again.length === 0 ? '' : ` Measured again: ${again.map(({ id, attempts }) => `${id} (${attempts} times)`).join(', ')}.`} ${((performance.now() - startedMs) / 1_000).toFixed(0)} s.`);

@@ -37,12 +37,10 @@ export class Table {
   readonly size: Size;
   readonly rows = new Map<string, Row>();
   readonly #open: ReadonlySet<string>;
-  readonly #loose: boolean;
 
-  constructor(size: Size, { open, loose }: { readonly open: ReadonlySet<string>; readonly loose: boolean }) {
+  constructor(size: Size, open: ReadonlySet<string>) {
     this.size = size;
     this.#open = open;
-    this.#loose = loose;
   }
 
   get short(): Row[] {
@@ -84,7 +82,7 @@ export class Table {
       const rows = await this.#attempt(scenario, asked, attempt);
       for (const row of rows) {
         this.rows.set(row.id, row);
-        outcomes.set(row.id, [...(outcomes.get(row.id) ?? []), !missed(row, this.#loose)]);
+        outcomes.set(row.id, [...(outcomes.get(row.id) ?? []), !missed(row)]);
       }
       // One that is open is known to miss: it is measured once, and is no reason to measure anything again.
       const unsure = rows.filter(({ id }) => !this.#open.has(id) && !isDecided(outcomes.get(id) ?? [], most));

@@ -6,6 +6,7 @@ import { Session } from 'node:inspector/promises';
 import { join } from 'node:path';
 import { constants, monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
 import { ClassicLevel } from 'classic-level';
+import { quantile } from './numbers.ts';
 import { FOLDER_VARIABLE, PROFILE_VARIABLE, type Observed, type Pause } from './observed.ts';
 
 const RESOLUTION_MS = 1;
@@ -71,8 +72,7 @@ class Window {
 
 function pauseOf(kind: string, taken: number[]): Pause {
   taken.sort((a, b) => a - b);
-  const at = (share: number): number => taken[Math.min(taken.length - 1, Math.floor(taken.length * share))] as number;
-  return { kind, count: taken.length, sumMs: taken.reduce((sum, ms) => sum + ms, 0), p50Ms: at(0.5), p99Ms: at(0.99), maxMs: taken.at(-1) as number };
+  return { kind, count: taken.length, sumMs: taken.reduce((sum, ms) => sum + ms, 0), p50Ms: quantile(taken, 0.5), p99Ms: quantile(taken, 0.99), maxMs: taken.at(-1) as number };
 }
 
 const databases: ClassicLevel[] = [];

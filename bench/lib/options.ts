@@ -12,7 +12,6 @@ Ends with 1 when a floor is missed, or when a row has become worse than the base
   --quick         everything in a small size, in less than 100 s on two cores
   --only P1,P2    these rows
   --open P2,P3    these are known not to have reached their floor yet: printed, but no reason to fail
-  --loose-times   a time is below its floor when it is three times as long: for a machine whose speed swings
   --json FILE     writes {"P1":{"value","yardstick","floor","goal","met"},…}
   --against FILE  compares with a kept baseline: a row more than 15 % worse is measured again, with five interleaved rounds, and
                   is a reason to fail if their median is worse too. Printed and not judged: on another machine type everything,
@@ -43,7 +42,6 @@ export interface Asked extends CurvesAsked, PeersAsked {
   readonly help: boolean;
   readonly only: ReadonlySet<string>;
   readonly open: ReadonlySet<string>;
-  readonly loose: boolean;
   readonly against: string | undefined;
   readonly keep: string | undefined;
   /** Undefined: the table of the goals. */
@@ -60,7 +58,7 @@ export function asked(args: readonly string[], rows: readonly string[]): Asked |
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { help: { type: 'boolean', short: 'h', default: false }, quick: { type: 'boolean', default: false }, only: { type: 'string' }, open: { type: 'string' }, 'loose-times': { type: 'boolean', default: false }, json: { type: 'string' }, against: { type: 'string' }, keep: { type: 'string' }, layers: { type: 'boolean' }, tails: { type: 'boolean' }, curves: { type: 'boolean' }, of: { type: 'string' }, keys: { type: 'string' }, regions: { type: 'string' }, 'value-bytes': { type: 'string', default: '100' }, data: { type: 'string' }, peers: { type: 'boolean' }, 'peers-folder': { type: 'string' } },
+      options: { help: { type: 'boolean', short: 'h', default: false }, quick: { type: 'boolean', default: false }, only: { type: 'string' }, open: { type: 'string' }, json: { type: 'string' }, against: { type: 'string' }, keep: { type: 'string' }, layers: { type: 'boolean' }, tails: { type: 'boolean' }, curves: { type: 'boolean' }, of: { type: 'string' }, keys: { type: 'string' }, regions: { type: 'string' }, 'value-bytes': { type: 'string', default: '100' }, data: { type: 'string' }, peers: { type: 'boolean' }, 'peers-folder': { type: 'string' } },
     });
     const only = new Set(list(values.only) ?? rows);
     const open = new Set(list(values.open) ?? []);
@@ -73,7 +71,7 @@ export function asked(args: readonly string[], rows: readonly string[]): Asked |
     if (strange !== undefined) return `There is no curve ${strange}. Curves: ${CURVE_NAMES.join(', ')}.`;
     const [keys, regions, valueBytes] = [numbers(values.keys, 100, 100_000_000), numbers(values.regions, 2, 7) ?? [2, 3, 5, 7], numbers(values['value-bytes'], 1, 10_000)?.[0]];
     if (valueBytes === undefined || [...(keys ?? []), ...regions, valueBytes].some(Number.isNaN)) return 'Numbers: --keys from 100 to 100,000,000, --regions from 2 to 7, --value-bytes from 1 to 10,000.';
-    return { of, keys, regions, valueBytes, data: values.data, peersFolder: values['peers-folder'], help: values.help, quick: values.quick, only, open, loose: values['loose-times'], json: values.json, against: values.against, keep: values.keep, mode: modes[0] };
+    return { of, keys, regions, valueBytes, data: values.data, peersFolder: values['peers-folder'], help: values.help, quick: values.quick, only, open, json: values.json, against: values.against, keep: values.keep, mode: modes[0] };
   } catch (error) {
     return `${(error as Error).message.split('. ')[0]}. What there is: npm run bench -- --help`;
   }

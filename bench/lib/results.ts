@@ -57,11 +57,7 @@ export const isDisturbed = ({ neighbours }: Pick<Row, 'neighbours'>): boolean =>
 /** Times of the clock, which tell of the machine and its hour. */
 export const TIMES: ReadonlySet<string> = new Set(['us', 'ms', 's']);
 
-/** On a machine whose speed swings by two within an hour, a time misses its floor by chance; not by so much more. */
-const LOOSER = 3;
-
-/** With `loose`, times have that room, and all else none. */
-export const missed = (row: Pick<Row, 'figures'>, loose = false): boolean => judgeRow({ figures: row.figures.map((figure) => (loose && figure.floor !== undefined && TIMES.has(figure.unit) ? { ...figure, floor: figure.better === 'lower' ? figure.floor * LOOSER : figure.floor / LOOSER } : figure)) }) === 'none';
+export const missed = (row: Pick<Row, 'figures'>): boolean => judgeRow(row) === 'none';
 
 /**
  * Need a row be measured no more? A first attempt at its floor settles it; after a miss it is what most attempts show. The
@@ -80,9 +76,9 @@ export interface Verdict {
   readonly reached: readonly Row[];
 }
 
-export function verdictOn(rows: readonly Row[], open: ReadonlySet<string>, loose = false): Verdict {
-  const below = rows.filter((row) => missed(row, loose));
-  return { below, failing: below.filter(({ id }) => !open.has(id)), reached: rows.filter((row) => open.has(row.id) && !missed(row, loose)) };
+export function verdictOn(rows: readonly Row[], open: ReadonlySet<string>): Verdict {
+  const below = rows.filter(missed);
+  return { below, failing: below.filter(({ id }) => !open.has(id)), reached: rows.filter((row) => open.has(row.id) && !missed(row)) };
 }
 
 const number = (value: number | undefined): string => (value === undefined ? '-' : Number.isNaN(value) ? '?' : Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3))));

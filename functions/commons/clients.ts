@@ -11,25 +11,26 @@ import { EDGE_ATTEMPT_MS } from '../../src/core/limits.ts';
 import { defaultProvider } from './credentials.ts';
 
 /** An attempt may take so long. Tests give emulators more, which share two cores with everything else. */
-export const ATTEMPT_MS = Number(process.env['ATTEMPT_MS'] ?? EDGE_ATTEMPT_MS);
+const attemptMs = Number(process.env['ATTEMPT_MS'] ?? EDGE_ATTEMPT_MS);
 
 const within = (requestTimeout: number): { requestHandler: { connectionTimeout: number; requestTimeout: number; throwOnRequestTimeout: true } } => ({
   requestHandler: { connectionTimeout: EDGE_ATTEMPT_MS, requestTimeout, throwOnRequestTimeout: true },
 });
 
-export const dynamoClient = (region: RegionId): DynamoDBClient => new DynamoDBClient({ region, ...CLIENT_SETTINGS, ...within(ATTEMPT_MS) });
+export const dynamoClient = (region: RegionId): DynamoDBClient => new DynamoDBClient({ region, ...CLIENT_SETTINGS, ...within(attemptMs) });
 
 /** Under the names of the SDK's variables, which are what tests set. */
-const endpointOf = (variable: string, host: string): string => process.env[`AWS_ENDPOINT_URL_${variable}`] ?? process.env['AWS_ENDPOINT_URL'] ?? `https://${host}`;
+function signedCalls(service: string, region: RegionId, { variable, host }: { readonly variable: string; readonly host: string }): SignedCalls {
+  const endpoint = process.env[`AWS_ENDPOINT_URL_${variable}`] ?? process.env['AWS_ENDPOINT_URL'] ?? `https://${host}.${region}.amazonaws.com`;
+  return new SignedCalls({ service, region, endpoint, credentials: defaultProvider(), connectionMs: EDGE_ATTEMPT_MS, attemptMs });
+}
 
-const signedCalls = (service: string, region: RegionId, endpoint: string): SignedCalls => new SignedCalls({ service, region, endpoint, credentials: defaultProvider(), connectionMs: EDGE_ATTEMPT_MS });
-
-export const streamCalls = (region: RegionId): SignedCalls => signedCalls('dynamodb', region, endpointOf('DYNAMODB_STREAMS', `streams.dynamodb.${region}.amazonaws.com`));
+export const streamCalls = (region: RegionId): SignedCalls => signedCalls('dynamodb', region, { variable: 'DYNAMODB_STREAMS', host: 'streams.dynamodb' });
 
 /** One attempt: a message that a peer's queue does not take in time becomes a hint. */
-export const sqsClient = (region: RegionId): SQSClient => new SQSClient({ region, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS, ...within(ATTEMPT_MS) });
+export const sqsClient = (region: RegionId): SQSClient => new SQSClient({ region, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS, ...within(attemptMs) });
 
 /** Each question has its own deadline. */
-export const lambdaCalls = (region: RegionId): SignedCalls => signedCalls('lambda', region, endpointOf('LAMBDA', `lambda.${region}.amazonaws.com`));
+export const lambdaCalls = (region: RegionId): SignedCalls => signedCalls('lambda', region, { variable: 'LAMBDA', host: 'lambda' });
 
-export const parameterCalls = (region: RegionId): SignedCalls => signedCalls('ssm', region, endpointOf('SSM', `ssm.${region}.amazonaws.com`));
+export const parameterCalls = (region: RegionId): SignedCalls => signedCalls('ssm', region, { variable: 'SSM', host: 'ssm' });

@@ -12,7 +12,6 @@ import type { Clock } from '../../src/ports/clock.ts';
 import type { Random } from '../../src/ports/random.ts';
 import type { Table } from '../../src/ports/table.ts';
 import type { ReconcileEvent } from '../reconcile.ts';
-import { ATTEMPT_MS } from './clients.ts';
 import type { Settings } from './settings.ts';
 
 const DOCUMENT = 'reconciliations';
@@ -56,7 +55,7 @@ export function lambdaRuns({ table, clock, random, lambda, settings: { deploymen
     // Every comparison is one by scans here, whether a deep one was asked for or not.
     const event: ReconcileEvent = { what: 'deep', run: body.id, ...(peers === undefined ? {} : { peers }), ...(groups === undefined ? {} : { groups }) };
     try {
-      await invokeLater(lambda, names.function(deployment, 'reconcile', region), event, AbortSignal.timeout(ATTEMPT_MS));
+      await invokeLater(lambda, names.function(deployment, 'reconcile', region), event);
     } catch (error) {
       await noteRun(table, { ...body, state: 'failed', error: 'It could not be begun.', code: 'overloaded' }, clock.wallMs());
       throw new ArchipelError('overloaded', 'The reconciliation could not be begun; ask again.', {}, error);

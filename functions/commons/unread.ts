@@ -25,7 +25,7 @@ import type { RegionId } from '../../src/core/version/dot.ts';
 import { pause, type Clock } from '../../src/ports/clock.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { Table } from '../../src/ports/table.ts';
-import { ATTEMPT_MS, streamCalls } from './clients.ts';
+import { streamCalls } from './clients.ts';
 import type { Opening } from './region.ts';
 import { settingsOf } from './settings.ts';
 
@@ -140,7 +140,7 @@ export class Unread {
 
 /** As `openRegion` takes it. */
 export const unreadOf: NonNullable<Opening['unread']> = ({ dynamo, tableName, ...parts }) =>
-  new Unread({ ...parts, stream: new DynamoStream({ client: dynamo, tableName, calls: streamCalls(settingsOf(process.env).region), attemptMs: ATTEMPT_MS }) });
+  new Unread({ ...parts, stream: new DynamoStream({ client: dynamo, tableName, calls: streamCalls(settingsOf(process.env).region) }) });
 
 const anySlot = (): number => (nodeRandom.bytes(1)[0] as number) % SLOTS;
 

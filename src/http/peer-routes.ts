@@ -32,29 +32,28 @@ const NOBODY = { id: 'region', scopes: new Set<never>(), collections: [] };
 
 export function addPeerRoutes(app: App, parts: PeerRoutesParts): void {
   const between = { signer: parts.signer, verifier: parts.verifier, bytesMax: INBOX_BYTES_MAX };
-  const answers = new Answers();
   for (const method of PEER_METHODS) {
-    const answer = (body: Uint8Array): Promise<Uint8Array> => parts.door.answer(method, body);
-    addRoute(app, parts, { ...between, method, answer: method === 'inbox' ? ({ from, digest }, body) => answers.of(`${from} ${digest}`, () => answer(body)) : (_, body) => answer(body) });
+    const answer: PeerRoute['answer'] = (_, body) => parts.door.answer(method, body);
+    addRoute(app, parts, { ...between, method, answer: method === 'inbox' ? answeredOnce(answer) : answer });
   }
   addRoute(app, parts, { ...parts.observers, method: 'observe', bytesMax: REPORT_BYTES_MAX, answer: ({ from }, body) => parts.observe(from, body) });
 }
 
 /**
- * What records were answered with, for the sender whose copy of a message arrived after another one: it is told `replayed`, signs the
- * same bytes anew, and wants the answer. (The bytes hold the sender's time: only the same message has the same.) All of it would
+ * Gives the answer once more to a sender whose message arrived after a copy of it: it was told `replayed`, has signed the same bytes
+ * anew, and wants to know. (The bytes hold the sender's time: only the same message has the same.) All of it would
  * be merged again, in vain.
  */
-class Answers {
-  readonly #kept = new Recent<string, Promise<Uint8Array>>(ANSWERS_KEPT);
-
-  of(message: string, answer: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    const known = this.#kept.get(message);
+function answeredOnce(answer: PeerRoute['answer']): PeerRoute['answer'] {
+  const kept = new Recent<string, ReturnType<PeerRoute['answer']>>(ANSWERS_KEPT);
+  return (signature, body) => {
+    const message = `${signature.from} ${signature.digest}`;
+    const known = kept.get(message);
     if (known !== undefined) return known;
-    const fresh = answer();
-    this.#kept.set(message, fresh);
+    const fresh = answer(signature, body);
+    kept.set(message, fresh);
     return fresh;
-  }
+  };
 }
 
 interface PeerRoute {

@@ -47,7 +47,7 @@ afterEach(() => {
 });
 
 const endpoint = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-const calls = (service: string): SignedCalls => new SignedCalls({ service, region: REGION, endpoint: endpoint(), credentials: async () => CREDENTIALS, connectionMs: 1_000 });
+const calls = (service: string): SignedCalls => new SignedCalls({ service, region: REGION, endpoint: endpoint(), credentials: async () => CREDENTIALS, connectionMs: 1_000, attemptMs: 5_000 });
 const peer = (): LambdaPeer => new LambdaPeer(REGION, { lambda: calls('lambda'), functionArn: ARN });
 const failing = (status: number, type: string, headers: Record<string, string> = {}) => (response: ServerResponse): void => void response.writeHead(status, headers).end(JSON.stringify({ __type: `com.amazonaws.service#${type}`, message: 'No.' }));
 /** Without the signature itself: the SDK signs more fields. */
@@ -61,7 +61,7 @@ describe('signed calls', () => {
     await client.send(new InvokeCommand({ FunctionName: ARN, Payload, InvocationType: 'Event' }));
     answer = (response, at) => void response.writeHead(at === 3 ? 200 : 202).end(JSON.stringify({ answer: 'AwQ=' }));
     expect(await peer().ask('hello', Uint8Array.of(1, 2), 5_000)).toEqual(Uint8Array.of(3, 4));
-    await invokeLater(calls('lambda'), ARN, { method: 'hello', question: 'AQI=' }, AbortSignal.timeout(5_000));
+    await invokeLater(calls('lambda'), ARN, { method: 'hello', question: 'AQI=' });
     const [theirs, theirsLater, ours, oursLater] = asked.map(({ method, url, body, headers }) => ({ method, url, body, scope: scopeOf(headers), token: headers['x-amz-security-token'], length: headers['content-length'] }));
     expect(ours).toEqual(theirs);
     expect(oursLater).toEqual(theirsLater);

@@ -69,8 +69,8 @@ async function invoke(lambda: SignedCalls, name: string, event: object, signal: 
 }
 
 /** Begins it, and waits for nothing. @throws Error when Lambda did not take the event */
-export async function invokeLater(lambda: SignedCalls, name: string, event: object, signal: AbortSignal): Promise<void> {
-  const answer = await call(lambda, { name, event, signal, type: 'Event' });
+export async function invokeLater(lambda: SignedCalls, name: string, event: object): Promise<void> {
+  const answer = await call(lambda, { name, event, type: 'Event' });
   if (answer.status !== 202) throw new Error(`Lambda did not take the event: ${errorIn(answer)}.`);
 }
 
@@ -78,12 +78,12 @@ interface Invocation {
   /** Or the ARN. */
   readonly name: string;
   readonly event: object;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
   readonly type: 'RequestResponse' | 'Event';
 }
 
-const call = (lambda: SignedCalls, { name, event, signal, type }: Invocation): Promise<ServiceAnswer> =>
-  lambda.post({ path: `/2015-03-31/functions/${encodeURIComponent(name)}/invocations`, headers: { 'content-type': 'application/json', 'x-amz-invocation-type': type }, body: utf8(JSON.stringify(event)), signal });
+const call = (lambda: SignedCalls, { name, event, type, ...deadline }: Invocation): Promise<ServiceAnswer> =>
+  lambda.post({ path: `/2015-03-31/functions/${encodeURIComponent(name)}/invocations`, headers: { 'content-type': 'application/json', 'x-amz-invocation-type': type }, body: utf8(JSON.stringify(event)), ...deadline });
 
 function answerIn(payload: Uint8Array): Uint8Array | undefined {
   const { answer } = JSON.parse(utf8Text(payload) ?? '') as Partial<PeerAnswer>;

@@ -8,7 +8,6 @@ import { errorIn, type ServiceAnswer, type SignedCalls } from './signed-calls.ts
 
 /** Its quota, 40 calls a second, is shared by every environment that starts. */
 const ATTEMPTS_MAX = 5;
-const ATTEMPT_MS = 5_000;
 /** Before the second attempt at most, then twice as long each time. */
 const RETRY_FIRST_MS = 100;
 
@@ -36,7 +35,7 @@ async function ask(calls: SignedCalls, names: readonly string[], attempt: number
   let answer: ServiceAnswer | undefined;
   let cause: unknown;
   try {
-    answer = await calls.post({ path: '/', headers, body, signal: AbortSignal.timeout(ATTEMPT_MS) });
+    answer = await calls.post({ path: '/', headers, body });
   } catch (error) {
     cause = error;
   }

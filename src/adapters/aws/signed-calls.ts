@@ -14,8 +14,9 @@ export interface SignedCallsParts {
   readonly region: string;
   readonly endpoint: string;
   readonly credentials: Extract<DynamoDBClientConfig['credentials'], () => unknown>;
-  /** To connect. What comes after has the deadline of each call. */
   readonly connectionMs: number;
+  /** For a call that brings no deadline of its own. */
+  readonly attemptMs: number;
 }
 
 export interface SignedCall {
@@ -24,7 +25,7 @@ export interface SignedCall {
   /** In lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
-  readonly signal: AbortSignal;
+  readonly signal?: AbortSignal;
 }
 
 export interface ServiceAnswer {
@@ -38,15 +39,17 @@ export class SignedCalls {
   readonly #url: URL;
   readonly #signer: SignatureV4;
   readonly #handler: NodeHttpHandler;
+  readonly #attemptMs: number;
 
-  constructor({ service, region, endpoint, credentials, connectionMs }: SignedCallsParts) {
+  constructor({ service, region, endpoint, credentials, connectionMs, attemptMs }: SignedCallsParts) {
     this.#url = new URL(endpoint);
     this.#signer = new SignatureV4({ service, region, credentials, sha256: Sha256 });
+    this.#attemptMs = attemptMs;
     this.#handler = new NodeHttpHandler({ connectionTimeout: connectionMs });
   }
 
   /** Whatever the service answers, errors too. @throws what a connection fails with, and what the signal was given up for */
-  async post({ path, headers, body, signal }: SignedCall): Promise<ServiceAnswer> {
+  async post({ path, headers, body, signal = AbortSignal.timeout(this.#attemptMs) }: SignedCall): Promise<ServiceAnswer> {
     const { protocol, hostname, port, host } = this.#url;
     const request = new HttpRequest({ method: 'POST', protocol, hostname, ...(port === '' ? {} : { port: Number(port) }), path, headers: { host, 'content-length': String(body.length), ...headers }, body });
     const signed = await this.#signer.sign(request);

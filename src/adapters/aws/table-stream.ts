@@ -36,7 +36,6 @@ export interface TableStreamParts {
   readonly client: DynamoDBClient;
   readonly tableName: string;
   readonly calls: SignedCalls;
-  readonly attemptMs: number;
 }
 
 interface Description {
@@ -87,9 +86,8 @@ export class DynamoStream implements TableStream {
   }
 
   async #ask<T>(what: string, input: object): Promise<T> {
-    const { calls, attemptMs } = this.#parts;
     const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `DynamoDBStreams_20120810.${what}` };
-    const answer = await calls.post({ path: '/', headers, body: utf8(JSON.stringify(input)), signal: AbortSignal.timeout(attemptMs) });
+    const answer = await this.#parts.calls.post({ path: '/', headers, body: utf8(JSON.stringify(input)) });
     if (answer.status === 200) return JSON.parse(utf8Text(answer.body) ?? '') as T;
     this.#arn = undefined; // a table that was restored has another stream
     const error = errorIn(answer);

@@ -22,7 +22,7 @@ import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
 import type { StoredItem } from '../ports/table.ts';
 import { Account } from './account.ts';
-import { overInRecord, overInRegion } from './bounds.ts';
+import { Bounds, overInRecord } from './bounds.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import { copiesOf } from './copies.ts';
 import { FirstOutcomes } from './first-outcomes.ts';
@@ -66,6 +66,7 @@ export class Checker {
 
   readonly #passing: Passing;
   readonly #placed = new Placed();
+  readonly #bounds = new Bounds();
   readonly #reaped: Reaped;
   readonly #firstOutcomes: FirstOutcomes;
   readonly #transitions = new Transitions({ violated: (rule, what) => this.#violated(rule, what), clocksAgree: () => this.#clocksAgree });
@@ -79,7 +80,7 @@ export class Checker {
     this.#account = new Account(cluster, history, conflict);
     this.#firstOutcomes = new FirstOutcomes(cluster.world);
     this.#passing = new Passing({
-      damaged: this.damaged, isInDoubt: () => this.clocksWereWrong, logged: (commit) => this.#account.noteLogged(commit),
+      damaged: this.damaged, isInDoubt: () => this.clocksWereWrong, logged: (commit) => this.#account.noteLogged(commit), takesDocument: (region) => this.#bounds.look(region),
       wasDurable: (value) => history.writer(value) === undefined || this.#account.dotsOf(value).length > 0,
       violated: (rule, what) => this.#violated(rule, what),
     });
@@ -195,7 +196,7 @@ export class Checker {
   async checkLiveRpo(): Promise<void> {
     for (const region of this.#cluster.regions) this.#placed.look(region, this.#world.nowMs);
     for (const region of this.#cluster.regions) for (const peer of this.#cluster.regions) if (peer !== region) await this.#checkRpo(region, peer);
-    for (const region of this.#cluster.regions) for (const what of await overInRegion(region, limitsOf(this.#cluster.setting.rare), this.#world.counts.get('hint.failed') ?? 0)) this.#violated('what a region keeps is bounded', `${region.id}: ${what}`);
+    for (const region of this.#cluster.regions) for (const what of await this.#bounds.over(region, limitsOf(this.#cluster.setting.rare), this.#world.counts.get('hint.failed') ?? 0)) this.#violated('what a region keeps is bounded', `${region.id}: ${what}`);
   }
 
   async #checkRpo(region: SimRegion, peer: SimRegion): Promise<void> {

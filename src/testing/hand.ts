@@ -111,9 +111,13 @@ export class Hand {
     const { epoch } = this.#cluster.topology;
     // Every replica sends it everything from now on; what was there before comes by its own comparisons.
     const isReady = (): boolean => region.isUp && region.running?.region.catalog.version.epoch === epoch && region.running.region.joining.lacks().length === 0;
-    while (!isReady()) await this.#process.wait(LOOK_MS);
+    const wait = async (): Promise<void> => {
+      await this.#isKnownBesides(region.id);
+      await this.#process.wait(LOOK_MS);
+    };
+    while (!isReady()) await wait();
     // And once more with each: one that was cut off in between, and remembers no more hints, gives its partitions away with what it alone has.
-    for (const peer of this.#cluster.regions) while (peer !== region && !(await this.#isCertified(region, peer.id, epoch))) await this.#process.wait(LOOK_MS);
+    for (const peer of this.#cluster.regions) while (peer !== region && !(await this.#isCertified(region, peer.id, epoch))) await wait();
     world.count('region joined');
     await this.#write((id, state) => (id === region.id ? 'active' : state));
   }
@@ -135,15 +139,17 @@ export class Hand {
     const document: Topology = { ...before, ...this.#next(before), regions };
     this.#cluster.topology = document;
     this.#cluster.world.trace('hand', `writes ${document.term}.${document.epoch} ${regions.map(({ id, state }) => `${id} ${state}`).join(', ')}`);
-    for (;;) {
-      const listed = this.#cluster.regions.filter((region) => region.id !== more?.id);
-      const behind = listed.filter(({ running }) => running?.region.catalog.version.epoch !== document.epoch);
-      if (behind.length === 0) return;
-      const up = behind.filter(({ isUp }) => isUp);
-      // One is shown it; the others hear of it, unless that one has forgotten it with its disk.
-      if (behind.length === listed.length && up.length > 0) await this.#show(this.#random.pick(up), document, 'newer');
-      await this.#process.wait(LOOK_MS);
-    }
+    while (!(await this.#isKnownBesides(more?.id))) await this.#process.wait(LOOK_MS);
+  }
+
+  /** Every region works on the last document, but perhaps this one. One is shown it and the others hear of it; whoever was may have forgotten it with its disk. */
+  async #isKnownBesides(joining?: RegionId): Promise<boolean> {
+    const { topology, regions } = this.#cluster;
+    const listed = regions.filter(({ id }) => id !== joining);
+    const behind = listed.filter(({ running }) => running?.region.catalog.version.epoch !== topology.epoch);
+    const up = behind.filter(({ isUp }) => isUp);
+    if (behind.length === listed.length && up.length > 0) await this.#show(this.#random.pick(up), topology, 'newer');
+    return behind.length === 0;
   }
 
   /** The control region is gone: another takes its place, under a higher term. */

@@ -24,6 +24,8 @@ export interface Overseer {
   /** Was it ever on a disk? Also true for what no client wrote. */
   wasDurable(value: string): boolean;
   logged(commit: LoggedCommit): void;
+  /** Another topology document comes into force there. */
+  takesDocument(region: SimRegion): void;
   violated(rule: string, what: string): void;
 }
 
@@ -53,6 +55,7 @@ export class Passing {
         if (method === 'inbox') this.#noEcho(region, question);
       },
       kept: (region, name, bytes) => {
+        if (name === 'topology') this.#overseer.takesDocument(region);
         if (name.startsWith('lease/')) this.#granted(region, name, JSON.parse(utf8Text(bytes) ?? '') as Lease);
       },
       answered: (region, question, answer) => this.#shown(region, question, answer),

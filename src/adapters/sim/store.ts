@@ -20,6 +20,8 @@ export interface GroupOwner {
   seal(changes: readonly unknown[]): readonly Cell[];
   /** The group is durable. Called before any of its writers is answered. */
   durable(changes: readonly unknown[]): void;
+  /** The process is dead, and the group is durable all the same. */
+  outlived(changes: readonly unknown[]): void;
   failed(): void;
 }
 
@@ -119,6 +121,7 @@ export class SimStore {
     // mark: dying sync arrived
     this.#process.world.trace(this.#process.name, 'the dying sync arrived');
     this.#disk.batch(group.cells, !this.#faults.relaxed);
+    this.#owner?.outlived(group.changes);
   }
 }
 

@@ -2,13 +2,15 @@
 
 import type { LossRow, StoredItem } from '../../ports/table.ts';
 import type { ActorId } from '../../core/version/dot.ts';
-import type { Disk } from './disk.ts';
+import type { Cell, Disk } from './disk.ts';
 
 export const cells = {
   record: (name: string): string => `r ${name}`,
   loss: (id: string): string => `x ${id}`,
   largest: (actor: ActorId): string => `m ${actor}`,
 } as const;
+
+export const lossCell = (row: LossRow): Cell => ({ name: cells.loss(row.id), value: row });
 
 /** The records on a disk that no process has open. */
 export const storedItems = (disk: Disk): StoredItem[] => [...disk.entries()].flatMap(([name, value]) => (name.startsWith('r ') ? [value as StoredItem] : []));

@@ -23,7 +23,7 @@ import { SimDocuments, type DocumentWatcher } from './documents.ts';
 import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
 import type { GroupOwner, SimStore } from './store.ts';
-import { cells } from './stored.ts';
+import { cells, lossCell } from './stored.ts';
 
 export interface TableFaults {
   readonly decisions: 'serial' | 'optimistic';
@@ -57,15 +57,12 @@ interface Pending {
   readonly settled: Promise<void>;
 }
 
-const lossCell = (row: LossRow): Cell => ({ name: cells.loss(row.id), value: row });
-
 const recordsIn = (changes: readonly unknown[]): readonly PendingChange[] => (changes as readonly (PendingChange | Pick<PendingChange, 'lost'>)[]).filter((change) => 'item' in change);
 
 /** What each durable commit shows to checkers: the item as it stands now, or as it stood before it was `reaped`. */
-export type CommitWatcher = (item: StoredItem, kind: CommitKind | 'reaped') => void;
-
+type CommitWatcher = (item: StoredItem, kind: CommitKind | 'reaped') => void;
 /** A whole write that arrived was dealt with durably, whatever became of it. */
-export type TakenWatcher = (key: ItemKey, state: State, before: State | undefined) => void;
+type TakenWatcher = (key: ItemKey, state: State, before: State | undefined) => void;
 
 export class SimTable implements Table, GroupOwner {
   readonly supports: { readonly digests: true; readonly attempts: boolean };
@@ -257,6 +254,11 @@ export class SimTable implements Table, GroupOwner {
       if (kind !== 'swept') this.#watch(item, kind);
     }
     this.changes.durable();
+  }
+
+  /** Whoever opens the disk finds what was put; what was taken, nobody would miss. */
+  outlived(changes: readonly unknown[]): void {
+    for (const { item, kind } of recordsIn(changes)) if (kind === 'reaped') this.#watch(item, kind);
   }
 
   failed(): void {

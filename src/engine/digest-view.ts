@@ -11,6 +11,7 @@ import type { HashFunction } from '../core/version/tag.ts';
 import type { Digests, Table } from '../ports/table.ts';
 import { decodeKey } from '../core/keys/item-key.ts';
 import { readRecord } from './soundness.ts';
+import type { Scope } from './leaf-sketch.ts';
 import type { BranchRef, DifferingItem, LeafRef, Stretch, StretchAnswer, StretchQuestion } from './digest-protocol.ts';
 
 /** Up to this many items of a stretch are listed; more are summed by parts first. */
@@ -20,7 +21,8 @@ const SPLIT_PARTS = 16;
 export const DIFFERENCES_MAX = 4_096;
 
 export interface View {
-  partition(group: GroupId, partition: PartitionId): Promise<Sum>;
+  /** In the order of the scopes, and of the partitions in each. */
+  partitions(scopes: readonly Scope[]): Promise<readonly Sum[]>;
   branches(ref: BranchRef): Promise<readonly Sum[]>;
   leaves(ref: LeafRef): Promise<readonly Sum[]>;
   items(ref: LeafRef): Promise<readonly Fingerprint[]>;
@@ -36,8 +38,8 @@ export class KeptView implements View {
     this.#digests = digests;
   }
 
-  async partition(group: GroupId, partition: PartitionId): Promise<Sum> {
-    return this.#digests.partition(group, partition);
+  async partitions(scopes: readonly Scope[]): Promise<readonly Sum[]> {
+    return scopes.flatMap(({ group, partitions }) => partitions.map((partition) => this.#digests.partition(group, partition)));
   }
 
   async branches({ group, partition }: BranchRef): Promise<readonly Sum[]> {
@@ -141,9 +143,15 @@ export class DeepView implements View {
     return { ...state, values: values.map(({ dot, value, hash }) => ({ dot, value: { ...value, hash } })) };
   }
 
-  async partition(group: GroupId, partition: PartitionId): Promise<Sum> {
-    await this.#scan(group, partition);
-    return this.#tree(group).partition(partition);
+  async partitions(scopes: readonly Scope[]): Promise<readonly Sum[]> {
+    const sums: Sum[] = [];
+    for (const { group, partitions } of scopes) {
+      for (const partition of partitions) {
+        await this.#scan(group, partition);
+        sums.push(this.#tree(group).partition(partition));
+      }
+    }
+    return sums;
   }
 
   async branches({ group, partition }: BranchRef): Promise<readonly Sum[]> {

@@ -281,15 +281,11 @@ export class PeerDoor {
   async #root(from: RegionId, question: Extract<DigestQuestion, { type: 'root' }>, view: View): Promise<Uint8Array> {
     const { catalog, table } = this.#parts;
     const unknown = question.groups.filter((group) => !catalog.groups().has(group));
-    const partitions: Sum[] = [];
-    for (const group of question.groups) {
-      if (unknown.includes(group)) continue;
-      for (const partition of catalog.shared(group, from)) partitions.push(await view.partition(group, partition));
-    }
+    const scopes = this.#scopes(from, question.groups);
+    const partitions = await view.partitions(scopes);
     const sum = partitions.reduce<Sum>(addSums, ZERO_SUM);
     const isEqual = unknown.length === 0 && sameSum(sum, question.mine);
     const answer = { atMs: table.digests?.lineMs ?? question.atMs, sum, partitions: isEqual ? [] : partitions, unknown };
-    const scopes = this.#scopes(from, question.groups);
     if (isEqual || question.withSketch !== true || table.digests === undefined || !canSketch(scopes)) return encodeRootAnswer(answer);
     const leaves = await sketchOf(table.digests, scopes, { cells: FIRST_CELLS, clock: this.#parts.clock });
     return encodeRootAnswer({ ...answer, sketch: { leaves, branches: await sampledBranches(view, scopes) } });

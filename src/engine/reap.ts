@@ -162,6 +162,7 @@ export class Reaper {
     for (let step = 0; step < places; step++) {
       const place = (start + step) % places;
       const [group, partition] = [groups[Math.floor(place / PARTITIONS)] as GroupId, place % PARTITIONS];
+      if (after === undefined && !this.#schedule.isDue(group, partition, this.#parts.time.monotonicMs())) continue; // most of them, every time
       after = await this.#look({ group, partition, after }, found);
       if (found.length < this.#most) continue;
       const next = after === undefined ? (place + 1) % places : place;
@@ -176,7 +177,6 @@ export class Reaper {
   async #look({ group, partition, after: from }: Place, found: Proposal[]): Promise<Uint8Array | undefined> {
     const { table, time } = this.#parts;
     const [startedMs, nowMs] = [time.monotonicMs(), time.nowMs()];
-    if (from === undefined && !this.#schedule.isDue(group, partition, startedMs)) return undefined;
     this.stats.looked++;
     const { isHeld, setting } = this.#settingOf(group, partition);
     let firstMs = from === undefined ? Number.POSITIVE_INFINITY : nowMs; // what was due before is not known any more

@@ -222,7 +222,7 @@ export class Comparison {
     const scopes = this.#scopes.map(({ group, partitions: shared }): Scope => ({ group, partitions: unknown.includes(group) ? [] : shared }));
     const first = await this.#leavesIn(digests, scopes, sketch.leaves);
     if (first !== undefined) return { leaves: first, rounds: 1 };
-    const mine = await Promise.all(refsOf(scopes).map(({ group, partition }) => view.partition(group, partition)));
+    const mine = await view.partitions(scopes);
     const branches = await sampledBranches(view, scopes);
     const cells = cellsNeeded(byScope(scopes, mine.map(folded), branches.map(folded)), byScope(scopes, partitions, sketch.branches));
     if (cells === undefined) return undefined;
@@ -261,10 +261,10 @@ export class Comparison {
       differing.push(...found.differing);
       more ||= found.more;
       this.report.rounds = Math.max(this.report.rounds, leaves.length === 0 ? 1 : 2 + found.rounds);
-      for (const ref of refs) {
-        if (leaves.some(({ group, partition }) => group === ref.group && partition === ref.partition)) unequal.push(ref);
-        else this.#equalSum = addSums(this.#equalSum, await view.partition(ref.group, ref.partition));
-      }
+      const isUnequal = (ref: BranchRef): boolean => leaves.some(({ group, partition }) => group === ref.group && partition === ref.partition);
+      unequal.push(...refs.filter(isUnequal));
+      const equal = refs.filter((ref) => !isUnequal(ref)).map(({ group, partition }): Scope => ({ group, partitions: [partition] }));
+      this.#equalSum = (await view.partitions(equal)).reduce<Sum>(addSums, this.#equalSum);
     }
     this.#unequal = unequal;
     return { view, look, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more, isWhole: true };
@@ -281,15 +281,14 @@ export class Comparison {
   }
 
   async #root(view: View): Promise<Sum> {
-    let root = ZERO_SUM;
-    for (const { group, partitions } of this.#scopes) for (const partition of partitions) root = addSums(root, await view.partition(group, partition));
-    return root;
+    return (await view.partitions(this.#scopes)).reduce<Sum>(addSums, ZERO_SUM);
   }
 
   async #differingPartitions(view: View, answer: ReturnType<typeof decodeRootAnswer>): Promise<BranchRef[]> {
-    const refs = refsOf(this.#scopes.filter(({ group }) => !answer.unknown.includes(group)));
+    const scopes = this.#scopes.filter(({ group }) => !answer.unknown.includes(group));
+    const refs = refsOf(scopes);
     if (answer.partitions.length !== refs.length) throw new ArchipelError('peer-refused', `${this.#link.id} places partitions differently.`, { reason: 'topology-different' });
-    const mine = await Promise.all(refs.map(({ group, partition }) => view.partition(group, partition)));
+    const mine = await view.partitions(scopes);
     return differingPositions(answer.sketch === undefined ? mine : mine.map(folded), answer.partitions).map((at) => refs[at] as BranchRef);
   }
 

@@ -198,8 +198,12 @@ export class Recovery {
   async #compare(peer: RegionId, groups?: readonly GroupId[]): Promise<number | undefined> {
     const knows = await this.#parts.restored.learnLines(peer).then(() => true, () => false); // before anything is sent to it
     if (!knows) return undefined;
+    const { stats } = this.#parts.restored;
+    const undecidedBefore = stats.undecided;
     const run = this.#parts.reconciler.run({ peers: [peer], hasty: true, ...(groups === undefined ? {} : { groups }) });
     await run.finished;
-    return run.state === 'done' ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;
+    // Out of doubt, this region would vouch for a value that it could not ask about, and a deleted one would be back.
+    // mark if (run.state === 'done' && stats.undecided > undecidedBefore): recovery is not over while a value waits
+    return run.state === 'done' && stats.undecided === undecidedBefore ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;
   }
 }

@@ -10,12 +10,12 @@ import { EPOCH_MS } from '../adapters/sim/machine.ts';
 import { storedItems } from '../adapters/sim/stored.ts';
 import { utf8Text } from '../core/bytes.ts';
 import { decodeState } from '../core/version/codec.ts';
-import { compareDots, type Dot } from '../core/version/dot.ts';
+import { compareDots, type Dot, type RegionId } from '../core/version/dot.ts';
 import { operationOf } from '../core/version/operations.ts';
 import { headDot, type State } from '../core/version/record.ts';
 import { covers, EMPTY_VECTOR, joinVectors, type VersionVector } from '../core/version/version-vector.ts';
 import type { LossRow, StoredItem } from '../ports/table.ts';
-import { isItem, nameOf } from './names.ts';
+import { isItem, nameOf, partitionNameOf } from './names.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
 import type { ClientWrite, History } from './history.ts';
 
@@ -23,6 +23,23 @@ import type { ClientWrite, History } from './history.ts';
 export interface View {
   readonly states: readonly State[];
   readonly losses: readonly LossRow[];
+}
+
+/** By the partition keys of items (names.ts). */
+interface Held {
+  readonly items: ReadonlyMap<string, readonly StoredItem[]>;
+  readonly losses: ReadonlyMap<string, readonly LossRow[]>;
+}
+
+function byName<T extends { readonly key: StoredItem['key'] }>(all: Iterable<T>): ReadonlyMap<string, readonly T[]> {
+  const found = new Map<string, T[]>();
+  for (const one of all) {
+    const name = partitionNameOf(one.key);
+    const those = found.get(name);
+    if (those === undefined) found.set(name, [one]);
+    else those.push(one);
+  }
+  return found;
 }
 
 export class Account {
@@ -43,6 +60,8 @@ export class Account {
 
   /** What each put under `lww` had covered when it was done, by its value: what it replaced blindly nobody had read. */
   readonly #covered = new Map<string, VersionVector>();
+  readonly #disksLost: { readonly region: RegionId; readonly atMs: number }[] = [];
+  #still: Map<SimRegion, Held> | undefined;
   /** By region and item. */
   readonly #reaped = new Map<string, State[]>();
 
@@ -123,6 +142,7 @@ export class Account {
     const isConcerned = (write: ClientWrite): boolean => key === undefined || isItem(key, write);
     const left = region.machine.disk;
     const lost: string[] = [];
+    if (key === undefined) this.#disksLost.push({ region: region.id, atMs: this.#cluster.world.nowMs });
     // One record alone: its region writes on, and what it writes covers nothing of what the forgotten one had replaced.
     for (const write of key === undefined ? [] : this.#history.writes.filter(isConcerned)) if (!this.#stands(write, this.view(others, write))) this.#history.excused.add(write.value);
     // What was written over by a write that is lost now, and was nowhere else, is lost with it: until nothing changes.
@@ -165,7 +185,12 @@ export class Account {
   /** Every value that a client was promised, or shown. */
   promised(): ClientWrite[] {
     const shown = new Set(this.#history.reads.flatMap(({ values }) => values));
-    return this.#history.writes.filter(({ kind, outcome, value }) => kind === 'put' && (outcome === 'acknowledged' || shown.has(value)) && !this.#history.excused.has(value));
+    return this.#history.writes.filter((write) => write.kind === 'put' && (write.outcome === 'acknowledged' || shown.has(write.value)) && !this.#history.excused.has(write.value) && !this.#wasRowLost(write));
+  }
+
+  /** A put that is superseded at once is a row of the ledger and nothing else; until its client is told, nobody else knows of it. */
+  #wasRowLost({ effect, servedBy, startedMs, endedMs }: ClientWrite): boolean {
+    return effect === 'superseded' && this.#disksLost.some(({ region, atMs }) => region === servedBy && startedMs <= atMs && atMs <= endedMs);
   }
 
   /** What was promised and is with nobody else, nor in anybody's past. Rows say which dots they are of: a put that is superseded at once stands nowhere. */
@@ -177,20 +202,37 @@ export class Account {
 
   /** `placed`: a value that was left behind when the topology changed does not count. That something was deleted it still tells. */
   view(regions: readonly SimRegion[], write: ClientWrite, { placed = false }: { readonly placed?: boolean } = {}): View {
-    const tables = regions.flatMap(({ running }) => running?.table ?? []);
     const reaped = regions.flatMap(({ id }) => this.#reaped.get(`${id} ${write.collection}/${write.pk}`) ?? []).map((state): State => {
       const head = headDot(state);
       return { ...state, values: [], ...(head === undefined ? {} : { deleted: head }) };
     });
+    const name = `${write.collection}/${write.pk}`;
     const states: State[] = [];
-    for (const { id, running } of regions) {
-      for (const { key, record } of running?.table.everything() ?? []) {
-        if (isItem(key, write) && (!placed || record.state.values.length === 0 || running?.region.catalog.holdersOf(key)?.includes(id) === true)) states.push(record.state);
+    for (const region of regions) {
+      for (const { key, record } of this.#held(region).items.get(name) ?? []) {
+        if (!placed || record.state.values.length === 0 || region.running?.region.catalog.holdersOf(key)?.includes(region.id) === true) states.push(record.state);
       }
     }
-    const losses: LossRow[] = [];
-    for (const table of tables) for (const row of table.everyLoss()) if (isItem(row.key, write)) losses.push(row);
+    const losses = regions.flatMap((region) => this.#held(region).losses.get(name) ?? []);
     return { states: [...states, ...reaped], losses };
+  }
+
+  /** Nothing is committed in the meantime: what each region holds is gone through once. */
+  still<R>(look: () => R): R {
+    this.#still = new Map();
+    try {
+      return look();
+    } finally {
+      this.#still = undefined;
+    }
+  }
+
+  #held(region: SimRegion): Held {
+    const known = this.#still?.get(region);
+    if (known !== undefined) return known;
+    const held: Held = { items: byName(region.running?.table.everything() ?? []), losses: byName(region.running?.table.everyLoss() ?? []) };
+    this.#still?.set(region, held);
+    return held;
   }
 
   isAccounted(write: ClientWrite, view: View): boolean {
@@ -241,10 +283,10 @@ export class Account {
     return kind === 'put' ? this.#dots.has(value) : isOver || states.some((state) => this.#hasDropped(state, replaced));
   }
 
-  /** By a write that had read it. */
-  isWrittenOver(value: string): boolean {
+  /** By a write that had read it; one that is under way counts where one of these has dropped the value. */
+  isWrittenOver(value: string, states: readonly State[] = []): boolean {
     const write = this.#history.writer(value);
-    return write !== undefined && this.#isWrittenOver(write, { states: [], losses: [] }, 'at-the-end');
+    return write !== undefined && this.#isWrittenOver(write, { states, losses: [] }, 'at-the-end');
   }
 
   dotsOf(value: string): readonly Dot[] {

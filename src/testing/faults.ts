@@ -13,6 +13,8 @@ import type { FaultKind, Swarm } from './swarm.ts';
 
 /** Until all the others are up. */
 const FORGET_AGAIN_MS = 300;
+/** Within what the quiet waits for. */
+const FROZEN_MS_MAX = 100_000;
 const RESTART_MS = [50, 500, 3_000, 12_000] as const;
 
 const CLOCK_STEPS_MS = [100, 400, 2_000, 30_000, 3_600_000] as const;
@@ -137,7 +139,7 @@ export class Faults {
   freeze(region: SimRegion): boolean {
     const { process } = region.machine;
     if (process === undefined) return false;
-    const forMs = this.#random.around(this.#random.pick([200, 3_000, 20_000]));
+    const forMs = Math.min(FROZEN_MS_MAX, this.#random.around(this.#random.pick([200, 3_000, 20_000])));
     this.#world.trace(region.id, `frozen for ${forMs.toFixed(0)} ms`);
     process.stopFor(forMs);
     return true;

@@ -18,8 +18,8 @@ export interface LackingSetting {
   readonly wasBehind: boolean;
   readonly isReaping: boolean;
   readonly regionOf: (id: RegionId) => SimRegion;
-  /** By somebody who had read it. */
-  readonly isWrittenOver: (value: string) => boolean;
+  /** By somebody who had read it; a write that is under way counts when this state has dropped the value. */
+  readonly isWrittenOver: (value: string, dropped: State) => boolean;
   readonly hasReaped: (at: SimRegion, key: ItemKey, dots: readonly Dot[]) => boolean;
 }
 
@@ -70,7 +70,7 @@ function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, recor
   const [mine, held] = [headDot(state), their === undefined ? undefined : headDot(their)];
   if (mine === undefined || mine.actor !== actor) return false;
   // A tombstone from when the collection kept siblings has no dot of its own: its delete is in the history.
-  if (held === undefined) return their === undefined || !covers(their.context, mine) || !state.values.every(({ value }) => isWrittenOver(utf8Text(value.bytes) ?? ''));
+  if (held === undefined) return their === undefined || !covers(their.context, mine) || !state.values.every(({ value }) => isWrittenOver(utf8Text(value.bytes) ?? '', their));
   // What the peer has deleted while the collection kept siblings lies in its past.
   return compareDots(held, mine) < 0 && !covers(their?.context ?? EMPTY_VECTOR, mine);
 }

@@ -24,4 +24,7 @@ function namesOf(key: ItemKey): Names {
 
 export const nameOf = (key: ItemKey): string => namesOf(key).item;
 
+/** Of all the items of a partition key. */
+export const partitionNameOf = (key: ItemKey): string => `${key.collection}/${namesOf(key).pk ?? '?'}`;
+
 export const isItem = (key: ItemKey, { collection, pk }: Pick<ClientWrite, 'collection' | 'pk'>): boolean => key.collection === collection && namesOf(key).pk === pk;

@@ -2,7 +2,7 @@
 
 import type { SeededRandom } from '../adapters/sim/random.ts';
 import type { World } from '../adapters/sim/world.ts';
-import { utf8, utf8Text } from '../core/bytes.ts';
+import { utf8 } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
 import { encodeState } from '../core/version/codec.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, type SentRecord } from '../engine/envelope.ts';
@@ -74,7 +74,7 @@ const amnesia: Strike = ({ cluster, world, random, forget }, region) => {
 /** At the end of what no reader can make sense of. */
 const POISON = utf8('poison');
 
-const isPoisoned = ({ state }: SentRecord): boolean => utf8Text(state.subarray(-POISON.length)) === 'poison';
+const isPoisoned = ({ state }: SentRecord): boolean => POISON.every((byte, at) => state[state.length - POISON.length + at] === byte);
 
 export const isPoison = (letter: Uint8Array): boolean => decodeRecords(letter).every(isPoisoned);
 

@@ -49,13 +49,13 @@ export class Transitions {
   }
 
   #notBack({ place, state, isServed }: Transition, before: State, dot: Dot): void {
-    const text = `${place} ${formatDot(dot)}: ${formatState(before)} -> ${formatState(state)}`;
-    if (covers(before.context, dot)) this.#violated('what a record has covered stays away from it', text);
+    const text = (): string => `${place} ${formatDot(dot)}: ${formatState(before)} -> ${formatState(state)}`;
+    if (covers(before.context, dot)) this.#violated('what a record has covered stays away from it', text());
     if (!isServed) return; // an operation of last-write-wins comes without the past of its write
     const [first] = twinDots(state.operations, dot).filter((twin) => !sameDot(twin, dot) && operationOf(before.operations, twin) !== undefined);
     if (first === undefined || before.removed !== undefined) return;
     const id = operationOf(before.operations, first);
-    if (!before.values.some((held) => operationOf(before.operations, held.dot) === id)) this.#violated('a retry does not bring back what was written over', text);
+    if (!before.values.some((held) => operationOf(before.operations, held.dot) === id)) this.#violated('a retry does not bring back what was written over', text());
   }
 
   #once({ place, item, state }: Transition, dot: Dot): void {

@@ -2,12 +2,12 @@
 // commit or of a later one of the item, as the seed decides: the contract allows both.
 
 import { keyText } from '../../core/bytes.ts';
-import { encodeState } from '../../core/version/codec.ts';
 import type { State } from '../../core/version/record.ts';
 import type { ChangeLog, LogEntry } from '../../ports/change-log.ts';
 import type { Cell } from './disk.ts';
 import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
+import { imageOf } from './stored.ts';
 
 export type LoggedCommit = Pick<LogEntry, 'key' | 'kind' | 'name' | 'loss'> & { readonly image: Uint8Array };
 
@@ -89,7 +89,7 @@ export class SimChangeLog implements ChangeLog {
     for (; at <= this.#durable && entries.length < limit; at++) {
       for (const entry of this.#rows.get(at)?.entries ?? []) {
         const later = entry.loss === undefined && this.#random.chance(0.5) ? this.#current(keyText(entry.key.encoded)) : undefined;
-        entries.push({ ...entry, position: at, ...(later === undefined ? {} : { image: encodeState(later) }) });
+        entries.push({ ...entry, position: at, ...(later === undefined ? {} : { image: imageOf(later) }) });
       }
     }
     return { entries, more: at <= this.#durable };

@@ -111,6 +111,12 @@ export class Process {
     return () => cancel();
   }
 
+  /** A message that has come to the machine: at once, where the process runs and has breath. */
+  enter(task: () => void): void {
+    if (this.isPaused || this.machine.lagMs > 0) this.post(0, task);
+    else if (this.#isAlive) task();
+  }
+
   /** Settles so much later, in this process; never when it has died by then. */
   wait(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.post(delayMs, resolve));

@@ -133,7 +133,7 @@ export class Network {
       const cancel = from.post(Math.min(timeoutMs, DEAD_CONNECTION_MS), () => fail(false));
       const back = (settle: () => void): void =>
         this.#carry(to, from.machine, { loss: this.faults.lostAnswers, once }, () =>
-          from.post(0, () => {
+          from.enter(() => {
             cancel();
             settle();
           }),
@@ -148,7 +148,7 @@ export class Network {
           return;
         }
         wasHandled = true;
-        process.post(0, () => {
+        process.enter(() => {
           handle(process).then(
             (answer) => back(() => resolve(answer)),
             (error: unknown) => back(() => reject(error instanceof Error ? error : new Error(String(error)))),

@@ -95,12 +95,11 @@ export class SimStore {
     this.stats.groups++;
     if (this.#disk.isFull && !group.frees) return this.#fail(group, new ArchipelError('storage-full', 'The disk is full.'));
     const isFailed = this.#random.chance(this.#disk.isWell ? 0 : this.#faults.failedSyncs);
-    const unknown = new ArchipelError('write-outcome-unknown', 'The disk failed during the write.');
-    if (isFailed && this.#random.chance(0.5)) return this.#fail(group, unknown);
+    if (isFailed && this.#random.chance(0.5)) return this.#fail(group, unknownOutcome());
     this.#disk.batch(group.cells, !this.#faults.relaxed);
     this.#owner?.durable(group.changes);
     // mark if (isFailed): failed sync is there all the same
-    if (isFailed) group.reject(unknown); // it is there all the same
+    if (isFailed) group.reject(unknownOutcome()); // it is there all the same
     else group.resolve();
   }
 
@@ -124,6 +123,8 @@ export class SimStore {
     this.#owner?.outlived(group.changes);
   }
 }
+
+const unknownOutcome = (): ArchipelError => new ArchipelError('write-outcome-unknown', 'The disk failed during the write.');
 
 function newGroup(): Group {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

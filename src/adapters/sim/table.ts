@@ -7,7 +7,6 @@
 import { compareBytes, equalBytes, keyText } from '../../core/bytes.ts';
 import { partitionOf, type GroupId, type ItemKey, type PartitionId } from '../../core/keys/item-key.ts';
 import { addSums, DigestTree, elementOf, isZeroSum, leafOf, sameSum, ZERO_SUM, type Fingerprint, type Sum } from '../../core/merkle/digest.ts';
-import { encodeState } from '../../core/version/codec.ts';
 import { encodeLossRow, lossName } from '../../core/version/loss-row.ts';
 import { isCandidate } from '../../core/version/reap.ts';
 import { sameDot, type ActorId } from '../../core/version/dot.ts';
@@ -23,7 +22,7 @@ import { SimDocuments, type DocumentWatcher } from './documents.ts';
 import type { Process } from './machine.ts';
 import type { SeededRandom } from './random.ts';
 import type { GroupOwner, SimStore } from './store.ts';
-import { cells, lossCell } from './stored.ts';
+import { cells, imageOf, lossCell } from './stored.ts';
 
 export interface TableFaults {
   readonly decisions: 'serial' | 'optimistic';
@@ -240,7 +239,7 @@ export class SimTable implements Table, GroupOwner {
     for (const { item } of made) {
       for (const [actor, stamp] of item.record.state.context) if (stamp > (larger.get(actor) ?? this.#largest.get(actor) ?? STAMP_ZERO)) larger.set(actor, stamp);
     }
-    const logged = made.filter(({ kind }) => kind !== 'swept' && kind !== 'reaped').map(({ item, kind }) => ({ key: item.key, kind: kind as CommitKind, image: encodeState(item.record.state) }));
+    const logged = made.filter(({ kind }) => kind !== 'swept' && kind !== 'reaped').map(({ item, kind }) => ({ key: item.key, kind: kind as CommitKind, image: imageOf(item.record.state) }));
     const rows = (changes as readonly Pick<PendingChange, 'lost'>[]).flatMap(({ lost }) => lost.filter(({ isSent }) => isSent === true).map((row) => ({ key: row.key, kind: 'local' as const, name: lossName(row.id), loss: row.id, image: encodeLossRow(row) })));
     return [...this.changes.seal([...logged, ...rows]), ...[...larger].map(([actor, stamp]): Cell => ({ name: cells.largest(actor), value: stamp }))];
   }

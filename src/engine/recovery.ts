@@ -203,7 +203,6 @@ export class Recovery {
     const run = this.#parts.reconciler.run({ peers: [peer], hasty: true, ...(groups === undefined ? {} : { groups }) });
     await run.finished;
     // Out of doubt, this region would vouch for a value that it could not ask about, and a deleted one would be back.
-    // mark if (run.state === 'done' && stats.undecided > undecidedBefore): recovery is not over while a value waits
     return run.state === 'done' && stats.undecided === undecidedBefore ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;
   }
 }

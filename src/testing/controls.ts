@@ -296,7 +296,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     what: 'Whether a write is sent is judged by the record as it is by then: what was merged a moment later takes it along.',
     edits: [
       { file: 'adapters/sim/table.ts', find: '(name) => this.#items.get(name)?.record.state);', replace: '(name) => this.#items.get(name)?.record);' },
-      { file: 'adapters/sim/change-log.ts', find: '{ image: encodeState(later) }', replace: '{ image: encodeState(later.state), kind: later.kind }' },
+      { file: 'adapters/sim/change-log.ts', find: '{ image: imageOf(later) }', replace: '{ image: imageOf(later.state), kind: later.kind }' },
     ],
     seed: 23,
   },

@@ -223,6 +223,38 @@ describe('reaping', () => {
     }
   });
 
+  it('a restored region is not answered about a value that was deleted -> it stays in doubt and asks again, and the value returns nowhere', async () => {
+    const disks = new Map<string, LevelDisk>();
+    const regions = await start({
+      regions: [AP, EU],
+      reconcileEveryMs: 5_000,
+      disk: (_, id) => {
+        const disk = new LevelDisk();
+        disks.set(id, disk);
+        return disk;
+      },
+    });
+    const eu = regions.at(EU);
+    const disk = disks.get(EU) as LevelDisk;
+    await eu.put('carts', 'a', 'from before');
+    await regions.converge();
+    await eu.stop();
+    disk.backUp('backup');
+    await eu.start();
+    await eu.delete('carts', 'a');
+    await reaped(regions, 'carts', 'a');
+    await eu.crash();
+    disk.restore('backup');
+    // The first question is for what the peer holds; the second, whether it knows the value.
+    const lose = (): void => regions.network.once(EU, AP, { method: 'fetch', before: () => regions.network.loseAnswers(EU, AP), after: () => void regions.clock.after(1, () => regions.network.heal()) });
+    regions.network.once(EU, AP, { method: 'fetch', before: lose });
+    await eu.start();
+    expect(eu.region.restored.stats.undecided).toBe(1);
+    await regions.advance(60_000);
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
+    expect(await eu.ledger('carts')).toEqual(['from before late']);
+  });
+
   it('an item is written again after its replica has agreed, before it is told -> the write stays, and the tombstone goes elsewhere only', async () => {
     const regions = await start();
     const eu = regions.at(EU);

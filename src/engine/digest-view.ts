@@ -21,6 +21,8 @@ const SPLIT_PARTS = 16;
 export const DIFFERENCES_MAX = 4_096;
 
 export interface View {
+  /** The sum of all that is in these. */
+  root(scopes: readonly Scope[]): Promise<Sum>;
   /** In the order of the scopes, and of the partitions in each. */
   partitions(scopes: readonly Scope[]): Promise<readonly Sum[]>;
   branches(ref: BranchRef): Promise<readonly Sum[]>;
@@ -36,6 +38,10 @@ export class KeptView implements View {
   constructor(table: Table, digests: Digests) {
     this.#table = table;
     this.#digests = digests;
+  }
+
+  async root(scopes: readonly Scope[]): Promise<Sum> {
+    return scopes.reduce((sum, { group, partitions }) => addSums(sum, this.#digests.root(group, partitions)), ZERO_SUM);
   }
 
   async partitions(scopes: readonly Scope[]): Promise<readonly Sum[]> {
@@ -141,6 +147,10 @@ export class DeepView implements View {
     const values = state.values.map(({ dot, value }) => ({ dot, value, hash: this.#hash(value.bytes).subarray(0, 8) }));
     if (values.every(({ value, hash }) => compareBytes(value.hash, hash) === 0)) return state;
     return { ...state, values: values.map(({ dot, value, hash }) => ({ dot, value: { ...value, hash } })) };
+  }
+
+  async root(scopes: readonly Scope[]): Promise<Sum> {
+    return (await this.partitions(scopes)).reduce<Sum>(addSums, ZERO_SUM);
   }
 
   async partitions(scopes: readonly Scope[]): Promise<readonly Sum[]> {

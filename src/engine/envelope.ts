@@ -34,7 +34,13 @@ export type EnvelopeNews = Pick<Envelope, 'owesMs' | 'health' | 'isInDoubt'>;
 export function seal(envelope: Envelope, body: Uint8Array): Uint8Array {
   const header = utf8(JSON.stringify(envelope));
   const lengthBytes = header.length < 0x80 ? 1 : header.length < 0x4000 ? 2 : 3;
-  return new ByteWriter(1 + lengthBytes + header.length + body.length).u8(FORMAT_VERSION).block(header).bytes(body).done();
+  const out = new Uint8Array(1 + lengthBytes + header.length + body.length);
+  out[0] = FORMAT_VERSION;
+  let at = 1; // the length as ByteWriter's `varint`
+  for (let rest = header.length; at <= lengthBytes; rest >>= 7) out[at++] = at <= lengthBytes ? (rest & 0x7f) | 0x80 : rest;
+  out.set(header, at);
+  out.set(body, at + header.length);
+  return out;
 }
 
 /** Of a message that was made here: nothing is asked about it. */

@@ -3,7 +3,7 @@
 
 import { ArchipelError, isArchipelError, type ErrorCode } from '../core/errors.ts';
 import { decodeKey, type GroupId } from '../core/keys/item-key.ts';
-import { addSums, sameSum, ZERO_SUM, type Sum } from '../core/merkle/digest.ts';
+import { sameSum } from '../core/merkle/digest.ts';
 import { CELL_BYTES } from '../core/merkle/sketch.ts';
 import { CLOCK_DRIFT_MS_MAX, LEASE_MS } from '../core/limits.ts';
 import { isOut } from '../core/placement/topology.ts';
@@ -282,10 +282,9 @@ export class PeerDoor {
     const { catalog, table } = this.#parts;
     const unknown = question.groups.filter((group) => !catalog.groups().has(group));
     const scopes = this.#scopes(from, question.groups);
-    const partitions = await view.partitions(scopes);
-    const sum = partitions.reduce<Sum>(addSums, ZERO_SUM);
+    const sum = await view.root(scopes);
     const isEqual = unknown.length === 0 && sameSum(sum, question.mine);
-    const answer = { atMs: table.digests?.lineMs ?? question.atMs, sum, partitions: isEqual ? [] : partitions, unknown };
+    const answer = { atMs: table.digests?.lineMs ?? question.atMs, sum, partitions: isEqual ? [] : await view.partitions(scopes), unknown };
     if (isEqual || question.withSketch !== true || table.digests === undefined || !canSketch(scopes)) return encodeRootAnswer(answer);
     const leaves = await sketchOf(table.digests, scopes, { cells: FIRST_CELLS, clock: this.#parts.clock });
     return encodeRootAnswer({ ...answer, sketch: { leaves, branches: await sampledBranches(view, scopes) } });

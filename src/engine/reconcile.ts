@@ -191,7 +191,7 @@ export class Comparison {
     let atMs = await digests.sweep(time.readersMs()); // 1: the line never goes back, so a clock that is in doubt must not move it
     const deepView = deep ? new DeepView(table, atMs, hash, keyedHash) : undefined;
     const view = deepView ?? new KeptView(table, digests);
-    let mine = await this.#root(view);
+    let mine = await view.root(this.#scopes);
     const groups = this.#scopes.map(({ group }) => group);
     const look: Look = { beganMs, turn, askedMs: atMs };
     const answer = decodeRootAnswer(await this.#ask({ type: 'root', deep, atMs, groups, mine, withSketch: !deep && canSketch(groups) }, deep ? 300_000 : undefined));
@@ -199,7 +199,7 @@ export class Comparison {
     if (answer.atMs > atMs && !deep) {
       // mark: swept again to the line of the other side
       atMs = await digests.sweep(answer.atMs);
-      mine = await this.#root(view);
+      mine = await view.root(this.#scopes);
     }
     const base = { view, look, atMs, root: mine };
     if (answer.unknown.length === 0 && sameSum(mine, answer.sum)) {
@@ -264,7 +264,7 @@ export class Comparison {
       const isUnequal = (ref: BranchRef): boolean => leaves.some(({ group, partition }) => group === ref.group && partition === ref.partition);
       unequal.push(...refs.filter(isUnequal));
       const equal = refs.filter((ref) => !isUnequal(ref)).map(({ group, partition }): Scope => ({ group, partitions: [partition] }));
-      this.#equalSum = (await view.partitions(equal)).reduce<Sum>(addSums, this.#equalSum);
+      this.#equalSum = addSums(this.#equalSum, await view.root(equal));
     }
     this.#unequal = unequal;
     return { view, look, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more, isWhole: true };
@@ -278,10 +278,6 @@ export class Comparison {
   #noteCorrupt(keys: readonly ItemKey[]): void {
     const known = new Set(this.report.corrupt.map(({ key }) => keyName(key)));
     for (const { collection, encoded } of keys) if (!known.has(keyName(encoded))) this.report.corrupt.push({ collection, key: encoded });
-  }
-
-  async #root(view: View): Promise<Sum> {
-    return (await view.partitions(this.#scopes)).reduce<Sum>(addSums, ZERO_SUM);
   }
 
   async #differingPartitions(view: View, answer: ReturnType<typeof decodeRootAnswer>): Promise<BranchRef[]> {

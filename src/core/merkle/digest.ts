@@ -71,12 +71,20 @@ export type Leaves = Uint32Array;
 /** The digests of one placement group in one region. */
 export class DigestTree {
   readonly #partitions = new Map<PartitionId, Leaves>();
+  /** Two words for each partition: the sum of its leaves, kept with them, so that equal copies are compared without a look at any leaf. */
+  readonly #totals = new Uint32Array(2 * PARTITIONS);
 
   add(partition: PartitionId, leaf: number, sum: Sum): void {
     let leaves = this.#partitions.get(partition);
     if (leaves === undefined) this.#partitions.set(partition, (leaves = new Uint32Array(2 * LEAVES)));
     leaves[2 * leaf] = (leaves[2 * leaf] as number) ^ sum.high;
     leaves[2 * leaf + 1] = (leaves[2 * leaf + 1] as number) ^ sum.low;
+    this.#addTotal(partition, sum);
+  }
+
+  #addTotal(partition: PartitionId, sum: Sum): void {
+    this.#totals[2 * partition] = (this.#totals[2 * partition] as number) ^ sum.high;
+    this.#totals[2 * partition + 1] = (this.#totals[2 * partition + 1] as number) ^ sum.low;
   }
 
   leaf(partition: PartitionId, leaf: number): Sum {
@@ -84,13 +92,17 @@ export class DigestTree {
   }
 
   partition(partition: PartitionId): Sum {
-    return this.#sum(partition, 0, LEAVES);
+    return { high: this.#totals[2 * partition] as number, low: this.#totals[2 * partition + 1] as number };
   }
 
   root(partitions: Iterable<PartitionId>): Sum {
-    let root = ZERO_SUM;
-    for (const partition of partitions) root = addSums(root, this.partition(partition));
-    return root;
+    let high = 0;
+    let low = 0;
+    for (const partition of partitions) {
+      high ^= this.#totals[2 * partition] as number;
+      low ^= this.#totals[2 * partition + 1] as number;
+    }
+    return { high: high >>> 0, low: low >>> 0 };
   }
 
   branches(partition: PartitionId): Sum[] {
@@ -130,7 +142,9 @@ export class DigestTree {
     const reader = new ByteReader(bytes);
     const leaves = new Uint32Array(2 * LEAVES);
     for (let i = 0; i < leaves.length; i++) leaves[i] = reader.u32();
+    this.#addTotal(partition, this.#sum(partition, 0, LEAVES)); // of what it replaces
     this.#partitions.set(partition, leaves);
+    this.#addTotal(partition, this.#sum(partition, 0, LEAVES));
   }
 }
 

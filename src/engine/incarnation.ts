@@ -6,12 +6,14 @@ import { utf8, utf8Text } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
 import { isOut } from '../core/placement/topology.ts';
 import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
-import { parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import { formatStamp, parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import { largestOfRegion } from '../core/version/version-vector.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Catalog } from './catalog.ts';
+import { keepDocument, readDocument } from './documents.ts';
 import type { Lane } from './lane.ts';
-import type { HelloAnswer } from './peer-door.ts';
+import type { Hello, HelloAnswer } from './peer-door.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Recovery } from './recovery.ts';
 import type { RegionParts } from './region-parts.ts';
@@ -20,6 +22,8 @@ import type { RegionParts } from './region-parts.ts';
 const START_HELLO_MS = 400;
 const LISTEN_MS = 1_500;
 const LISTEN_STEP_MS = 100;
+/** The largest stamp of ours that a peer told of and this store had forgotten: it went on as somebody new then, and need not again. */
+const FORGOTTEN = 'forgotten-stamp';
 
 export interface IdentityParts {
   readonly parts: Pick<RegionParts, 'id' | 'incarnation' | 'isDrawn' | 'table' | 'drawIncarnation'>;
@@ -37,6 +41,10 @@ export class Identity {
   readonly #parts: IdentityParts;
   /** Of its own actor, as the store had it at the start: what a peer knows beyond is forgotten here. */
   readonly #storedStamp: Stamp;
+  /** Of every incarnation: a copy from before the last one knows nothing of that one, and its own stamps may all be known to it. */
+  readonly #storedEver: Stamp;
+  /** Those that this life went on as. */
+  readonly #drawn: ActorId[] = [];
   readonly #first: ActorId;
   #actor: ActorId;
   /** Listed when this life began. */
@@ -50,7 +58,9 @@ export class Identity {
     this.#parts = parts;
     const { id, incarnation, table } = parts.parts;
     this.#actor = this.#first = makeActor(id, incarnation);
-    this.#storedStamp = table.largestStamps?.().get(this.#actor) ?? STAMP_ZERO;
+    const stored = table.largestStamps?.() ?? new Map<ActorId, Stamp>();
+    this.#storedStamp = stored.get(this.#actor) ?? STAMP_ZERO;
+    this.#storedEver = largestOfRegion(stored, id);
   }
 
   get actor(): ActorId {
@@ -83,6 +93,7 @@ export class Identity {
   async goOnAnew(): Promise<void> {
     const { parts } = this.#parts;
     this.#actor = makeActor(parts.id, await parts.drawIncarnation());
+    this.#drawn.push(this.#actor);
   }
 
   /** Noted by the new incarnation: until everything is compared, a start is that of a restored region. */
@@ -124,10 +135,9 @@ export class Identity {
     // The one that this store was written by, until the peer has told about it.
     const asked = this.#greeted.has(link.id) ? this.#actor : this.#first;
     try {
-      const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked })), timeoutMs)) ?? '') as HelloAnswer;
-      const theirs = answer.largest === null ? STAMP_ZERO : (parseStamp(answer.largest) ?? STAMP_ZERO);
+      const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked, ...(this.#greeted.has(link.id) ? {} : { besides: this.#drawn }) } satisfies Hello)), timeoutMs)) ?? '') as HelloAnswer;
       if (!this.#greeted.has(link.id)) this.#parts.missed(answer.withoutMs ?? 0); // before anything is sent
-      if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, theirs);
+      if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, { theirs: stampIn(answer.largest), ever: stampIn(answer.ever) });
     } catch (error) {
       if (!isArchipelError(error, 'peer-unreachable')) this.#parts.log.write('warn', 'hello.failed', { peer: link.id, error: String(error) });
     }
@@ -137,10 +147,16 @@ export class Identity {
    * Compared with what was stored at the start, not with what is now: writes of this life would hide what was forgotten.
    * Nothing is sent to a peer before, or its answer would count what it has just been sent.
    */
-  async #greet(peer: RegionId, asked: ActorId, theirs: Stamp): Promise<void> {
-    if (asked === this.#first && theirs > this.#storedStamp) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
+  async #greet(peer: RegionId, asked: ActorId, { theirs, ever }: { readonly theirs: Stamp; readonly ever: Stamp }): Promise<void> {
+    const isBeyond = asked === this.#first && ever > this.#storedEver && ever > (await this.#forgottenBefore());
+    if (asked === this.#first && (theirs > this.#storedStamp || (isBeyond && this.#parts.parts.isDrawn !== true))) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
+    if (isBeyond) await keepDocument(this.#parts.parts.table, FORGOTTEN, () => ({ stamp: formatStamp(ever) }));
     this.#greeted.add(peer);
     this.#parts.lanes().get(peer)?.wake();
+  }
+
+  async #forgottenBefore(): Promise<Stamp> {
+    return stampIn((await readDocument<{ readonly stamp: string }>(this.#parts.parts.table, FORGOTTEN))?.stamp);
   }
 
   async #forgot(peer: RegionId): Promise<void> {
@@ -156,3 +172,5 @@ export class Identity {
     this.#parts.log.write('error', 'region.forgot', { before: this.#first, now: this.#actor, meaning: 'this store is older than what it has sent' });
   }
 }
+
+const stampIn = (text: string | null | undefined): Stamp => parseStamp(text ?? '') ?? STAMP_ZERO;

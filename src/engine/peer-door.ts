@@ -10,6 +10,7 @@ import { isOut } from '../core/placement/topology.ts';
 import { encodeState, NewerFormatError } from '../core/version/codec.ts';
 import { parseActor, type ActorId, type RegionId } from '../core/version/dot.ts';
 import { formatStamp } from '../core/version/stamp.ts';
+import { largestOfRegion } from '../core/version/version-vector.ts';
 import { ByteWriter, utf8, utf8Text } from '../core/bytes.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -73,6 +74,8 @@ const LINE_APART_MS_MAX = 2_000;
 export interface Hello {
   /** The asker's actor: the answer names the largest stamp of it that is known. */
   readonly actor: string;
+  /** Asked once a life: the largest stamp of every incarnation of the asker, but these, which it has been in this life. */
+  readonly besides?: readonly string[];
 }
 
 /** One of: give it back, let it last on, is it the newest; else: may I have it? */
@@ -88,6 +91,8 @@ export interface LeaseQuestion {
 
 export interface HelloAnswer {
   readonly largest: string | null;
+  /** Of every incarnation, where that was asked. (A region of an earlier release does not say.) */
+  readonly ever?: string;
   /** For so long this region has served without the asker. (A region of an earlier release does not say.) */
   readonly withoutMs?: number;
   /** Of a region that is joining: with whom it has no certificate yet. */
@@ -201,10 +206,12 @@ export class PeerDoor {
   }
 
   #hello(from: RegionId, body: Uint8Array): Uint8Array {
-    const { actor: text } = JSON.parse(utf8Text(body) ?? '') as Hello;
+    const { actor: text, besides } = JSON.parse(utf8Text(body) ?? '') as Hello;
     const actor = parseActor(text);
-    const largest = actor === undefined ? undefined : this.#parts.table.largestStamps?.().get(actor);
-    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest), withoutMs: this.#parts.servedWithoutMs(from), ...(this.#parts.catalog.self.state === 'joining' ? { lacks: this.#parts.lacks() } : {}) };
+    const stamps = this.#parts.table.largestStamps?.();
+    const largest = actor === undefined ? undefined : stamps?.get(actor);
+    const ever = besides === undefined || stamps === undefined ? {} : { ever: formatStamp(largestOfRegion(stamps, from, besides)) };
+    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest), ...ever, withoutMs: this.#parts.servedWithoutMs(from), ...(this.#parts.catalog.self.state === 'joining' ? { lacks: this.#parts.lacks() } : {}) };
     return utf8(JSON.stringify(answer));
   }
 

@@ -275,7 +275,7 @@ export class Checker {
   }
 
   #checkConvergence(): void {
-    const all = copiesOf(this.#cluster.regions, (state) => this.#compared(state));
+    const all = copiesOf(this.#cluster.regions, (state, collection) => this.#compared(state, collection));
     for (const [name, states] of all) {
       const different = new Set([...states.values()].filter((state) => !this.#isByValue || state !== ''));
       if (different.size > 1 && !(this.#isByValue && new Set([...states.values()].map((state) => (state === 'nothing' ? '' : state))).size === 1)) this.#violated('copies agree', `${name}: ${[...states].map(([id, state]) => `${id} ${state}`).join(' | ')}`);
@@ -291,9 +291,9 @@ export class Checker {
     return this.#isPartial || this.#isReaping;
   }
 
-  /** Reconciliation compares live values; what else a lost disk knew (tombstones, operations) may stay different. */
-  #compared(state: State): string {
-    if (!this.#isByValue) return formatState(state);
+  /** Reconciliation compares live values; what else a lost disk knew (tombstones, operations), or each region when it made one of siblings (contexts), may stay different. */
+  #compared(state: State, collection: string): string {
+    if (!this.#isByValue && !this.#cluster.wasChanged.has(collection)) return formatState(state);
     return liveValues(state, EPOCH_MS + this.#world.nowMs)
       .map(({ dot, value }) => `${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`)
       .join(', ');

@@ -5,7 +5,7 @@ import { nameOf } from './names.ts';
 import type { SimRegion } from './cluster.ts';
 
 /** By item and region, as `shown`; `nothing` where a holder has no record. */
-export function copiesOf(regions: readonly SimRegion[], shown: (state: State) => string): ReadonlyMap<string, ReadonlyMap<string, string>> {
+export function copiesOf(regions: readonly SimRegion[], shown: (state: State, collection: string) => string): ReadonlyMap<string, ReadonlyMap<string, string>> {
   const all = new Map<string, Map<string, string>>();
   for (const { id, running } of regions) {
     for (const { key, record } of running?.table.everything() ?? []) {
@@ -13,7 +13,7 @@ export function copiesOf(regions: readonly SimRegion[], shown: (state: State) =>
       if (!holders.includes(id)) continue; // left behind when the topology changed
       const name = nameOf(key);
       const states = all.get(name) ?? new Map<string, string>();
-      all.set(name, states.set(id, shown(record.state)));
+      all.set(name, states.set(id, shown(record.state, key.collection)));
       for (const holder of holders) if (!states.has(holder)) states.set(holder, 'nothing');
     }
   }

@@ -298,6 +298,60 @@ describe('an older copy', () => {
   });
 });
 
+describe('a copy from before the last incarnation of its region', () => {
+  it('rolled back, and its peers know nothing of the old one that it does not -> it goes on as somebody new all the same, once', async () => {
+    const regions = await begin(euOnLevel);
+    const eu = regions.at(EU);
+    const disk = eu.disk as LevelDisk;
+    await fill(regions);
+    const first = eu.region.actor;
+    await eu.stop();
+    disk.backUp('backup');
+    for (const peer of [AP, US]) regions.network.cut(EU, peer);
+    await eu.start();
+    const second = eu.region.actor;
+    expect(second).not.toBe(first);
+    await eu.put('demo', 'later', 'by the second');
+    regions.network.heal();
+    await regions.converge();
+    await eu.crash();
+    disk.rollBack('backup');
+    await eu.start();
+    expect(eu.logged('region.forgot')).toHaveLength(1);
+    expect([first, second]).not.toContain(eu.region.actor);
+    expect(await eu.get('demo', 'later')).toEqual(['by the second']);
+    const third = eu.region.actor;
+    await eu.crash();
+    await eu.start();
+    expect(eu.region.actor).toBe(third);
+    await regions.expectEqual();
+  });
+});
+
+describe('stamps that a region has forgotten for good', () => {
+  it('what carried them was reaped everywhere -> it goes on as somebody new once, and not at every start', async () => {
+    const regions = await begin({ ...euOnLevel, graceMs: 1_000 });
+    const eu = regions.at(EU);
+    const disk = eu.disk as LevelDisk;
+    await fill(regions);
+    await eu.stop();
+    disk.backUp('backup');
+    await eu.start();
+    await eu.put('demo', 'later', 'v');
+    await eu.delete('demo', 'later');
+    for (let grace = 0; grace < 60 && (await eu.line('demo', 'later')) !== 'nothing'; grace++) await regions.advance(1_000);
+    expect(await Promise.all(regions.sites.map((site) => site.line('demo', 'later')))).toEqual(['nothing', 'nothing', 'nothing']);
+    await eu.crash();
+    disk.rollBack('backup');
+    await eu.start();
+    expect(eu.logged('region.forgot')).toHaveLength(1);
+    const actor = eu.region.actor;
+    await eu.crash();
+    await eu.start();
+    expect(eu.region.actor).toBe(actor);
+  });
+});
+
 describe('a copy from before the first write of its region', () => {
   it('rolled back, no peer in reach -> it goes on as somebody new, and covers nothing that it has forgotten', async () => {
     const regions = await begin(euOnLevel);

@@ -5,7 +5,7 @@
 // whole, joined with such vectors, and extended by a new dot. See Preguiça et al., "Dotted Version Vectors", 2012.
 
 import { VECTOR_ACTORS_MAX } from '../limits.ts';
-import { compareDots, formatDot, type ActorId, type Dot } from './dot.ts';
+import { actorRegion, compareDots, formatDot, type ActorId, type Dot, type RegionId } from './dot.ts';
 import { maxStamp, STAMP_ZERO, type Stamp } from './stamp.ts';
 
 export type VersionVector = ReadonlyMap<ActorId, Stamp>;
@@ -78,3 +78,7 @@ export function pruneVector(vector: VersionVector, most: number): VersionVector 
  */
 export const boundVector = (vector: VersionVector, held: readonly Dot[] = []): VersionVector =>
   vector.size <= VECTOR_ACTORS_MAX ? vector : held.reduce(withDot, pruneVector(vector, VECTOR_ACTORS_MAX));
+
+/** The largest of every incarnation of a region, but of those named; zero when there is none. */
+export const largestOfRegion = (vector: VersionVector, region: RegionId, besides: readonly string[] = []): Stamp =>
+  [...vector].reduce((largest, [actor, stamp]) => (actorRegion(actor) === region && !besides.includes(actor) ? maxStamp(largest, stamp) : largest), STAMP_ZERO);

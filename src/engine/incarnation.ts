@@ -6,7 +6,7 @@ import { utf8, utf8Text } from '../core/bytes.ts';
 import { isArchipelError } from '../core/errors.ts';
 import { isOut } from '../core/placement/topology.ts';
 import { makeActor, type ActorId, type RegionId } from '../core/version/dot.ts';
-import { formatStamp, parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
+import { formatStamp, maxStamp, parseStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import { largestOfRegion } from '../core/version/version-vector.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -45,6 +45,7 @@ export class Identity {
   readonly #storedEver: Stamp;
   /** Those that this life went on as. */
   readonly #drawn: ActorId[] = [];
+  #forgotten = STAMP_ZERO;
   readonly #first: ActorId;
   #actor: ActorId;
   /** Listed when this life began. */
@@ -148,11 +149,18 @@ export class Identity {
    * Nothing is sent to a peer before, or its answer would count what it has just been sent.
    */
   async #greet(peer: RegionId, asked: ActorId, { theirs, ever }: { readonly theirs: Stamp; readonly ever: Stamp }): Promise<void> {
-    const isBeyond = asked === this.#first && ever > this.#storedEver && ever > (await this.#forgottenBefore());
-    if (asked === this.#first && (theirs > this.#storedStamp || (isBeyond && this.#parts.parts.isDrawn !== true))) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
-    if (isBeyond) await keepDocument(this.#parts.parts.table, FORGOTTEN, () => ({ stamp: formatStamp(ever) }));
+    const isBeyond = asked === this.#first && ever > this.#storedEver;
+    const isOlder = isBeyond && this.#parts.parts.isDrawn !== true && ever > (await this.#forgottenBefore());
+    if (asked === this.#first && (theirs > this.#storedStamp || isOlder)) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
+    if (isBeyond) this.#noteForgotten(ever);
     this.#greeted.add(peer);
     this.#parts.lanes().get(peer)?.wake();
+  }
+
+  /** Nobody waits for it: without the note a start is once more that of somebody new. */
+  #noteForgotten(ever: Stamp): void {
+    this.#forgotten = maxStamp(this.#forgotten, ever);
+    keepDocument(this.#parts.parts.table, FORGOTTEN, () => ({ stamp: formatStamp(this.#forgotten) })).catch((error: unknown) => this.#parts.log.write('debug', 'region.not-noted', { error: String(error) }));
   }
 
   async #forgottenBefore(): Promise<Stamp> {

@@ -39,7 +39,7 @@ export const CONTROLS_BY_TEST: readonly Control[] = [
   {
     name: 'gap-not-noticed',
     what: 'A region whose disk was rolled back goes on under its old name, and claims to have seen what it forgot.',
-    edits: [{ file: 'engine/incarnation.ts', find: 'theirs > this.#storedStamp || (isBeyond && this.#parts.parts.isDrawn !== true)', replace: 'theirs < 0n' }, { file: 'engine/incarnation.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
+    edits: [{ file: 'engine/incarnation.ts', find: 'theirs > this.#storedStamp || isOlder', replace: 'theirs < 0n' }, { file: 'engine/incarnation.ts', find: 'if (silent.length === 0 ||', replace: 'if (true ||' }],
     test: { file: 'test/scenarios/identity.test.ts', name: 'rolled back -> a new incarnation' },
   },
   {

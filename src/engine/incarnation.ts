@@ -149,10 +149,10 @@ export class Identity {
    * Nothing is sent to a peer before, or its answer would count what it has just been sent.
    */
   async #greet(peer: RegionId, asked: ActorId, { theirs, ever }: { readonly theirs: Stamp; readonly ever: Stamp }): Promise<void> {
-    const isBeyond = asked === this.#first && ever > this.#storedEver;
-    const isOlder = isBeyond && this.#parts.parts.isDrawn !== true && ever > (await this.#forgottenBefore());
+    const isNews = asked === this.#first && ever > this.#storedEver && ever > (await this.#forgottenBefore());
+    const isOlder = isNews && this.#parts.parts.isDrawn !== true;
     if (asked === this.#first && (theirs > this.#storedStamp || isOlder)) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
-    if (isBeyond) this.#noteForgotten(ever);
+    if (isNews) this.#noteForgotten(ever);
     this.#greeted.add(peer);
     this.#parts.lanes().get(peer)?.wake();
   }

@@ -48,6 +48,24 @@ async function holdBackLate(regions: Archipelago): Promise<void> {
   await reaped(regions, 'carts', other);
 }
 
+/** EU is about to start on a copy from before `carts/a` was deleted, and reaped everywhere. */
+async function restored(options: ArchipelagoOptions = {}): Promise<{ regions: Archipelago; eu: Site }> {
+  const regions = await start({ disk: () => new LevelDisk(), ...options });
+  const eu = regions.at(EU);
+  const disk = eu.disk as LevelDisk;
+  await eu.put('carts', 'a', 'from before');
+  await eu.put('carts', 'b', 'lives');
+  await regions.converge();
+  await eu.stop();
+  disk.backUp('backup');
+  await eu.start();
+  await eu.delete('carts', 'a');
+  await reaped(regions, 'carts', 'a');
+  await eu.crash();
+  disk.restore('backup');
+  return { regions, eu };
+}
+
 const late = (site: Site) => site.region.applier.late.stats;
 
 describe('a round of reaping', () => {
@@ -193,26 +211,7 @@ describe('reaping', () => {
   });
 
   it('a region is restored from before the delete and the reaping -> its value goes to the ledger, and returns nowhere', async () => {
-    const disks = new Map<string, LevelDisk>();
-    const regions = await start({
-      disk: (_, id) => {
-        const disk = new LevelDisk();
-        disks.set(id, disk);
-        return disk;
-      },
-    });
-    const eu = regions.at(EU);
-    const disk = disks.get(EU) as LevelDisk;
-    await eu.put('carts', 'a', 'from before');
-    await eu.put('carts', 'b', 'lives');
-    await regions.converge();
-    await eu.stop();
-    disk.backUp('backup');
-    await eu.start();
-    await eu.delete('carts', 'a');
-    await reaped(regions, 'carts', 'a');
-    await eu.crash();
-    disk.restore('backup');
+    const { regions, eu } = await restored();
     await eu.start();
     expect(await eu.get('carts', 'a')).toEqual([]);
     expect(await eu.ledger('carts')).toEqual(['from before late']);
@@ -224,27 +223,7 @@ describe('reaping', () => {
   });
 
   it('a restored region is not answered about a value that was deleted -> it stays in doubt and asks again, and the value returns nowhere', async () => {
-    const disks = new Map<string, LevelDisk>();
-    const regions = await start({
-      regions: [AP, EU],
-      reconcileEveryMs: 5_000,
-      disk: (_, id) => {
-        const disk = new LevelDisk();
-        disks.set(id, disk);
-        return disk;
-      },
-    });
-    const eu = regions.at(EU);
-    const disk = disks.get(EU) as LevelDisk;
-    await eu.put('carts', 'a', 'from before');
-    await regions.converge();
-    await eu.stop();
-    disk.backUp('backup');
-    await eu.start();
-    await eu.delete('carts', 'a');
-    await reaped(regions, 'carts', 'a');
-    await eu.crash();
-    disk.restore('backup');
+    const { regions, eu } = await restored({ regions: [AP, EU], reconcileEveryMs: 5_000 });
     // The first question is for what the peer holds; the second, whether it knows the value.
     const lose = (): void => regions.network.once(EU, AP, { method: 'fetch', before: () => regions.network.loseAnswers(EU, AP), after: () => void regions.clock.after(1, () => regions.network.heal()) });
     regions.network.once(EU, AP, { method: 'fetch', before: lose });

@@ -20,6 +20,8 @@ export interface Envelope {
   readonly isInDoubt?: boolean;
   /** How old the oldest change is that the sender has for the receiver, and the receiver has not acknowledged; absent for none. */
   readonly owesMs?: number;
+  /** How often the sender has agreed that something be reaped, ever; absent for never. (A region of an earlier release does not say.) */
+  readonly agreed?: number;
   /** Its pulse, and which regions it has heard. */
   readonly health?: SentReport;
   /** Of an answer to who works on an older one. */
@@ -29,7 +31,7 @@ export interface Envelope {
 }
 
 /** What of it depends on who it is for. */
-export type EnvelopeNews = Pick<Envelope, 'owesMs' | 'health' | 'isInDoubt'>;
+export type EnvelopeNews = Pick<Envelope, 'owesMs' | 'health' | 'isInDoubt' | 'agreed'>;
 
 export function seal(envelope: Envelope, body: Uint8Array): Uint8Array {
   const header = utf8(JSON.stringify(envelope));
@@ -68,8 +70,8 @@ const CLOCKS: readonly string[] = ['safe', 'starting', 'unsafe'] satisfies Clock
 
 /** Before anything of it is believed: a clock that is no number, or a topology without a number, compares with nothing. */
 function asEnvelope(header: unknown): Envelope {
-  const { from, actor, wallMs, clock, topology, owesMs = 0 } = header as Envelope;
-  const isWhole = isRegionId(from) && parseActor(actor) !== undefined && Number.isFinite(wallMs) && Number.isFinite(owesMs) && CLOCKS.includes(clock);
+  const { from, actor, wallMs, clock, topology, owesMs = 0, agreed = 0 } = header as Envelope;
+  const isWhole = isRegionId(from) && parseActor(actor) !== undefined && Number.isFinite(wallMs) && Number.isFinite(owesMs) && Number.isSafeInteger(agreed) && CLOCKS.includes(clock);
   if (!isWhole || !Number.isInteger(topology.term) || !Number.isInteger(topology.epoch) || typeof topology.identity !== 'string') throw new RangeError('Not an envelope.');
   return header as Envelope;
 }

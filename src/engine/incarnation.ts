@@ -10,6 +10,7 @@ import { formatStamp, maxStamp, parseStamp, STAMP_ZERO, type Stamp } from '../co
 import { largestOfRegion } from '../core/version/version-vector.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
+import type { Agreements } from './agreements.ts';
 import type { Catalog } from './catalog.ts';
 import { keepDocument, readDocument } from './documents.ts';
 import type { Lane } from './lane.ts';
@@ -29,6 +30,7 @@ export interface IdentityParts {
   readonly parts: Pick<RegionParts, 'id' | 'incarnation' | 'isDrawn' | 'table' | 'drawIncarnation'>;
   readonly catalog: Catalog;
   readonly log: Log;
+  readonly agreements: Agreements;
   links(): ReadonlyMap<RegionId, PeerLink>;
   lanes(): ReadonlyMap<RegionId, Lane>;
   recovery(): Recovery;
@@ -138,7 +140,7 @@ export class Identity {
     try {
       const answer = JSON.parse(utf8Text(await link.ask('hello', utf8(JSON.stringify({ actor: asked, ...(this.#greeted.has(link.id) ? {} : { besides: this.#drawn }) } satisfies Hello)), timeoutMs)) ?? '') as HelloAnswer;
       if (!this.#greeted.has(link.id)) this.#parts.missed(answer.withoutMs ?? 0); // before anything is sent
-      if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, { theirs: stampIn(answer.largest), ever: stampIn(answer.ever) });
+      if (!this.#greeted.has(link.id)) await this.#greet(link.id, asked, { theirs: stampIn(answer.largest), ever: stampIn(answer.ever), agreed: answer.agreed ?? 0 });
     } catch (error) {
       if (!isArchipelError(error, 'peer-unreachable')) this.#parts.log.write('warn', 'hello.failed', { peer: link.id, error: String(error) });
     }
@@ -148,11 +150,13 @@ export class Identity {
    * Compared with what was stored at the start, not with what is now: writes of this life would hide what was forgotten.
    * Nothing is sent to a peer before, or its answer would count what it has just been sent.
    */
-  async #greet(peer: RegionId, asked: ActorId, { theirs, ever }: { readonly theirs: Stamp; readonly ever: Stamp }): Promise<void> {
+  async #greet(peer: RegionId, asked: ActorId, { theirs, ever, agreed }: { readonly theirs: Stamp; readonly ever: Stamp; readonly agreed: number }): Promise<void> {
+    const { agreements, log, parts } = this.#parts;
     const isNews = asked === this.#first && ever > this.#storedEver && ever > (await this.#forgottenBefore());
-    const isOlder = isNews && this.#parts.parts.isDrawn !== true;
+    const isOlder = (isNews || (asked === this.#first && agreements.isForgotten(agreed))) && parts.isDrawn !== true;
     if (asked === this.#first && (theirs > this.#storedStamp || isOlder)) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
     if (isNews) this.#noteForgotten(ever);
+    agreements.raise(agreed).catch((error: unknown) => log.write('debug', 'region.not-noted', { error: String(error) }));
     this.#greeted.add(peer);
     this.#parts.lanes().get(peer)?.wake();
   }

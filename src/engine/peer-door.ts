@@ -17,6 +17,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { PeerMethod } from '../ports/peer.ts';
 import type { Table } from '../ports/table.ts';
+import type { Agreements } from './agreements.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
 import { answerStretch, DeepView, KeptView, type View } from './digest-view.ts';
@@ -56,6 +57,7 @@ export interface PeerDoorParts {
   /** A look of the peer's run begins. */
   lookedAt(peer: RegionId, askedMs: number): void;
   readonly lines: ReapedLines;
+  readonly agreements: Agreements;
   readonly reaper: Reaper;
   actor(): ActorId;
   /** This region may hold values from before it was restored that nobody else holds. */
@@ -93,6 +95,8 @@ export interface HelloAnswer {
   readonly largest: string | null;
   /** Of every incarnation, where that was asked. (A region of an earlier release does not say.) */
   readonly ever?: string;
+  /** So often the asker has agreed that something be reaped. (A region of an earlier release does not say.) */
+  readonly agreed?: number;
   /** For so long this region has served without the asker. (A region of an earlier release does not say.) */
   readonly withoutMs?: number;
   /** Of a region that is joining: with whom it has no certificate yet. */
@@ -211,7 +215,8 @@ export class PeerDoor {
     const stamps = this.#parts.table.largestStamps?.();
     const largest = actor === undefined ? undefined : stamps?.get(actor);
     const ever = besides === undefined || stamps === undefined ? {} : { ever: formatStamp(largestOfRegion(stamps, from, besides)) };
-    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest), ...ever, withoutMs: this.#parts.servedWithoutMs(from), ...(this.#parts.catalog.self.state === 'joining' ? { lacks: this.#parts.lacks() } : {}) };
+    if (besides !== undefined) this.#parts.agreements.begins(from);
+    const answer: HelloAnswer = { largest: largest === undefined ? null : formatStamp(largest), ...ever, agreed: this.#parts.agreements.of(from), withoutMs: this.#parts.servedWithoutMs(from), ...(this.#parts.catalog.self.state === 'joining' ? { lacks: this.#parts.lacks() } : {}) };
     return utf8(JSON.stringify(answer));
   }
 

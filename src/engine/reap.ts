@@ -15,6 +15,7 @@ import type { ChangeLog } from '../ports/change-log.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
+import type { Agreements } from './agreements.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
 import { chunks } from './descent.ts';
@@ -37,6 +38,7 @@ export interface ReapParts {
   readonly log: Log;
   readonly applier: Applier;
   readonly lines: ReapedLines;
+  readonly agreements: Agreements;
   readonly links: ReadonlyMap<RegionId, PeerLink>;
   readonly lanes: ReadonlyMap<RegionId, Lane>;
   readonly graceMs: number;
@@ -214,7 +216,7 @@ export class Reaper {
 
   /** Those of the proposals that every replica has agreed to, under one epoch. Undefined when there is none. */
   async #agreed(proposals: readonly Proposal[], timeoutMs?: number): Promise<Agreement | undefined> {
-    const { catalog, links, time, log } = this.#parts;
+    const { agreements, catalog, links, time, log } = this.#parts;
     const [first] = proposals;
     const replicas = first === undefined ? undefined : this.#replicas(first.key);
     if (replicas === undefined) return undefined;
@@ -222,12 +224,16 @@ export class Reaper {
     const { version } = catalog;
     const atMs = time.nowMs();
     const asked = encodeQuestion({ atMs, proposals });
+    const lives = replicas.map((id) => agreements.life(id));
     try {
+      await agreements.agree();
       const answers = await Promise.all(replicas.map(async (id) => decodeAnswers(await (links.get(id) as PeerLink).ask('tombstone', asked, timeoutMs), proposals.length)));
       const agreed = proposals.filter((_, at) => answers.every((answer) => answer[at] === true)); // by all of them
       // mark if (agreed.length < proposals.length): reap question met a new write
       this.stats.refused += proposals.length - agreed.length;
       if (agreed.length === 0 || catalog.version.identity !== version.identity || catalog.version.epoch !== version.epoch || catalog.version.term !== version.term) return undefined;
+      if (replicas.some((id, at) => agreements.life(id) !== lives[at])) return undefined; // what has agreed may be a disk that is no more
+      await agreements.keep();
       return { question: { atMs, proposals: agreed }, replicas };
     } catch (error) {
       if (!isArchipelError(error)) throw error;
@@ -252,12 +258,13 @@ export class Reaper {
   /** Invariant 2: a replica without a record stores the tombstone first, and then says yes. */
   async answer(body: Uint8Array): Promise<Uint8Array> {
     const { atMs, proposals } = decodeQuestion(body);
-    const out = new ByteWriter(proposals.length + 8);
+    const answers: boolean[] = [];
     for (const { key, tombstone } of proposals) {
       await this.#parts.applier.keep(key, tombstone);
-      out.u8(agrees((await this.#parts.table.get(key))?.state, tombstone, atMs) ? 1 : 0);
+      answers.push(agrees((await this.#parts.table.get(key))?.state, tombstone, atMs));
     }
-    return out.finish();
+    if (answers.includes(true)) await this.#parts.agreements.agree();
+    return Uint8Array.from(answers, Number);
   }
 
   /** All replicas have agreed. */

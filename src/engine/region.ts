@@ -10,6 +10,7 @@ import { PEER_PROBE_MS, REAP_EVERY_MS, TOMBSTONE_GRACE_MS } from '../core/limits
 import type { ActorId, RegionId } from '../core/version/dot.ts';
 import { maxStamp, STAMP_ZERO } from '../core/version/stamp.ts';
 import type { Cancel } from '../ports/clock.ts';
+import { Agreements } from './agreements.ts';
 import { Applier } from './apply.ts';
 import { Attendance } from './attendance.ts';
 import type { ItemKey } from '../core/keys/item-key.ts';
@@ -73,6 +74,7 @@ export class Region {
   readonly parts: RegionParts;
   readonly #peers: Peers;
   readonly #fanOut: FanOut;
+  readonly #agreements: Agreements;
   readonly #identity: Identity;
   readonly #attendance: Attendance;
   readonly #rebuild: Rebuild;
@@ -93,15 +95,16 @@ export class Region {
     this.catalog = new Catalog({ region: parts.id, topology, hash });
     this.health = new Health({ region: parts.id, clock, table, log, agree: parts.observersAgree, lanes: () => this.lanes, phase: () => this.#phase });
     const actor = (): ActorId => this.actor;
-    const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id), news: (id) => this.#news(id), told: (id, envelope) => this.health.told(id, envelope) };
+    const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id), news: (id) => this.#news(id), told: (id, envelope) => this.#told(id, envelope) };
     const { catalog, time } = this;
-    this.#identity = new Identity({ parts, catalog, log, links: () => this.links, lanes: () => this.lanes, recovery: () => this.recovery, missed: (withoutMs) => this.#missed(withoutMs), isStopped: () => this.#isStopped() });
+    this.#agreements = new Agreements(table);
+    this.#identity = new Identity({ parts, catalog, log, agreements: this.#agreements, links: () => this.links, lanes: () => this.lanes, recovery: () => this.recovery, missed: (withoutMs) => this.#missed(withoutMs), isStopped: () => this.#isStopped() });
     this.#peers = new Peers({ table, catalog, time, clock, log, speaker, limits, ports: parts, isGreeted: (id) => this.#identity.isGreeted(id) && !this.#rebuild.isShut, greet: async (link) => { if (this.#phase === 'serving') await this.#identity.hello(link, HELLO_MS); } });
     this.links = this.#peers.links;
     this.lanes = this.#peers.lanes;
     this.topology = new TopologyKeeper({ region: parts.id, table, changes: parts.changes, catalog, hash, log, peers: this.#peers, raising: () => this.lines.raising(), returning: () => this.#identity.returning(), returned: (how) => this.#returned(how), isServing: () => this.#phase === 'serving', takenBack: (before, after) => this.stranded.returning(before, after), reconcile: (peers) => this.reconciler.run({ peers }).finished });
     this.lines = new ReapedLines(table);
-    const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines };
+    const shared = { region: parts.id, actor, table, catalog: this.catalog, time: this.time, clock, hash, log, links: this.links, lines: this.lines, agreements: this.#agreements };
     this.applier = new Applier({ ...shared, limits, deadLetters: (peer) => (this.links.has(peer) ? parts.deadLetters(peer) : undefined) });
     this.coordinator = new Coordinator(shared);
     this.collections = new Collections({ ...shared, applier: this.applier });
@@ -146,7 +149,12 @@ export class Region {
   }
 
   #news(to: RegionId): EnvelopeNews {
-    return { ...(this.#isInDoubt ? { isInDoubt: true } : {}), ...this.health.news(to) };
+    return { ...(this.#isInDoubt ? { isInDoubt: true } : {}), ...this.#agreements.news, ...this.health.news(to) };
+  }
+
+  #told(id: RegionId, envelope: Envelope): void {
+    this.#agreements.heard(id, envelope.agreed);
+    this.health.told(id, envelope);
   }
 
   /** How requests that other regions pass on are answered here: set by the HTTP layer. */
@@ -164,7 +172,7 @@ export class Region {
   /** Resolves when reads can be answered; `ready` when writes can. */
   async start(): Promise<{ readonly ready: Promise<void> }> {
     await this.topology.load();
-    await this.#attendance.load();
+    await Promise.all([this.#attendance.load(), this.#agreements.load()]);
     await this.#rebuild.load();
     if (this.#rebuild.isPending) this.#stand();
     this.#identity.begin();

@@ -85,6 +85,18 @@ export const CONTROLS_BY_TEST: readonly Control[] = [
     test: { file: 'test/scenarios/reaping.test.ts', name: 'a region is restored from before the delete' },
   },
   {
+    name: 'agreements-not-asked-about',
+    what: 'A disk is put back to a time from before its region agreed to a reaping, and the region vouches for what is on it.',
+    edits: [{ file: 'engine/agreements.ts', find: 'return this.#isCounted && agreed > this.#stored;', replace: 'return this.#isCounted && agreed < this.#stored;' }],
+    test: { file: 'test/scenarios/reaping.test.ts', name: 'since when it has written nothing itself' },
+  },
+  {
+    name: 'agreed-by-a-disk-that-is-no-more',
+    what: 'A region agrees to a reaping, and its disk is put back before the answer is heard: the answer counts.',
+    edits: [{ file: 'engine/reap.ts', find: 'agreements.life(id) !== lives[at]', replace: 'agreements.life(id) < (lives[at] ?? 0)' }],
+    test: { file: 'test/scenarios/reaping.test.ts', name: 'it has agreed, and its disk is put back' },
+  },
+  {
     name: 'operations-not-in-the-context',
     what: 'A region that knows a write only from a client that had read it elsewhere executes a retry of it, over what was written over it.',
     edits: [{ file: 'core/version/operations.ts', find: 'entries.filter(({ dot }) => covers(context, dot)), evicted });', replace: 'entries.filter(({ dot }) => covers(context, dot) && false), evicted: STAMP_ZERO < 0n ? evicted : STAMP_ZERO });' }],

@@ -28,6 +28,8 @@ export interface Interference {
   readonly method: PeerMethod;
   readonly before?: () => void | Promise<void>;
   readonly after?: () => void | Promise<void>;
+  /** The answer is on the wire already: it arrives though who gave it is gone. */
+  readonly isSent?: boolean;
 }
 
 export class Network {
@@ -101,7 +103,7 @@ export class Network {
         if (!door.isAlive()) return;
         const answer = await door.answer(method, question);
         await interference?.after?.();
-        if (!door.isAlive() || !isAlive()) return;
+        if ((!door.isAlive() && interference?.isSent !== true) || !isAlive()) return;
         cancel();
         const mode = this.#modes.get(link(from, to));
         if (mode === undefined || mode === 'open') resolve(answer);

@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { partitionOf } from '../../src/core/keys/item-key.ts';
 import { PARTITIONS } from '../../src/core/limits.ts';
+import type { RegionId } from '../../src/core/version/dot.ts';
 import { AP, archipelago, EU, US, valueOf, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
 import { LevelDisk, MemoryDisk } from './disks.ts';
 
@@ -48,8 +49,8 @@ async function holdBackLate(regions: Archipelago): Promise<void> {
   await reaped(regions, 'carts', other);
 }
 
-/** EU is about to start on a copy from before `carts/a` was deleted, and reaped everywhere. */
-async function restored(options: ArchipelagoOptions = {}): Promise<{ regions: Archipelago; eu: Site }> {
+/** There is a copy of EU's disk with `carts/a`; EU has started again since. */
+async function backedUp(options: ArchipelagoOptions = {}): Promise<{ regions: Archipelago; eu: Site; disk: LevelDisk }> {
   const regions = await start({ disk: () => new LevelDisk(), ...options });
   const eu = regions.at(EU);
   const disk = eu.disk as LevelDisk;
@@ -59,10 +60,17 @@ async function restored(options: ArchipelagoOptions = {}): Promise<{ regions: Ar
   await eu.stop();
   disk.backUp('backup');
   await eu.start();
-  await eu.delete('carts', 'a');
+  return { regions, eu, disk };
+}
+
+/** EU is about to start on a copy from before `carts/a` was deleted (there, or where `by` says), and reaped everywhere. */
+async function restored({ by = EU, sameMarker = false, ...options }: ArchipelagoOptions & { readonly by?: RegionId; readonly sameMarker?: boolean } = {}): Promise<{ regions: Archipelago; eu: Site }> {
+  const { regions, eu, disk } = await backedUp(options);
+  await regions.at(by).delete('carts', 'a');
   await reaped(regions, 'carts', 'a');
   await eu.crash();
-  disk.restore('backup');
+  if (sameMarker) disk.rollBack('backup');
+  else disk.restore('backup');
   return { regions, eu };
 }
 
@@ -220,6 +228,52 @@ describe('reaping', () => {
       expect(await site.get('carts', 'a')).toEqual([]);
       expect(await site.get('carts', 'b')).toEqual(['lives']);
     }
+  });
+
+  it('its disk is put back, marker and all, to a time since when it has written nothing itself -> found out by what it has agreed to, once', async () => {
+    const { regions, eu } = await restored({ by: US, sameMarker: true });
+    await eu.start();
+    expect(eu.logged('region.forgot')).toHaveLength(1);
+    expect(await eu.get('carts', 'a')).toEqual([]);
+    await regions.converge();
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
+    expect(await eu.ledger('carts')).toEqual(['from before late']);
+    const { actor } = eu.region;
+    await eu.crash();
+    await eu.start();
+    expect(eu.region.actor).toBe(actor);
+  });
+
+  it('the same, and whoever reaped with it was killed since -> what it has heard was noted before anything went', async () => {
+    const { regions, eu } = await restored({ by: US, sameMarker: true });
+    for (const peer of [AP, US]) {
+      await regions.at(peer).crash();
+      await regions.at(peer).start();
+    }
+    await eu.start();
+    expect(eu.logged('region.forgot')).toHaveLength(1);
+    await regions.converge();
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
+  });
+
+  it('it has agreed, and its disk is put back before the asker hears it -> nothing goes by the word of a disk that is no more', async () => {
+    const { regions, eu, disk } = await backedUp();
+    let isBack: boolean | undefined;
+    const putBack = async (): Promise<void> => {
+      if (isBack !== undefined) return;
+      isBack = false;
+      await eu.crash();
+      disk.rollBack('backup');
+      await (await eu.boot()).ready;
+      isBack = true;
+    };
+    for (const asker of [AP, US]) regions.network.once(asker, EU, { method: 'tombstone', after: putBack, isSent: true });
+    await regions.at(US).delete('carts', 'a');
+    await regions.until('EU is asked, and back', () => isBack === true);
+    await reaped(regions, 'carts', 'a');
+    expect(eu.logged('region.forgot')).toHaveLength(0);
+    await regions.converge();
+    for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual([]);
   });
 
   it('a restored region is not answered about a value that was deleted -> it stays in doubt and asks again, and the value returns nowhere', async () => {

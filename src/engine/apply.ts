@@ -23,7 +23,7 @@ import { covers } from '../core/version/version-vector.ts';
 import { mergeSiblings } from '../core/version/siblings.ts';
 import { operationOf } from '../core/version/operations.ts';
 import { raiseAbove, type Stamp } from '../core/version/stamp.ts';
-import { formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
+import { compareDots, formatDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import type { Log } from '../ports/log.ts';
 import type { DeadLetters } from '../ports/queue.ts';
@@ -195,7 +195,9 @@ export class Applier {
       judgement === undefined ? this.#decide(key, current, incoming) : this.#settle(key, current, incoming, judgement, turn);
     const head = headDot(incoming);
     const canDoWithoutBytes = this.#parts.catalog.conflictRule(key.collection) === 'lww'; // siblings stay
-    const isWhole = canDoWithoutBytes && head !== undefined && incoming.values.length <= 1;
+    // A region that merged as siblings, before it knew the policy, may have dropped a larger write with its twin: covered, yet larger. Order alone decides.
+    const isLargest = head !== undefined && [...incoming.context].every(([actor, stamp]) => compareDots({ actor, stamp }, head) <= 0);
+    const isWhole = canDoWithoutBytes && isLargest && incoming.values.length <= 1;
     const isStillGood = (): boolean => head !== undefined && head.stamp > this.#parts.lines.of(key);
     if (judgement !== undefined || !isWhole || !isStillGood()) return { decide, canDoWithoutBytes };
     const operation = operationOf(incoming.operations, head);

@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { ArchipelError } from '../../src/core/errors.ts';
 import { utf8 } from '../../src/core/bytes.ts';
 import { NO_OPERATIONS } from '../../src/core/version/operations.ts';
+import type { State } from '../../src/core/version/record.ts';
 import { makeStamp } from '../../src/core/version/stamp.ts';
+import { joinVectors } from '../../src/core/version/version-vector.ts';
 import { COLLECTIONS } from '../../src/engine/catalog.ts';
 import type { PolicySpec } from '../../src/engine/collections.ts';
 import { AP, archipelago, EU, operation, US, valueOf, type Archipelago, type Site } from './archipelago.ts';
@@ -77,6 +79,19 @@ describe('siblings become lww', () => {
     await regions.converge();
     for (const site of regions.sites) expect(await site.get('carts', 'a')).toEqual(['once']);
     await regions.expectEqual();
+  });
+
+  it('a region without the policy dropped a larger write with its twin, and says that it covers it -> who holds it decides by order', async () => {
+    const regions = await archipelago({ regions: [AP, EU] });
+    const [ap, eu] = [regions.at(AP), regions.at(EU)];
+    regions.network.cut(AP, EU);
+    await eu.put('demo', 'a', 'over it');
+    await regions.advance(10);
+    await ap.put('demo', 'a', 'again');
+    const [smaller, larger] = [(await eu.state('demo', 'a')) as State, (await ap.state('demo', 'a')) as State];
+    await ap.region.applier.merge(ap.key('demo', 'a'), { ...smaller, context: joinVectors(smaller.context, larger.context) });
+    expect(await ap.get('demo', 'a')).toEqual(['again']);
+    expect(await ap.ledger('demo')).toEqual(['over it lww']);
   });
 
   it('every region is killed in the middle of it -> finished after the restart', async () => {

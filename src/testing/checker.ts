@@ -24,7 +24,7 @@ import type { StoredItem } from '../ports/table.ts';
 import { Account } from './account.ts';
 import { Bounds, overInRecord } from './bounds.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
-import { copiesOf } from './copies.ts';
+import { copiesOf, differing } from './copies.ts';
 import { FirstOutcomes } from './first-outcomes.ts';
 import { describe, type ClientWrite, type History } from './history.ts';
 import { beyondLiveRpo, type LastWords } from './last-words.ts';
@@ -145,7 +145,7 @@ export class Checker {
   #noneUnseen({ id, machine }: SimRegion, item: string, state: State): void {
     const what = replacedUnseen({
       region: id, before: this.#before.get(`${id} ${item}`), state, writer: (value) => this.#history.writer(value),
-      pastOf: (value) => this.#account.pastOf(item, value), isWrittenOver: (value) => this.#account.isWrittenOver(value),
+      pastOf: (value) => this.#account.pastOf(item, value), dotsOf: (value) => this.#account.dotsOf(value), isWrittenOver: (value) => this.#account.isWrittenOver(value),
       rows: () => storedLosses(machine.disk), // the process may be gone that left them
     });
     if (what !== undefined) this.#violated('what was replaced unseen is in the ledger', `${id} ${item}: ${what}`);
@@ -219,6 +219,7 @@ export class Checker {
     this.damaged.add(region);
     for (const [place] of this.#before) if (place.startsWith(`${region.id} `)) this.#before.delete(place);
     if (key !== undefined) this.#forgotten.add(nameOf(key));
+    else this.#reaped.lost(region);
     this.#transitions.forgotten(region.id, this.#cluster.regions.filter((other) => other !== region), key && nameOf(key));
     const lost = this.#account.lost(region, key);
     // mark if (lost.length > 0): writes lost with a disk
@@ -275,11 +276,7 @@ export class Checker {
   }
 
   #checkConvergence(): void {
-    const all = copiesOf(this.#cluster.regions, (state, collection) => this.#compared(state, collection));
-    for (const [name, states] of all) {
-      const different = new Set([...states.values()].filter((state) => !this.#isByValue || state !== ''));
-      if (different.size > 1 && !(this.#isByValue && new Set([...states.values()].map((state) => (state === 'nothing' ? '' : state))).size === 1)) this.#violated('copies agree', `${name}: ${[...states].map(([id, state]) => `${id} ${state}`).join(' | ')}`);
-    }
+    for (const what of differing(copiesOf(this.#cluster.regions, (state, collection) => this.#compared(state, collection)), { byValue: this.#isByValue })) this.#violated('copies agree', what);
   }
 
   /** A record that was reaped equals its tombstone. */
@@ -294,7 +291,8 @@ export class Checker {
   /** Reconciliation compares live values; what else a lost disk knew (tombstones, operations), or each region when it made one of siblings (contexts), may stay different. */
   #compared(state: State, collection: string): string {
     if (!this.#isByValue && !this.#cluster.wasChanged.has(collection)) return formatState(state);
-    return liveValues(state, EPOCH_MS + this.#world.nowMs)
+    // A line that a wrong clock led ahead does not go back: what has expired by it is not compared.
+    return liveValues(state, Math.max(EPOCH_MS + this.#world.nowMs, this.clocksWereWrong ? this.#cluster.latestTrustedMs : 0))
       .map(({ dot, value }) => `${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`)
       .join(', ');
   }
@@ -325,17 +323,18 @@ export class Checker {
   #checkReturned(): void {
     const writes = this.#history.writes.filter(({ outcome, effect, value, superseded }) => outcome === 'acknowledged' && effect !== 'superseded' && superseded.length > 0 && !this.#history.excused.has(value));
     for (const write of writes) {
-      for (const state of this.#account.view(this.#cluster.regions, write, { placed: true }).states) {
-        const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#isForgottenRetry(value, state));
+      const { states } = this.#account.view(this.#cluster.regions, write, { placed: true });
+      for (const state of states) {
+        const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#isForgottenRetry(value, states));
         if (back !== undefined) this.#violated('what was written over stays away', `${back} is back, although ${describe(write)} had replaced it: ${formatState(state)}`);
       }
     }
   }
 
-  /** Operations are remembered for eight later writes of the item: a retry that comes after those is a new write. */
-  #isForgottenRetry(value: string, { operations }: State): boolean {
+  /** Operations are remembered for eight later writes of the item: a retry that comes after those, anywhere, is a new write. */
+  #isForgottenRetry(value: string, states: readonly State[]): boolean {
     const dots = this.#account.dotsOf(value);
-    return dots.length > 1 && dots.some((dot) => operationOf(operations, dot) === undefined);
+    return dots.length > 1 && states.some(({ operations }) => dots.some((dot) => operationOf(operations, dot) === undefined));
   }
 
   /** A write that was done twice may stand with both of its dots. The largest write ever committed stands. What a disk lost may have been larger. */

@@ -19,3 +19,9 @@ export function copiesOf(regions: readonly SimRegion[], shown: (state: State, co
   }
   return all;
 }
+
+/** Items whose copies differ. `byValue`: a record without values is as good as none, or as one with another context. */
+export function differing(copies: ReadonlyMap<string, ReadonlyMap<string, string>>, { byValue }: { readonly byValue: boolean }): string[] {
+  const isSame = (states: readonly string[]): boolean => new Set(states.map((state) => (byValue && state === 'nothing' ? '' : state))).size <= 1;
+  return [...copies].filter(([, states]) => !isSame([...states.values()])).map(([name, states]) => `${name}: ${[...states].map(([id, state]) => `${id} ${state}`).join(' | ')}`);
+}

@@ -34,6 +34,8 @@ export class Faults {
   /** Regions whose disk lost something: reconciliation, not replication, gives it back. */
   readonly damaged = new Set<SimRegion>();
   readonly counts = new Map<FaultKind | RareFault, number>();
+  /** Lost for good: what comes back in its place, after everything has healed, is whole. */
+  readonly #lost: SimRegion[] = [];
   #isCopied = false;
   /** When all that was sent before everything healed has arrived: it may be from a disk that was lost since. */
   arrivedMs = 0;
@@ -214,6 +216,7 @@ export class Faults {
     if (!this.#mayForget(region)) return false;
     region.kill();
     region.isGone = true;
+    this.#lost.push(region);
     this.damaged.add(region);
     this.#world.trace(region.id, 'is lost for good');
     region.machine.disk.wipe();
@@ -283,7 +286,7 @@ export class Faults {
     this.arrivedMs = network.lastArrivalMs;
     network.heal();
     network.faults = { ...network.faults, slowDelays: 0, lostQuestions: 0, lostAnswers: 0, twice: 0, recorded: 0 };
-    for (const { machine } of regions) {
+    for (const { machine } of [...regions, ...this.#lost]) {
       machine.wallOffsetMs = -(machine.rate - 1) * this.#world.nowMs;
       machine.disk.isFull = false;
       machine.disk.isWell = true;

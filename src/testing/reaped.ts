@@ -11,7 +11,7 @@ import { isOut } from '../core/placement/topology.ts';
 import { formatDot } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { agrees, lineOf, tombstoneOf } from '../core/version/reap.ts';
-import { liveValues, type State } from '../core/version/record.ts';
+import { liveValues, sameState, type State } from '../core/version/record.ts';
 import { STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
 import { documentCell } from '../adapters/sim/documents.ts';
@@ -25,11 +25,16 @@ export interface ReapOverseer {
   violated(rule: string, what: string): void;
 }
 
+interface Gone {
+  readonly state: State;
+  readonly from: Set<SimRegion>;
+}
+
 export class Reaped {
   readonly #cluster: SimCluster;
   readonly #overseer: ReapOverseer;
-  /** Every state that went, by item. */
-  readonly #gone = new Map<string, State[]>();
+  /** Every state that went, by item, and from whose disks. */
+  readonly #gone = new Map<string, Gone[]>();
 
   constructor(cluster: SimCluster, overseer: ReapOverseer) {
     this.#cluster = cluster;
@@ -39,7 +44,10 @@ export class Reaped {
   /** A record went from the disk of this region. */
   note(region: SimRegion, key: StoredItem['key'], state: State): void {
     const item = nameOf(key);
-    this.#gone.set(item, [...(this.#gone.get(item) ?? []), state]);
+    const known = this.#gone.get(item) ?? [];
+    const same = known.find((each) => sameState(tombstoneOf(each.state), tombstoneOf(state)));
+    if (same === undefined) this.#gone.set(item, [...known, { state, from: new Set([region]) }]);
+    else same.from.add(region);
     const tombstone = tombstoneOf(state);
     if (lineOnDisk(region, key) < lineOf(tombstone)) this.#overseer.violated('the line is raised before the record goes', `${region.id} ${item} ${formatState(state)}`);
     for (const other of this.#others(region, key)) {
@@ -61,6 +69,14 @@ export class Reaped {
     return this.#cluster.regions.filter((other) => other !== region && holders.includes(other.id) && !joins(other) && !this.#overseer.damaged.has(other));
   }
 
+  /** A disk forgot. What it alone had reaped (its peers were lost), nobody knows any more: with the delete, which was nowhere else either. */
+  lost(region: SimRegion): void {
+    for (const [item, gone] of this.#gone) {
+      for (const { from } of gone) from.delete(region);
+      this.#gone.set(item, gone.filter(({ from }) => from.size > 0));
+    }
+  }
+
   finish(): void {
     for (const { id, running } of this.#cluster.regions) {
       for (const { key, record } of running?.table.everything() ?? []) {
@@ -68,7 +84,7 @@ export class Reaped {
         if (running?.region.catalog.holdersOf(key)?.includes(id) === false) continue;
         const gone = this.#gone.get(nameOf(key)) ?? [];
         for (const { dot, value } of liveValues(record.state, EPOCH_MS + this.#cluster.world.nowMs)) {
-          if (gone.some(({ context }) => covers(context, dot))) this.#overseer.violated('what was reaped does not return', `${id} ${nameOf(key)} ${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`);
+          if (gone.some(({ state }) => covers(state.context, dot))) this.#overseer.violated('what was reaped does not return', `${id} ${nameOf(key)} ${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`);
         }
       }
     }

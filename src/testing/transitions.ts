@@ -6,10 +6,11 @@
 //   a context says that its region has seen all that it wrote under this name (under `lww` it is one write's past)
 
 import { storedItems } from '../adapters/sim/stored.ts';
+import { equalBytes } from '../core/bytes.ts';
 import { actorRegion, formatDot, sameDot, type ActorId, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { operationOf, twinDots } from '../core/version/operations.ts';
-import type { State } from '../core/version/record.ts';
+import type { DottedValue, State } from '../core/version/record.ts';
 import { maxStamp, STAMP_ZERO, type Stamp } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
 import { nameOf } from './names.ts';
@@ -45,12 +46,14 @@ export class Transitions {
     const added = [...state.values.map(({ dot }) => dot), ...(state.deleted === undefined ? [] : [state.deleted])];
     for (const dot of added) this.#once(change, dot);
     if (before === undefined) return;
-    for (const { dot } of state.values) if (!before.values.some((held) => sameDot(held.dot, dot))) this.#notBack(change, before, dot);
+    for (const one of state.values) if (!before.values.some((held) => sameDot(held.dot, one.dot))) this.#notBack(change, before, one);
   }
 
-  #notBack({ place, state, isServed }: Transition, before: State, dot: Dot): void {
+  #notBack({ place, state, isServed }: Transition, before: State, { dot, value }: DottedValue): void {
     const text = (): string => `${place} ${formatDot(dot)}: ${formatState(before)} -> ${formatState(state)}`;
-    if (covers(before.context, dot)) this.#violated('what a record has covered stays away from it', text());
+    // Of siblings that become one write, its twins stay: with a brother that is new here also one that was covered, which changes nothing for a reader.
+    const hasNewBrother = state.values.some((other) => !covers(before.context, other.dot) && equalBytes(other.value.bytes, value.bytes));
+    if (covers(before.context, dot) && !hasNewBrother) this.#violated('what a record has covered stays away from it', text());
     if (!isServed) return; // an operation of last-write-wins comes without the past of its write
     const [first] = twinDots(state.operations, dot).filter((twin) => !sameDot(twin, dot) && operationOf(before.operations, twin) !== undefined);
     if (first === undefined || before.removed !== undefined) return;

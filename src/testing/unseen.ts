@@ -1,7 +1,7 @@
 // A write that knows what it replaces, and replaces something else besides, leaves a row of that. A retry of what it knows is that.
 
 import { utf8Text } from '../core/bytes.ts';
-import { actorRegion, compareDots, type RegionId } from '../core/version/dot.ts';
+import { actorRegion, compareDots, type Dot, type RegionId } from '../core/version/dot.ts';
 import { headDot, type DottedValue, type State } from '../core/version/record.ts';
 import { covers, type VersionVector } from '../core/version/version-vector.ts';
 import type { LossRow } from '../ports/table.ts';
@@ -15,6 +15,8 @@ export interface Replacing {
   readonly writer: (value: string) => ClientWrite | undefined;
   /** What whoever read this value had seen, as far as it is known. */
   readonly pastOf: (value: string) => VersionVector | undefined;
+  /** Under which a value was ever committed: two, where its write was done twice. */
+  readonly dotsOf: (value: string) => readonly Dot[];
   /** By somebody who had read it. */
   readonly isWrittenOver: (value: string) => boolean;
   readonly rows: () => readonly LossRow[];
@@ -23,7 +25,7 @@ export interface Replacing {
 const textOf = (held: DottedValue | undefined): string => utf8Text(held?.value.bytes ?? new Uint8Array(0)) ?? '';
 
 /** Of a commit under `lww` that is sent on: which write has replaced what unseen, and no row says so. */
-export function replacedUnseen({ region, before, state, writer, pastOf, isWrittenOver, rows }: Replacing): string | undefined {
+export function replacedUnseen({ region, before, state, writer, pastOf, dotsOf, isWrittenOver, rows }: Replacing): string | undefined {
   const [replaced, ...more] = before?.values ?? [];
   const write = writer(textOf(state.values[0]));
   const [seen] = write?.superseded ?? [];
@@ -31,7 +33,7 @@ export function replacedUnseen({ region, before, state, writer, pastOf, isWritte
   if (writer(seen)?.effect === 'duplicate') return undefined; // told of what is deleted by now, a client has the context of that delete
   const past = pastOf(seen);
   const text = textOf(replaced);
-  if (past === undefined || covers(past, replaced.dot) || text === seen || text === write.value || replaced.value.expiresMs !== undefined) return undefined;
+  if (past === undefined || dotsOf(text).some((dot) => covers(past, dot)) || text === seen || text === write.value || replaced.value.expiresMs !== undefined) return undefined;
   // From a peer that did not know the policy yet came several siblings, of which one stands: another one of them had read what is replaced here.
   const head = headDot(state);
   if (head !== undefined && actorRegion(head.actor) !== region && isWrittenOver(text)) return undefined;

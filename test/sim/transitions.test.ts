@@ -55,3 +55,23 @@ describe('simulation: an operation takes effect once', () => {
     expect(violations).toEqual([]);
   });
 });
+
+describe('simulation: what a record has covered stays away from it', () => {
+  const violationsOf = (state: State): string[] => {
+    const violations: string[] = [];
+    const before = written(dot(B, 5), 'over it', [dot(A, 1)]);
+    new Transitions({ violated: (rule) => void violations.push(rule), clocksAgree: () => true }).check({ place: `here ${ITEM}`, item: ITEM, before, state, isServed: true });
+    return violations;
+  };
+  const [covered, brother] = [written(dot(A, 1), 'v').values[0] as State['values'][number], written(dot(B, 9), 'v').values[0] as State['values'][number]];
+  const both = written(dot(B, 9), 'v', [dot(A, 1)]);
+
+  it('it comes back: a violation', () => {
+    expect(violationsOf({ ...both, values: [covered] })).toEqual(['what a record has covered stays away from it']);
+  });
+
+  it('with a new execution of the same write, whose twin it is: none; with one of another write: a violation', () => {
+    expect(violationsOf({ ...both, values: [covered, brother] })).toEqual([]);
+    expect(violationsOf({ ...both, values: [covered, ...written(dot(B, 9), 'another').values] })).toEqual(['what a record has covered stays away from it']);
+  });
+});

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { actorRegion } from '../../src/core/version/dot.ts';
+import type { VersionVector } from '../../src/core/version/version-vector.ts';
 import type { ClientWrite } from '../../src/testing/history.ts';
 import { replacedUnseen, type Replacing } from '../../src/testing/unseen.ts';
 import { A, B, dot, key, lossRow, vector, written } from '../contract/make.ts';
@@ -19,6 +20,7 @@ const replacing = (more: Partial<Replacing> = {}): Replacing => ({
   state: written(dot(A, 3), 'v3', [dot(A, 2)]),
   writer: (value) => WRITES.find((write) => write.value === value),
   pastOf: () => vector(dot(A, 1)),
+  dotsOf: (value) => (value === 'v2' ? [dot(A, 2)] : []),
   isWrittenOver: () => false,
   rows: () => [],
   ...more,
@@ -33,6 +35,12 @@ describe('simulation: what was replaced unseen is in the ledger', () => {
 
   it('a write that had read it: none', () => {
     expect(replacedUnseen(replacing({ pastOf: () => vector(dot(A, 2)) }))).toBeUndefined();
+  });
+
+  it('it was done twice, and the write had read the other execution: none', () => {
+    const pastOf = (): VersionVector => vector(dot(B, 7));
+    expect(replacedUnseen(replacing({ pastOf }))).toContain('replaced v2');
+    expect(replacedUnseen(replacing({ pastOf, dotsOf: () => [dot(A, 2), dot(B, 7)] }))).toBeUndefined();
   });
 
   it('siblings come from a peer that did not know the policy, and one that does not stand had read what is replaced: none', () => {

@@ -295,6 +295,12 @@ export class Account {
     return write !== undefined && this.#isWrittenOver(write, { states, losses: [] }, 'at-the-end');
   }
 
+  /** Operations are remembered for eight later writes of the item: a retry that comes after those, anywhere, is a new write. */
+  isForgottenRetry(value: string, states: readonly State[]): boolean {
+    const dots = this.dotsOf(value);
+    return dots.length > 1 && states.some(({ operations }) => dots.some((dot) => operationOf(operations, dot) === undefined));
+  }
+
   dotsOf(value: string): readonly Dot[] {
     return this.#dots.get(value) ?? [];
   }

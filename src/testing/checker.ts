@@ -16,7 +16,7 @@ import { sha256 } from '../adapters/node/crypto.ts';
 import { compareDots, formatDot, type Dot, type RegionId } from '../core/version/dot.ts';
 import { formatState } from '../core/version/format.ts';
 import { oneWrite } from '../core/version/lww.ts';
-import { asOperationHash, findOperation, operationOf, type OperationHash } from '../core/version/operations.ts';
+import { asOperationHash, findOperation, type OperationHash } from '../core/version/operations.ts';
 import { headDot, liveValues, type CommitKind, type State } from '../core/version/record.ts';
 import { STAMP_ZERO } from '../core/version/stamp.ts';
 import { covers } from '../core/version/version-vector.ts';
@@ -33,6 +33,7 @@ import { leftBehind } from './left-behind.ts';
 import { isItem, nameOf } from './names.ts';
 import { Passing } from './passing.ts';
 import { Placed } from './placed.ts';
+import { PoliciesKnown } from './policies-known.ts';
 import { limitsOf } from './rare.ts';
 import { Reaped } from './reaped.ts';
 import { matchedTwice, seenAgain } from './registers.ts';
@@ -66,6 +67,7 @@ export class Checker {
 
   readonly #passing: Passing;
   readonly #placed = new Placed();
+  readonly #policies = new PoliciesKnown();
   readonly #bounds = new Bounds();
   readonly #reaped: Reaped;
   readonly #firstOutcomes: FirstOutcomes;
@@ -107,6 +109,7 @@ export class Checker {
     const name = nameOf(key);
     if (kind === 'reaped') return this.#noteReaped(region, key, state);
     this.#passing.logged(region, key, kind);
+    this.#policies.look(region, key.collection, this.#world.nowMs);
     if (this.#before.get(`${region.id} ${name}`) === state) return;
     this.#world.trace(region.id, `${kind} ${name} ${formatState(state)}`);
     this.#firstOutcomes.committed(region, name, state, this.#before.get(`${region.id} ${name}`));
@@ -179,6 +182,7 @@ export class Checker {
     }
     // Where the policy is not known yet, every item is kept as siblings.
     if (region.running?.region.catalog.find(collection)?.policy.conflict !== 'lww' || before.values.length > 1) return;
+    if (this.#policies.isNew(region, collection, this.#world.nowMs)) return;
     const [was, is] = [headDot(before), headDot(state)];
     if (is === undefined && this.#isReaping) return; // what its author had reaped was removed
     if (was !== undefined && (is === undefined || compareDots(is, was) < 0)) this.#violated('the order of lww never turns back', `${place} ${formatState(before)} -> ${formatState(state)}`);
@@ -325,16 +329,10 @@ export class Checker {
     for (const write of writes) {
       const { states } = this.#account.view(this.#cluster.regions, write, { placed: true });
       for (const state of states) {
-        const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#isForgottenRetry(value, states));
+        const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#account.isForgottenRetry(value, states));
         if (back !== undefined) this.#violated('what was written over stays away', `${back} is back, although ${describe(write)} had replaced it: ${formatState(state)}`);
       }
     }
-  }
-
-  /** Operations are remembered for eight later writes of the item: a retry that comes after those, anywhere, is a new write. */
-  #isForgottenRetry(value: string, states: readonly State[]): boolean {
-    const dots = this.#account.dotsOf(value);
-    return dots.length > 1 && states.some(({ operations }) => dots.some((dot) => operationOf(operations, dot) === undefined));
   }
 
   /** A write that was done twice may stand with both of its dots. The largest write ever committed stands. What a disk lost may have been larger. */

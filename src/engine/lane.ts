@@ -67,6 +67,8 @@ export class Lane {
   #inFlight = 0;
   #inFlightRecords = 0;
   #spilling = false;
+  /** Hints that are being written. */
+  #hinting = 0;
   #forwarding = false;
   #stopped = false;
   #paused = false;
@@ -163,7 +165,9 @@ export class Lane {
     for (let taken = await hints.receive(RETIRED_HINTS); taken.length > 0; taken = await hints.receive(RETIRED_HINTS)) await hints.acknowledge(taken.map(({ receipt }) => receipt));
     await this.#behind.forget();
     this.toHandOver = 0;
-    return this.#inFlight === 0 && !this.#spilling && (await hints.depth()) === 0;
+    const left = await hints.depth();
+    // Looked at last: a hint that is being written, or is tried again in a moment, would be left behind for nobody.
+    return left === 0 && this.#inFlight === 0 && !this.#spilling && this.#hinting === 0 && this.#waiting.size === 0;
   }
 
   hints(): Promise<number> {
@@ -292,6 +296,7 @@ export class Lane {
   async #hint(items: readonly LaneItem[]): Promise<void> {
     if (this.#stopped) return;
     const { hints, link, log, limits } = this.#parts;
+    this.#hinting++;
     try {
       const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));
       const kept = items.filter(({ key, state }, at) => isLossRow(state) || at < room || !this.#isCompared(key)); // 5
@@ -305,6 +310,7 @@ export class Lane {
       log.write('error', 'hint.failed', { peer: link.id, error: String(error) });
       this.#keepWaiting(items);
     }
+    this.#hinting--;
     this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());
   }
 

@@ -91,6 +91,7 @@ export class Peers {
 
   part(id: RegionId): void {
     this.links.delete(id);
+    this.lanes.get(id)?.stop();
     this.lanes.delete(id);
   }
 

@@ -231,9 +231,11 @@ export class Reaper {
       const agreed = proposals.filter((_, at) => answers.every((answer) => answer[at] === true)); // by all of them
       // mark if (agreed.length < proposals.length): reap question met a new write
       this.stats.refused += proposals.length - agreed.length;
-      if (agreed.length === 0 || catalog.version.identity !== version.identity || catalog.version.epoch !== version.epoch || catalog.version.term !== version.term) return undefined;
-      if (replicas.some((id, at) => agreements.life(id) !== lives[at])) return undefined; // what has agreed may be a disk that is no more
+      if (agreed.length === 0) return undefined;
       await agreements.keep();
+      if (replicas.some((id, at) => agreements.life(id) !== lives[at])) return undefined; // what has agreed may be a disk that is no more
+      // Last, so that nothing lies between this look and the raising of the lines, which a new document waits for.
+      if (catalog.version.identity !== version.identity || catalog.version.epoch !== version.epoch || catalog.version.term !== version.term) return undefined;
       return { question: { atMs, proposals: agreed }, replicas };
     } catch (error) {
       if (!isArchipelError(error)) throw error;

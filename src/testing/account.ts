@@ -257,12 +257,12 @@ export class Account {
     const writes = wasChanged ? view.states.filter((state) => headDot(state) !== undefined) : view.states;
     // But what a put had replaced under `lww` went with that put, when somebody had read it and deleted it where siblings were still kept.
     const replacing = wasChanged ? this.#history.writes.filter((other) => other.collection === collection && other.pk === write.pk && other.outcome !== 'refused' && this.#isWrittenOver(other, view, when)) : [];
-    const past = this.#wholePast(`${collection}/${write.pk}`, [...writes.map(({ context }) => context), ...view.losses.flatMap((row) => this.#pastOfRow(row)), ...replacing.flatMap((other) => this.#covered.get(other.value) ?? [])]);
+    const past = this.#wholePast(`${collection}/${write.pk}`, [...writes.map(({ context }) => context), ...view.losses.flatMap((row) => this.pastOfRow(row)), ...replacing.flatMap((other) => this.#covered.get(other.value) ?? [])]);
     return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
   }
 
   /** Of siblings that became one the row knows no context; what its put had covered under `lww`, before it lay beside another, it had replaced. */
-  #pastOfRow({ rule, context, value }: LossRow): readonly VersionVector[] {
+  pastOfRow({ rule, context, value }: LossRow): readonly VersionVector[] {
     const covered = rule === 'policy-changed' && value !== undefined ? this.#covered.get(utf8Text(value.bytes) ?? '') : undefined;
     return covered === undefined ? [context] : [context, covered];
   }

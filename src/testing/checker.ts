@@ -86,7 +86,7 @@ export class Checker {
       wasDurable: (value) => history.writer(value) === undefined || this.#account.dotsOf(value).length > 0,
       violated: (rule, what) => this.#violated(rule, what),
     });
-    this.#reaped = new Reaped(cluster, { damaged: this.damaged, violated: (rule, what) => this.#violated(rule, what) });
+    this.#reaped = new Reaped(cluster, { damaged: this.damaged, worksForMs: (region) => this.#placed.worksForMs(region, this.#world.nowMs), violated: (rule, what) => this.#violated(rule, what) });
     cluster.watch = this.#passing.watcher((region, item, kind) => this.#committed(region, item, kind));
   }
 
@@ -149,7 +149,7 @@ export class Checker {
     const what = replacedUnseen({
       region: id, before: this.#before.get(`${id} ${item}`), state, writer: (value) => this.#history.writer(value),
       pastOf: (value) => this.#account.pastOf(item, value), dotsOf: (value) => this.#account.dotsOf(value), isWrittenOver: (value) => this.#account.isWrittenOver(value),
-      rows: () => storedLosses(machine.disk), // the process may be gone that left them
+      pastOfRow: (row) => this.#account.pastOfRow(row), rows: () => storedLosses(machine.disk), // the process may be gone that left them
     });
     if (what !== undefined) this.#violated('what was replaced unseen is in the ledger', `${id} ${item}: ${what}`);
   }

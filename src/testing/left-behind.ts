@@ -30,7 +30,8 @@ async function wrongDigests({ id, running }: SimRegion): Promise<Violation[]> {
 async function waiting({ id, running }: SimRegion): Promise<Violation[]> {
   if (running === undefined) return [];
   const found: Violation[] = [];
-  for (const [peer, queue] of running.hints) if ((await queue.depth()) > 0) found.push({ rule: 'queues run empty', what: `${id} still has ${await queue.depth()} hints for ${peer}` });
+  // Of a region that is listed no more a hint may come back with a restart, when its removal was lost with the process: one name of an item.
+  for (const [peer, queue] of running.hints) if (running.region.lanes.has(peer) && (await queue.depth()) > 0) found.push({ rule: 'queues run empty', what: `${id} still has ${await queue.depth()} hints for ${peer}` });
   for (const [peer, letters] of running.letters) {
     const kept = (await letters.list(LETTERS_LOOKED_AT)).filter(({ body }) => !isPoison(body));
     if (kept.length > 0) found.push({ rule: 'nothing is undeliverable', what: `${id} has ${kept.length} dead letters of ${peer}: ${kept[0]?.reason ?? ''}` });

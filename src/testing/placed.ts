@@ -19,11 +19,16 @@ export class Placed {
     if (this.#since.get(id)?.version !== version) this.#since.set(id, { version, ms: nowMs });
   }
 
+  /** For how long the document of this region has been in force there, as far as it was looked at. */
+  worksForMs(region: SimRegion, nowMs: number): number {
+    this.look(region, nowMs);
+    return nowMs - (this.#since.get(region.id)?.ms ?? nowMs);
+  }
+
   /** Those who are to hold it instead; undefined when it is in its place. */
   whose(region: SimRegion, key: ItemKey, nowMs: number): string | undefined {
-    this.look(region, nowMs);
+    const isSettled = this.worksForMs(region, nowMs) > SETTLES_MS;
     const holders = region.running?.region.catalog.holdersOf(key);
-    const isSettled = nowMs - (this.#since.get(region.id)?.ms ?? nowMs) > SETTLES_MS;
     return holders !== undefined && !holders.includes(region.id) && isSettled ? holders.join(', ') : undefined;
   }
 }

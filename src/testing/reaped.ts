@@ -22,8 +22,13 @@ import type { SimCluster, SimRegion } from './cluster.ts';
 
 export interface ReapOverseer {
   readonly damaged: ReadonlySet<SimRegion>;
+  /** For how long its topology document has been in force there. */
+  worksForMs(region: SimRegion): number;
   violated(rule: string, what: string): void;
 }
+
+/** From the raising of the lines to the end of the deletion's sync. */
+const DECIDED_MS_MAX = 1_000;
 
 interface Gone {
   readonly state: State;
@@ -60,12 +65,17 @@ export class Reaped {
 
   /**
    * A disk that forgot may have said yes before. Who is fenced or lost is not asked: taken back, it is in doubt first. Nor is
-   * who joins in the middle of the round: it asks everybody for the lines, which were raised before it was let in.
+   * who joins in the middle of the round, or comes to hold the item by a document of this moment: it asks everybody for the
+   * lines, which were raised before it was let in.
    */
   #others(region: SimRegion, key: StoredItem['key']): SimRegion[] {
     const { catalog } = region.running?.region ?? {};
     const holders = (catalog?.holdersOf(key) ?? []).filter((id) => !isOut(catalog?.entry(id)));
-    const joins = ({ id, isUp }: SimRegion): boolean => catalog?.entry(id)?.state === 'joining' && !isUp;
+    const isNew = this.#overseer.worksForMs(region) < DECIDED_MS_MAX;
+    const joins = ({ id, isUp, running }: SimRegion): boolean => {
+      const isBehind = running?.region.catalog.version.identity !== catalog?.version.identity || running?.region.recovery.isPending === true;
+      return (catalog?.entry(id)?.state === 'joining' && !isUp) || (isNew && isBehind);
+    };
     return this.#cluster.regions.filter((other) => other !== region && holders.includes(other.id) && !joins(other) && !this.#overseer.damaged.has(other));
   }
 

@@ -20,12 +20,14 @@ export interface Replacing {
   /** By somebody who had read it. */
   readonly isWrittenOver: (value: string) => boolean;
   readonly rows: () => readonly LossRow[];
+  /** What the write of a row had replaced, as far as it is known. */
+  readonly pastOfRow: (row: LossRow) => readonly VersionVector[];
 }
 
 const textOf = (held: DottedValue | undefined): string => utf8Text(held?.value.bytes ?? new Uint8Array(0)) ?? '';
 
 /** Of a commit under `lww` that is sent on: which write has replaced what unseen, and no row says so. */
-export function replacedUnseen({ region, before, state, writer, pastOf, dotsOf, isWrittenOver, rows }: Replacing): string | undefined {
+export function replacedUnseen({ region, before, state, writer, pastOf, dotsOf, isWrittenOver, rows, pastOfRow }: Replacing): string | undefined {
   const [replaced, ...more] = before?.values ?? [];
   const write = writer(textOf(state.values[0]));
   const [seen] = write?.superseded ?? [];
@@ -37,6 +39,6 @@ export function replacedUnseen({ region, before, state, writer, pastOf, dotsOf, 
   // From a peer that did not know the policy yet came several siblings, of which one stands: another one of them had read what is replaced here.
   const head = headDot(state);
   if (head !== undefined && actorRegion(head.actor) !== region && isWrittenOver(text)) return undefined;
-  if (rows().some(({ dot, context }) => compareDots(dot, replaced.dot) === 0 || covers(context, replaced.dot))) return undefined;
+  if (rows().some((row) => compareDots(row.dot, replaced.dot) === 0 || pastOfRow(row).some((past) => covers(past, replaced.dot)))) return undefined;
   return `${describe(write)} replaced ${text}`;
 }

@@ -102,6 +102,32 @@ describe('hints', () => {
     expect((await its.unreplicated()).items).toBe(0); // but for the hint, which these hints do not count
   });
 
+  it('a peer is listed no longer while the hint of a message that failed is being written, or waits to be tried again -> not retired before that is over', async () => {
+    let nowMs = 0;
+    let isUp = true;
+    const answer = Promise.withResolvers<Uint8Array>();
+    let outcome = Promise.withResolvers<{ readonly refused: readonly number[] }>();
+    const hints = { supports: { deduplicates: true, exactDepth: true, messageBytesMax: 1_000 }, depth: async () => 0, receive: async () => [], send: () => outcome.promise };
+    const link = { id: US, isUp: () => isUp, onReturn: () => undefined, ask: () => answer.promise };
+    const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs, after: () => () => undefined };
+    const table = { document: async () => undefined, putDocument: async () => true };
+    const its = new Lane({ link, hints, clock, table, isGreeted: () => true, log: { write: () => undefined }, limits: LIMITS } as unknown as LaneParts);
+    its.owe('k', 1);
+    its.offer({ key: { encoded: textKey('k') } as ItemKey, name: 'k', state: new Uint8Array(10), position: 1, committedMs: undefined, done: () => undefined });
+    its.wake();
+    expect(await its.retire()).toBe(false); // on its way
+    isUp = false;
+    answer.reject(new ArchipelError('peer-unreachable', 'Gone.'));
+    await settled();
+    expect(await its.retire()).toBe(false); // its hint is being written
+    const retired = its.retire();
+    outcome.reject(new ArchipelError('storage-full', 'Full.'));
+    expect(await retired).toBe(false); // it waits to be tried again
+    outcome = Promise.withResolvers();
+    nowMs = 10_000;
+    expect(await its.retire()).toBe(true);
+  });
+
   it('one answer of several is lost while hints are forwarded -> its hints are sent again at once, and nobody waits', async () => {
     const regions = await archipelago();
     const [eu, us] = [regions.at(EU), regions.at(US)];

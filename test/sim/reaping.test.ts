@@ -41,7 +41,7 @@ class Round {
   constructor(seed: number) {
     this.world = new World(seed);
     this.cluster = new SimCluster(this.world, { regions: 4, network: CALM, store: { syncMs: 1, failedSyncs: 0, relaxed: false }, table: { decisions: 'serial', attempts: true, slowReads: 0, readMs: 1 }, reconcileEveryMs: undefined, directDoor: true, edgeObserves: false, graceMs: GRACE_MS, rare: { faults: [], settings: ['topology'] } });
-    const reaped = new Reaped(this.cluster, { damaged: new Set(), violated: (rule, what) => this.violations.push(`${rule}: ${what}`) });
+    const reaped = new Reaped(this.cluster, { damaged: new Set(), worksForMs: () => Number.POSITIVE_INFINITY, violated: (rule, what) => this.violations.push(`${rule}: ${what}`) });
     this.cluster.watch = {
       ...this.cluster.watch,
       committed: (region, { key, record }, kind) => {

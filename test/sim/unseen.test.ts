@@ -23,6 +23,7 @@ const replacing = (more: Partial<Replacing> = {}): Replacing => ({
   dotsOf: (value) => (value === 'v2' ? [dot(A, 2)] : []),
   isWrittenOver: () => false,
   rows: () => [],
+  pastOfRow: ({ context }) => [context],
   ...more,
 });
 
@@ -35,6 +36,12 @@ describe('simulation: what was replaced unseen is in the ledger', () => {
 
   it('a write that had read it: none', () => {
     expect(replacedUnseen(replacing({ pastOf: () => vector(dot(A, 2)) }))).toBeUndefined();
+  });
+
+  it('another write had replaced it, and lies in the ledger: none, whether its row says so or its put', () => {
+    const rows = () => [lossRow(key('k'), dot(B, 4), 'v9')];
+    expect(replacedUnseen(replacing({ rows }))).toContain('replaced v2');
+    expect(replacedUnseen(replacing({ rows, pastOfRow: () => [vector(dot(A, 2))] }))).toBeUndefined();
   });
 
   it('it was done twice, and the write had read the other execution: none', () => {

@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { World } from '../src/adapters/sim/world.ts';
 import { isCaughtByTest } from '../src/testing/caught-by-test.ts';
 import { CONTROL_SEEDS_MAX, controlNamed, CONTROLS, KNOWN_SEEDS_MAX, type Control } from '../src/testing/controls.ts';
 import { missingMarks } from '../src/testing/marks.ts';
@@ -11,6 +12,7 @@ import { RARE_OPTIONS, type RareOption } from '../src/testing/rare.ts';
 import { STALE } from '../src/testing/sabotage.ts';
 import { CALMS, parseNumbers, type Excerpt } from '../src/testing/script.ts';
 import { replayCommand, ruleOf, smaller } from '../src/testing/smaller.ts';
+import { drawSwarm, REGIONS_DRAWN } from '../src/testing/swarm.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -43,6 +45,7 @@ const HELP = `npm run sim -- --seed N [--trace FILE]     one seed
 npm run sim -- --seeds N [--from N]        so many, one after the other
 npm run sim -- --minutes N                 fresh ones for so long
              [--jobs N] [--json]
+             [--regions R]                 of those seeds only that draw a cluster of so many
              [--rare LIST]                 with these options in any case (src/testing/rare.ts)
 npm run sim -- --control NAME | --controls  with a known bug put in: it must be caught
              [--known]                     by the seed that is known to, or one of the ${KNOWN_SEEDS_MAX} from there; by its test, where it has one
@@ -132,6 +135,19 @@ function report(outcome: Outcome): void {
 
 function* from(first: number, count: number, untilMs: number): Generator<number> {
   for (let at = 0; at < count && Date.now() < untilMs; at++) yield first + at;
+}
+
+/** Of these seeds those that draw so many regions. */
+function* ofSize(regions: number, seeds: Iterable<number>): Generator<number> {
+  for (const seed of seeds) if (drawSwarm(new World(seed).random.stream('swarm'), rare).regions === regions) yield seed;
+}
+
+function* atMost(count: number, seeds: Iterable<number>): Generator<number> {
+  let left = count;
+  for (const seed of seeds) {
+    if (left-- <= 0) return;
+    yield seed;
+  }
 }
 
 async function many(seeds: Iterable<number>, jobs: number): Promise<boolean> {
@@ -224,14 +240,16 @@ async function controls(chosen: readonly Control[], jobs: number): Promise<boole
 
 async function main(): Promise<boolean> {
   const jobs = number('jobs', flags.jobs, Math.min(2, availableParallelism()));
-  const fresh = Math.floor(Math.random() * 2 ** 40);
-  const first = number('from', flags.from, fresh);
+  const start = number('from', flags.from, Math.floor(Math.random() * 2 ** 40));
+  const regions = flags.regions === undefined ? undefined : number('regions', flags.regions, 0);
+  if (regions !== undefined && flags.seed === undefined && !REGIONS_DRAWN.includes(regions)) throw new TypeError(`--regions takes one of ${[...new Set(REGIONS_DRAWN)].join(', ')}, not ${regions}.`);
+  const seedsUntil = (untilMs: number): Iterable<number> => (regions === undefined ? from(start, Number.MAX_SAFE_INTEGER, untilMs) : ofSize(regions, from(start, Number.MAX_SAFE_INTEGER, untilMs)));
   if (flags.help === true) say(HELP);
   else if (flags.seed !== undefined) return oneSeed(number('seed', flags.seed, 0), flags.control);
   else if (flags.control !== undefined) return controls([controlNamed(flags.control)], jobs);
   else if (flags.controls === true) return controls(CONTROLS, jobs);
-  else if (flags.minutes !== undefined) return many(from(first, Number.MAX_SAFE_INTEGER, Date.now() + number('minutes', flags.minutes, 0) * 60_000), jobs);
-  else return many(from(first, number('seeds', flags.seeds, 100), Number.POSITIVE_INFINITY), jobs);
+  else if (flags.minutes !== undefined) return many(seedsUntil(Date.now() + number('minutes', flags.minutes, 0) * 60_000), jobs);
+  else return many(atMost(number('seeds', flags.seeds, 100), seedsUntil(Number.POSITIVE_INFINITY)), jobs);
   return true;
 }
 

@@ -66,9 +66,12 @@ const HOARDING_MS = 25_000;
 /** Each clock is within this of the right time, and within what a region lets pass of another. */
 const SKEW_MS = 400;
 
+/** Of how many regions a cluster is. */
+export const REGIONS_DRAWN: readonly number[] = [2, 3, 3, 3, 4, 5];
+
 export function drawSwarm(random: SeededRandom, asked: readonly RareOption[] = []): Swarm {
   const some = (probability: number, value: () => number): number => (random.chance(probability) ? value() : 0);
-  const regions = random.pick([2, 3, 3, 3, 4, 5]);
+  const regions = random.pick(REGIONS_DRAWN);
   const relaxed = random.chance(0.2);
   const chosen = FAULT_KINDS.filter((kind) => (kind === 'power-cut' ? relaxed : random.chance(0.4)));
   const swarm: Omit<Swarm, 'graceMs' | 'skewMs'> = {

@@ -22,6 +22,10 @@ const RECEIVED_MAX = 512;
 const READ_MAX = 64;
 export const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 60_000;
+/** A peer that takes nothing (a full disk) is asked this often, and knows within so long that there is room. */
+const PAUSE_MAX_MS = 5_000;
+/** A record that failed there alone. */
+const RETRY_FAILED_MAX_MS = 10_000;
 
 export interface ForwarderLane {
   isOpen(): boolean;
@@ -38,6 +42,9 @@ export class Forwarder {
   readonly #window = new SendWindow();
   /** The next time at which the lane is to be woken. */
   #wakesMs = Number.POSITIVE_INFINITY;
+  /** Since the peer took nothing of a message: for how long, and until when, nothing is forwarded. */
+  #pauseMs = 0;
+  #pausedUntilMs = 0;
 
   constructor(parts: LaneParts, lane: ForwarderLane) {
     this.#parts = parts;
@@ -47,7 +54,8 @@ export class Forwarder {
 
   /** Until there is none left to send, or the peer is gone. */
   async run(): Promise<void> {
-    const { hints } = this.#parts;
+    const { hints, clock } = this.#parts;
+    if (clock.monotonicMs() < this.#pausedUntilMs) return;
     const run = new Run(this.#lane, this.#window, (message) => this.#send(message), (message) => this.#giveBack(message));
     try {
       while (run.goesOn() && (await hints.depth()) > 0) {
@@ -88,6 +96,8 @@ export class Forwarder {
     try {
       const receipts = await this.#lane.push(message.map(({ record }) => record));
       this.#window.answered(message.length, clock.monotonicMs() - startMs);
+      if (receipts.every((receipt) => receipt === 'failed')) return await this.#hold(message);
+      this.#pauseMs = 0;
       return { settle: () => this.#settle(message, receipts), isUp: true };
     } catch (error) {
       this.#window.failed(message.length);
@@ -103,7 +113,22 @@ export class Forwarder {
     const done = message.filter((_, at) => isDone(at));
     await this.#parts.hints.acknowledge(done.map(({ delivery }) => delivery.receipt));
     this.#lane.stats.forwarded += done.length;
-    for (const { delivery } of message.filter((_, at) => !isDone(at))) await this.#retryRefused(delivery);
+    for (const [at, { delivery }] of message.entries()) if (!isDone(at)) await this.#retryRefused(delivery, receipts[at]);
+  }
+
+  /** Nothing of it was taken, and as a rule nothing else would be: all hints wait together, and not each longer and longer for itself. */
+  async #hold(message: readonly Hinted[]): Promise<Outcome> {
+    const { clock, hints } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    // mark: a peer took nothing of a message of hints
+    if (nowMs >= this.#pausedUntilMs) {
+      this.#pauseMs = Math.min(PAUSE_MAX_MS, Math.max(RETRY_FIRST_MS, 2 * this.#pauseMs));
+      this.#pausedUntilMs = nowMs + this.#pauseMs;
+    }
+    this.#lane.stats.refused += message.length;
+    for (const { delivery } of message) await hints.retryLater(delivery.receipt, this.#pauseMs);
+    this.#wakeIn(this.#pauseMs);
+    return { isUp: false };
   }
 
   async #giveBack(message: readonly { readonly delivery: Delivery }[]): Promise<void> {
@@ -112,11 +137,11 @@ export class Forwarder {
     this.#wakeIn(RETRY_FIRST_MS);
   }
 
-  /** A record that the peer will not take now (drift, a later format, a full disk) waits longer each time. */
-  async #retryRefused(delivery: Delivery): Promise<void> {
+  /** A record that the peer will not take now (drift, a later format) waits longer each time. */
+  async #retryRefused(delivery: Delivery, receipt?: Receipt): Promise<void> {
     // mark: refused hint waits longer
     this.#lane.stats.refused++;
-    const delayMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
+    const delayMs = Math.min(receipt === 'failed' ? RETRY_FAILED_MAX_MS : RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(delivery.received - 1, 20));
     await this.#parts.hints.retryLater(delivery.receipt, delayMs);
     this.#wakeIn(delayMs);
   }

@@ -128,6 +128,23 @@ describe('hints', () => {
     expect(await its.retire()).toBe(true);
   });
 
+  it('a peer takes nothing for a minute (its disk is full) -> it is asked now and then, not for each hint; room again -> all is there within 20 s', async () => {
+    const regions = await archipelago();
+    const [eu, us] = [regions.at(EU), regions.at(US)];
+    us.memory.table.onUpdate = () => {
+      throw new ArchipelError('storage-full', 'The disk is full.');
+    };
+    for (let at = 0; at < 200; at++) await eu.put('demo', `k${at}`, 'v'.padEnd(9_000, '.')); // six to a message
+    await regions.advance(60_000);
+    const asked = regions.network.count(EU, US, 'inbox');
+    await regions.advance(10_000);
+    expect(regions.network.count(EU, US, 'inbox') - asked).toBeLessThan(34); // all of them, once
+    us.memory.table.onUpdate = () => undefined;
+    await regions.advance(20_000);
+    expect(await eu.rpo(US)).toEqual({ items: 0, exact: true });
+    await regions.expectEqual();
+  });
+
   it('one answer of several is lost while hints are forwarded -> its hints are sent again at once, and nobody waits', async () => {
     const regions = await archipelago();
     const [eu, us] = [regions.at(EU), regions.at(US)];

@@ -251,7 +251,7 @@ export class Applier {
   }
 
   #merged(key: ItemKey, stored: State, incoming: State): Merged {
-    if (this.#parts.catalog.conflictRule(key.collection) === 'siblings') return mergeSiblings(stored, incoming);
+    if (this.#parts.catalog.conflictRule(key.collection) === 'siblings') return mergeSiblings(stored, incoming, { areTwinsOne: this.#parts.catalog.knowsRule(key.collection) });
     return mergeLww(stored, incoming, () => this.#issue(stored, incoming));
   }
 

@@ -170,6 +170,11 @@ export class Catalog {
     return SYSTEM[collection] ?? this.#collections.get(collection)?.policy.conflict ?? 'siblings';
   }
 
+  /** False: the policy is still on its way. */
+  knowsRule(collection: string): boolean {
+    return SYSTEM[collection] !== undefined || this.#collections.has(collection);
+  }
+
   key(collection: Collection, pk: Uint8Array, sk: Uint8Array): ItemKey {
     return itemKey(collection.group, { collection: collection.name, pk, sk }, this.#hash);
   }

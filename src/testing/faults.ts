@@ -2,6 +2,7 @@
 // what it broke, and `healAll` what is still broken when the quiet begins.
 
 import type { SeededRandom } from '../adapters/sim/random.ts';
+import { CLOCK_DRIFT_MS_MAX } from '../core/limits.ts';
 import type { World } from '../adapters/sim/world.ts';
 import type { StoredItem } from '../ports/table.ts';
 import type { SimCluster, SimRegion } from './cluster.ts';
@@ -170,6 +171,8 @@ export class Faults {
     // A region that starts alone with its clock ahead issues stamps that its peers refuse until their time has come: the
     // quiet must last longer than that.
     const byMs = this.#random.chance(0.5) ? -this.#random.pick(CLOCK_STEPS_MS) : this.#random.pick(isRestarted || this.#restarts || !region.isUp ? CLOCK_STEPS_MS.slice(0, 4) : CLOCK_STEPS_MS);
+    // Two that are ahead by the same would agree, and nobody could tell that it is they who are wrong.
+    if (byMs > CLOCK_DRIFT_MS_MAX && this.#cluster.regions.some((other) => other.machine.wallOffsetMs > CLOCK_DRIFT_MS_MAX)) return false;
     this.#world.trace(region.id, `its wall clock steps by ${byMs} ms`);
     machine.wallOffsetMs = byMs;
     if (isRestarted) this.kill(region);

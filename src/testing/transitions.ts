@@ -51,9 +51,9 @@ export class Transitions {
 
   #notBack({ place, state, isServed }: Transition, before: State, { dot, value }: DottedValue): void {
     const text = (): string => `${place} ${formatDot(dot)}: ${formatState(before)} -> ${formatState(state)}`;
-    // Of siblings that become one write, its twins stay: with a brother that is new here also one that was covered, which changes nothing for a reader.
-    const hasNewBrother = state.values.some((other) => !covers(before.context, other.dot) && equalBytes(other.value.bytes, value.bytes));
-    if (covers(before.context, dot) && !hasNewBrother) this.#violated('what a record has covered stays away from it', text());
+    // Of siblings that become one write, its twins stay: also one that was covered, beside a brother that stands, which changes nothing for a reader.
+    const hasBrother = state.values.some((other) => !sameDot(other.dot, dot) && equalBytes(other.value.bytes, value.bytes) && (!covers(before.context, other.dot) || before.values.some((held) => sameDot(held.dot, other.dot))));
+    if (covers(before.context, dot) && !hasBrother) this.#violated('what a record has covered stays away from it', text());
     if (!isServed) return; // an operation of last-write-wins comes without the past of its write
     const [first] = twinDots(state.operations, dot).filter((twin) => !sameDot(twin, dot) && operationOf(before.operations, twin) !== undefined);
     if (first === undefined || before.removed !== undefined) return;

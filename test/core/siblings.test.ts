@@ -57,6 +57,24 @@ describe('siblings: twins', () => {
     }
   });
 
+  it('two writes of last-write-wins whose retries superseded each other, merged by who does not know the policy -> both stay', () => {
+    const yThenX = withOps({ ...several([dot(A, 4), 'x']), context: vector(dot(A, 4)) }, ['Y', dot(A, 3)], ['X', dot(A, 4)]);
+    const xThenY = withOps({ ...several([dot(B, 2), 'y']), context: vector(dot(B, 2)) }, ['X', dot(B, 1)], ['Y', dot(B, 2)]);
+    const merge = (a: State, b: State): State => mergeSiblings(a, b, { areTwinsOne: false }).state;
+    const merged = merge(yThenX, xThenY);
+    expect(texts(merged)).toEqual(['y', 'x']);
+    for (const other of [yThenX, xThenY]) expect([texts(merge(merged, other)), texts(merge(other, merged))]).toEqual([['y', 'x'], ['y', 'x']]);
+    expect(texts(mergeSiblings(yThenX, xThenY).state)).toEqual([]); // where whoever replaces has read, nobody can have written both
+  });
+
+  it('where it is not known that the collection keeps siblings, no twin goes with its brother', () => {
+    const over: State = withOps({ ...several([dot(A, 5), 'over x']), context: vector(dot(A, 5)) }, ['X', dot(A, 1)], ['Z', dot(A, 5)]);
+    for (const [one, other] of [[over, again], [again, over]] as const) {
+      expect(texts(mergeSiblings(one, other).state)).toEqual(['over x']);
+      expect(texts(mergeSiblings(one, other, { areTwinsOne: false }).state)).toEqual(['x', 'over x']);
+    }
+  });
+
   it('who covers one covers both', () => {
     const y = withOps({ ...several([dot(C, 3), 'y']), context: vector(dot(A, 1), dot(C, 3)) }, ['Y', dot(C, 3)], ['X', dot(A, 1)]);
     for (const state of both(y, again)) expect(texts(state)).toEqual(['y']);

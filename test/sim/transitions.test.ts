@@ -57,9 +57,8 @@ describe('simulation: an operation takes effect once', () => {
 });
 
 describe('simulation: what a record has covered stays away from it', () => {
-  const violationsOf = (state: State): string[] => {
+  const violationsOf = (state: State, before = written(dot(B, 5), 'over it', [dot(A, 1)])): string[] => {
     const violations: string[] = [];
-    const before = written(dot(B, 5), 'over it', [dot(A, 1)]);
     new Transitions({ violated: (rule) => void violations.push(rule), clocksAgree: () => true }).check({ place: `here ${ITEM}`, item: ITEM, before, state, isServed: true });
     return violations;
   };
@@ -72,6 +71,7 @@ describe('simulation: what a record has covered stays away from it', () => {
 
   it('with a new execution of the same write, whose twin it is: none; with one of another write: a violation', () => {
     expect(violationsOf({ ...both, values: [covered, brother] })).toEqual([]);
+    expect(violationsOf({ ...both, values: [covered, brother] }, both)).toEqual([]); // the brother stood before
     expect(violationsOf({ ...both, values: [covered, ...written(dot(B, 9), 'another').values] })).toEqual(['what a record has covered stays away from it']);
   });
 });

@@ -15,6 +15,15 @@
 //   B: {x', y} ctx {A:1, B:2}   PUT Y at B with the context of a read at A: Y's author had seen X
 //   merged: {y} ctx {A:1, B:2}
 //
+// Under last-write-wins two retried writes can have superseded each other, because nobody there has to have read what he
+// replaces; and a region that does not know the policy yet merges its states as siblings:
+//
+//   A: {x'} ctx {A:2}           PUT Y at A, then X again at A, blindly
+//   B: {y'} ctx {B:2}           PUT X at B, then Y again at B, blindly
+//   merged as twins: {}         each has superseded the other's first execution: both would be lost
+//
+// So twins are told apart where the policy is not known: both stay, until it says which of them stands.
+//
 // Sources: Preguiça et al., "Dotted Version Vectors", 2012; Almeida et al., "Scalable and Accurate Causality Tracking
 // for Eventually Consistent Stores", 2014.
 
@@ -25,11 +34,14 @@ import { joinOperations, operationOf, twinDots, type Operations } from './operat
 import { withRemoved, withoutRemoved, type DottedValue, type State } from './record.ts';
 import { boundVector, covers, EMPTY_VECTOR, joinVectors, type VersionVector } from './version-vector.ts';
 
-export function mergeSiblings(mine: State, theirs: State): Merged {
+/** `areTwinsOne`: the collection is known to keep siblings. */
+export function mergeSiblings(mine: State, theirs: State, { areTwinsOne = true }: { readonly areTwinsOne?: boolean } = {}): Merged {
   const stored = withoutRemoved(mine, theirs.removed);
   const incoming = withoutRemoved(theirs, mine.removed);
   const operations = joinOperations(stored.operations, incoming.operations);
-  const survives = ({ dot }: DottedValue): boolean => !isSuperseded(dot, stored, operations) && !isSuperseded(dot, incoming, operations);
+  const survivesItself = ({ dot }: DottedValue): boolean => !isGone(dot, stored) && !isGone(dot, incoming);
+  const survivesAsTwin = ({ dot }: DottedValue): boolean => !isSuperseded(dot, stored, operations) && !isSuperseded(dot, incoming, operations);
+  const survives = areTwinsOne ? survivesAsTwin : survivesItself;
   const survivors = stored.values.filter(survives);
   for (const value of incoming.values) {
     if (!survivors.some((mine) => sameDot(mine.dot, value.dot)) && survives(value)) survivors.push(value);

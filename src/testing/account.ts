@@ -295,10 +295,16 @@ export class Account {
     return write !== undefined && this.#isWrittenOver(write, { states, losses: [] }, 'at-the-end');
   }
 
-  /** Operations are remembered for eight later writes of the item: a retry that comes after those, anywhere, is a new write. */
-  isForgottenRetry(value: string, states: readonly State[]): boolean {
+  /**
+   * A write that was done twice, and stands although it was written over. Operations are remembered for eight later writes of the
+   * item: a retry that comes after those, anywhere, is a new write. And the region that knew may have lost its disk before it wrote
+   * again what the retry had beaten: then its row says so.
+   */
+  isLateRetry(value: string, { states, losses }: View): boolean {
     const dots = this.dotsOf(value);
-    return dots.length > 1 && states.some(({ operations }) => dots.some((dot) => operationOf(operations, dot) === undefined));
+    if (dots.length < 2) return false;
+    const isBeaten = ({ winner, context }: LossRow): boolean => dots.some((dot) => winner !== undefined && compareDots(dot, winner) === 0) && dots.some((dot) => covers(context, dot));
+    return states.some(({ operations }) => dots.some((dot) => operationOf(operations, dot) === undefined)) || (this.#disksLost.length > 0 && losses.some(isBeaten));
   }
 
   dotsOf(value: string): readonly Dot[] {

@@ -327,9 +327,9 @@ export class Checker {
   #checkReturned(): void {
     const writes = this.#history.writes.filter(({ outcome, effect, value, superseded }) => outcome === 'acknowledged' && effect !== 'superseded' && superseded.length > 0 && !this.#history.excused.has(value));
     for (const write of writes) {
-      const { states } = this.#account.view(this.#cluster.regions, write, { placed: true });
-      for (const state of states) {
-        const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#account.isForgottenRetry(value, states));
+      const view = this.#account.view(this.#cluster.regions, write, { placed: true });
+      for (const state of view.states) {
+        const back = liveValues(state, EPOCH_MS + this.#world.nowMs).map(({ value }) => utf8Text(value.bytes) ?? '').find((value) => write.superseded.includes(value) && !this.#account.isLateRetry(value, view));
         if (back !== undefined) this.#violated('what was written over stays away', `${back} is back, although ${describe(write)} had replaced it: ${formatState(state)}`);
       }
     }

@@ -69,8 +69,8 @@ function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, recor
   // The state is one whole write: a peer that holds a larger one has no use for this.
   const [mine, held] = [headDot(state), their === undefined ? undefined : headDot(their)];
   if (mine === undefined || mine.actor !== actor) return false;
-  // A tombstone from when the collection kept siblings has no dot of its own: its delete is in the history.
-  if (held === undefined) return their === undefined || !covers(their.context, mine) || !state.values.every(({ value }) => isWrittenOver(utf8Text(value.bytes) ?? '', their));
+  // A tombstone from when the collection kept siblings has no dot of its own: its delete is in the history, with what was not expired by then.
+  if (held === undefined) return their === undefined || !covers(their.context, mine) || !liveValues(state, EPOCH_MS + nowMs).every(({ value }) => isWrittenOver(utf8Text(value.bytes) ?? '', their));
   // What the peer has deleted while the collection kept siblings lies in its past.
   return compareDots(held, mine) < 0 && !covers(their?.context ?? EMPTY_VECTOR, mine);
 }

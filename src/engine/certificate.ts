@@ -29,6 +29,8 @@ export interface PairReport {
   differing: number;
   pushed: number;
   pulled: number;
+  /** Of what was pulled, what could not be stored here. */
+  notStored: number;
   requests: number;
   bytes: number;
   /** Round trips of the comparison alone, the longest pass; and its bytes, the largest. */

@@ -110,7 +110,7 @@ export class Comparison {
     this.#topology = parts.catalog.version;
     const ids = groups ?? [...parts.catalog.groups().keys()].sort();
     this.#scopes = ids.map((group) => ({ group, partitions: parts.catalog.shared(group, link.id) }));
-    this.report = { peer: link.id, compared: 0, differing: 0, pushed: 0, pulled: 0, requests: 0, bytes: 0, rounds: 0, comparedBytes: 0, corrupt: [], wrongDigests: 0, differingKeys: [], equal: false };
+    this.report = { peer: link.id, compared: 0, differing: 0, pushed: 0, pulled: 0, notStored: 0, requests: 0, bytes: 0, rounds: 0, comparedBytes: 0, corrupt: [], wrongDigests: 0, differingKeys: [], equal: false };
   }
 
   /**
@@ -314,6 +314,7 @@ export class Comparison {
       this.#noteLeft(sound, receipts);
       // mark if (receipts.includes('applied')): difference pulled
       this.report.pulled += receipts.filter((receipt) => receipt === 'applied').length;
+      this.report.notStored += receipts.filter((receipt) => receipt === 'failed').length;
       // The answer is bounded by bytes: ask for the rest. A key it passes over is not held there any more.
       const last = records.at(-1);
       const at = last === undefined ? -1 : left.findIndex((key) => keyName(key) === keyName(last.key));

@@ -203,6 +203,8 @@ export class Recovery {
     const run = this.#parts.reconciler.run({ peers: [peer], hasty: true, ...(groups === undefined ? {} : { groups }) });
     await run.finished;
     // Out of doubt, this region would vouch for a value that it could not ask about, and a deleted one would be back.
-    return run.state === 'done' && stats.undecided === undecidedBefore ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;
+    // And what it could not store (its disk is full), it has not taken.
+    const isTaken = run.state === 'done' && stats.undecided === undecidedBefore && run.pairs.every(({ notStored }) => notStored === 0);
+    return isTaken ? run.pairs.reduce((sum, { pulled }) => sum + pulled, 0) : undefined;
   }
 }

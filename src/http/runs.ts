@@ -29,7 +29,7 @@ export function runBody(run: Run): RunBody {
   return { id: run.id, state: run.state, pairs: run.pairs.map(pairBody), ...(run.error === undefined ? {} : { error: run.error, code: run.code }) };
 }
 
-function pairBody({ certificate, corrupt, differingKeys, ...pair }: PairReport): unknown {
+function pairBody({ certificate, corrupt, differingKeys, notStored: _, ...pair }: PairReport): unknown {
   return {
     ...pair,
     corrupt: corrupt.map(({ key }) => namedKey(key)),

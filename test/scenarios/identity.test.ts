@@ -2,6 +2,7 @@
 // peers hold, and issues no dot twice.
 
 import { afterEach, describe, expect, it } from 'vitest';
+import { ArchipelError } from '../../src/core/errors.ts';
 import { formatDot } from '../../src/core/version/dot.ts';
 import type { WriteResult } from '../../src/engine/coordinate.ts';
 import { AP, archipelago, EU, US, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
@@ -203,6 +204,25 @@ describe('a wiped folder', () => {
     await eu.start();
     expect(eu.logged('region.recovered')).toHaveLength(2);
     expect(eu.memory.isNew).toBe(false);
+  });
+
+  it('its disk is full while it takes back -> nothing counts as taken; room again -> everything is back before it serves', async () => {
+    const regions = await begin();
+    await fill(regions);
+    const eu = regions.at(EU);
+    await eu.crash();
+    eu.memory.wipe();
+    eu.memory.table.onUpdate = () => {
+      throw new ArchipelError('storage-full', 'The disk is full.');
+    };
+    const { ready } = await eu.boot();
+    await regions.advance(10_000);
+    expect(phase(eu)).toBe('recovering');
+    expect(eu.region.recovery.isPending).toBe(true);
+    eu.memory.table.onUpdate = () => undefined;
+    await regions.drive(ready);
+    expect(await eu.get('demo', 'k0')).toEqual(['v0']);
+    await regions.expectEqual();
   });
 
   it('stopped while it takes back -> stays stopped, and asks nobody any more', async () => {

@@ -77,6 +77,9 @@ export class Lane {
   /** The queue took no hints a moment ago: until then nothing more is hinted. */
   #hintAgainMs = 0;
   #hintsSinceMs: number | undefined;
+  /** How often hints were written, and up to which of these times all are gone: then nothing is to be forwarded. */
+  #hintTurn = 0;
+  #forwardedTurn = -1;
   readonly #owed = new Owed();
   /** Items of partitions that this region has given up and the peer has come to hold (hand-over.ts). */
   toHandOver = 0;
@@ -297,6 +300,7 @@ export class Lane {
     if (this.#stopped) return;
     const { hints, link, log, limits } = this.#parts;
     this.#hinting++;
+    this.#hintTurn++;
     try {
       const room = Math.max(0, limits.hintsPerPeer - (await hints.depth()));
       const kept = items.filter(({ key, state }, at) => isLossRow(state) || at < room || !this.#isCompared(key)); // 5
@@ -350,11 +354,15 @@ export class Lane {
   // Forwarding ------------------------------------------------------------------------------------------------------------
 
   async #forward(): Promise<void> {
-    if (this.#forwarding || !this.isOpen) return;
+    if (this.#forwarding || this.#forwardedTurn === this.#hintTurn || !this.isOpen) return;
     this.#forwarding = true;
+    const turn = this.#hintTurn;
     try {
       await this.#forwarder.run();
-      if ((await this.#parts.hints.depth()) === 0) this.#hintsSinceMs = undefined;
+      if ((await this.#parts.hints.depth()) === 0 && this.#hinting === 0) {
+        this.#hintsSinceMs = undefined;
+        this.#forwardedTurn = turn;
+      }
     } catch (error) {
       this.#parts.log.write('warn', 'forward.failed', { peer: this.#parts.link.id, error: String(error) });
       this.#parts.clock.after(RETRY_FIRST_MS, () => this.wake());

@@ -51,8 +51,9 @@ export class Behind {
     return this.add(count);
   }
 
-  /** The document is in force, or was not taken. */
+  /** The document is in force, or was not taken. A look from before, of what both held then, proves nothing of what has come. */
   hasCome(): void {
+    if (this.#coming > 0) this.#turn++;
     this.#coming = 0;
   }
 

@@ -4,8 +4,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { formatTopology, type Topology } from '../../src/core/placement/topology.ts';
 import { partitionOf } from '../../src/core/keys/item-key.ts';
 import { asRegionId, type RegionId } from '../../src/core/version/dot.ts';
+import { Behind } from '../../src/engine/behind.ts';
 import { seal, unseal } from '../../src/engine/envelope.ts';
 import type { PeerLink } from '../../src/engine/peer-link.ts';
+import type { Table } from '../../src/ports/table.ts';
 import { settle } from '../../src/adapters/memory/clock.ts';
 import { AP, archipelago, EU, lane, US, type Archipelago, type ArchipelagoOptions, type Site } from './archipelago.ts';
 import { digestHash, FaultyTable } from './disks.ts';
@@ -158,6 +160,18 @@ describe('a region joins', () => {
     for (const id of [AP, EU, US]) await regions.drive(regions.at(id).region.reconciler.run({ peers: [SA] }).finished);
     for (const id of [AP, EU, US]) expect(await regions.at(id).rpo(SA)).toEqual({ items: 0, exact: true });
     await regions.expectEqual();
+  });
+
+  it('a look that began before the document was in force, and ended after -> proves nothing of what the region has come to hold', async () => {
+    const table = { document: async () => undefined, putDocument: async () => true } as unknown as Table;
+    const behind = new Behind(table, SA);
+    await behind.addComing(3);
+    const { turn } = behind;
+    behind.hasCome();
+    await behind.caughtUp(turn);
+    expect(behind.count).toBe(3);
+    await behind.caughtUp(behind.turn);
+    expect(behind.count).toBe(0);
   });
 
   it('is sent every write, and serves nobody, until it is active', async () => {

@@ -195,7 +195,7 @@ export class Applier {
       judgement === undefined ? this.#decide(key, current, incoming) : this.#settle(key, current, incoming, judgement, turn);
     const head = headDot(incoming);
     const canDoWithoutBytes = this.#parts.catalog.conflictRule(key.collection) === 'lww'; // siblings stay
-    // A region that merged as siblings, before it knew the policy, may have dropped a larger write with its twin: covered, yet larger. Order alone decides.
+    // Made of siblings, it may cover a larger write: that is for who reads both (lww.ts).
     const isLargest = head !== undefined && [...incoming.context].every(([actor, stamp]) => compareDots({ actor, stamp }, head) <= 0);
     const isWhole = canDoWithoutBytes && isLargest && incoming.values.length <= 1;
     const isStillGood = (): boolean => head !== undefined && head.stamp > this.#parts.lines.of(key);

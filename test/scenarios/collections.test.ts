@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { ArchipelError } from '../../src/core/errors.ts';
 import { utf8 } from '../../src/core/bytes.ts';
+import { compareDots, type Dot } from '../../src/core/version/dot.ts';
 import { NO_OPERATIONS } from '../../src/core/version/operations.ts';
 import type { State } from '../../src/core/version/record.ts';
 import { makeStamp } from '../../src/core/version/stamp.ts';
@@ -81,17 +82,22 @@ describe('siblings become lww', () => {
     await regions.expectEqual();
   });
 
-  it('a region without the policy dropped a larger write with its twin, and says that it covers it -> who holds it decides by order', async () => {
+  it('a write that was made of siblings has seen a larger one, which a client deleted there -> it is written again above that one, and stands everywhere', async () => {
     const regions = await archipelago({ regions: [AP, EU] });
     const [ap, eu] = [regions.at(AP), regions.at(EU)];
     regions.network.cut(AP, EU);
-    await eu.put('demo', 'a', 'over it');
+    await eu.put('demo', 'a', 'stays');
     await regions.advance(10);
-    await ap.put('demo', 'a', 'again');
+    await ap.put('demo', 'a', 'deleted');
     const [smaller, larger] = [(await eu.state('demo', 'a')) as State, (await ap.state('demo', 'a')) as State];
     await ap.region.applier.merge(ap.key('demo', 'a'), { ...smaller, context: joinVectors(smaller.context, larger.context) });
-    expect(await ap.get('demo', 'a')).toEqual(['again']);
-    expect(await ap.ledger('demo')).toEqual(['over it lww']);
+    expect(await ap.get('demo', 'a')).toEqual(['stays']);
+    expect(compareDots((await ap.state('demo', 'a'))?.values[0]?.dot as Dot, larger.values[0]?.dot as Dot)).toBeGreaterThan(0);
+    expect(await ap.ledger('demo')).toEqual([]);
+    regions.network.heal();
+    await regions.converge();
+    expect(await eu.get('demo', 'a')).toEqual(['stays']);
+    await regions.expectEqual();
   });
 
   it('every region is killed in the middle of it -> finished after the restart', async () => {

@@ -5,12 +5,17 @@
 //   stored covers incoming                  nothing; the incoming write is an ancestor, no loss
 //   neither covers, incoming is larger      replace; ledger the stored write, in the same atomic commit
 //   neither covers, incoming is smaller     keep; ledger the incoming write before its message is acknowledged
+//   the smaller covers the larger           made of siblings: written again above it (see below)
 //   stored knows incoming's operation       a retry that was superseded here: never taken (see below)
 //
 // The last rule keeps a late retry from beating what superseded it. The order stays (stamp, actor) alone: if the
 // operation could decide who wins, the order would be circular and replicas would differ for ever. Instead the stored
 // write is *written again* above the retry, as an ordinary local write, which wins everywhere by order. Everywhere: also
 // over a later write that superseded it elsewhere and has not arrived here. That write is then a loss in the ledger.
+//
+// What has seen a write is larger, because stamps are raised above what is seen; but not where it was made of siblings, before
+// the policy was lww or known: a value stays there under its dot beside a larger one that a client deletes. Order alone would bring
+// that one back. So the one that has seen it is written again as well.
 
 import { compareDots, sameDot, type Dot } from './dot.ts';
 import { findOperation, joinOperations, operationOf, type Operations } from './operations.ts';
@@ -74,6 +79,7 @@ function mergeWrites(stored: State, incoming: State, issue: IssueDot): Merged {
   const [winner, loser, loserDot, winnerDot] = larger ? [theirs, mine, head, arrived] : [mine, theirs, arrived, head];
   const state = withOperations(winner, operations);
   if (covers(winner.context, loserDot) || areTwins(operations, winnerDot, loserDot)) return { state, losses, kind };
+  if (covers(loser.context, winnerDot)) return { state: writeAgain(loser, winner, operations, issue()), losses, kind: 'local', note: 'written-again' };
   // mark if (larger): stored loser ledgered
   // mark if (!larger): incoming loser ledgered
   return { state, losses: [...losses, lossOf(loser, loserDot, winnerDot, 'lww')], kind };

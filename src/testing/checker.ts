@@ -215,7 +215,7 @@ export class Checker {
   }
 
   #lacking(region: SimRegion, peer: SimRegion): string[] {
-    return lackingAt(region, peer, { nowMs: this.#world.nowMs, isLww: (collection) => this.#conflict.get(collection) === 'lww', wasBehind: this.wasBehind, isReaping: this.#isReaping, regionOf: (id) => this.#cluster.region(id), hasReaped: (at, key, dots) => this.#account.hasReaped(at, nameOf(key), dots), isWrittenOver: (value, dropped) => this.#account.isWrittenOver(value, [dropped]) }).map(({ key }) => nameOf(key)).filter((name) => !this.#forgotten.has(name));
+    return lackingAt(region, peer, { nowMs: this.#world.nowMs, isLww: (collection) => this.#conflict.get(collection) === 'lww', wasBehind: this.wasBehind, isReaping: this.#isReaping, regionOf: (id) => this.#cluster.region(id), hasReaped: (at, key, dots) => this.#account.hasReaped(at, nameOf(key), dots), isLedgered: (key, dot) => this.#cluster.regions.some(({ running }) => [...(running?.table.everyLoss() ?? [])].some((row) => nameOf(row.key) === nameOf(key) && compareDots(row.dot, dot) === 0)), isWrittenOver: (value, dropped) => this.#account.isWrittenOver(value, [dropped]) }).map(({ key }) => nameOf(key)).filter((name) => !this.#forgotten.has(name));
   }
 
   /** What a disk lost with its region: values that no other region accounts for are excused from now on. */

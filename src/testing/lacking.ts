@@ -20,6 +20,8 @@ export interface LackingSetting {
   readonly regionOf: (id: RegionId) => SimRegion;
   /** By somebody who had read it; a write that is under way counts when this state has dropped the value. */
   readonly isWrittenOver: (value: string, dropped: State) => boolean;
+  /** In the ledger of some region. */
+  readonly isLedgered: (key: ItemKey, dot: Dot) => boolean;
   readonly hasReaped: (at: SimRegion, key: ItemKey, dots: readonly Dot[]) => boolean;
 }
 
@@ -57,7 +59,7 @@ export function rowsLackingAt(region: SimRegion, peer: SimRegion): string[] {
   return lacking.map(({ key, rule, dot }) => `the row of ${formatDot(dot)}, ${nameOf(key)} (${rule})`);
 }
 
-function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, record: { state } }: StoredItem, { nowMs, isLww, wasBehind, isReaping, hasReaped, isWrittenOver }: LackingSetting): boolean {
+function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, record: { state } }: StoredItem, { nowMs, isLww, wasBehind, isReaping, hasReaped, isWrittenOver, isLedgered }: LackingSetting): boolean {
   const their = theirs.get(keyText(key.encoded));
   if (isReaping && state.values.length === 0) return false; // the peer may have reaped it already
   // Left behind here when the topology changed; deleted since, and reaped, by those who hold it.
@@ -69,8 +71,8 @@ function isLacking(actor: ActorId, peer: SimRegion, theirs: States, { key, recor
   // The state is one whole write: a peer that holds a larger one has no use for this.
   const [mine, held] = [headDot(state), their === undefined ? undefined : headDot(their)];
   if (mine === undefined || mine.actor !== actor) return false;
-  // A tombstone from when the collection kept siblings has no dot of its own: its delete is in the history, with what was not expired by then.
-  if (held === undefined) return their === undefined || !covers(their.context, mine) || !liveValues(state, EPOCH_MS + nowMs).every(({ value }) => isWrittenOver(utf8Text(value.bytes) ?? '', their));
+  // A tombstone from when the collection kept siblings has no dot of its own: its delete is in the history, with what its client had been shown: not what had expired, or lost to it.
+  if (held === undefined) return their === undefined || !covers(their.context, mine) || !liveValues(state, EPOCH_MS + nowMs).every(({ dot, value }) => isWrittenOver(utf8Text(value.bytes) ?? '', their) || isLedgered(key, dot));
   // What the peer has deleted while the collection kept siblings lies in its past.
   return compareDots(held, mine) < 0 && !covers(their?.context ?? EMPTY_VECTOR, mine);
 }

@@ -261,9 +261,9 @@ export class Account {
     return (this.#dots.get(value) ?? []).some((dot) => covers(past, dot));
   }
 
-  /** Of siblings that became one the row knows no context; what its put had covered under `lww`, before it lay beside another, it had replaced. */
-  pastOfRow({ rule, context, value }: LossRow): readonly VersionVector[] {
-    const covered = rule === 'policy-changed' && value !== undefined ? this.#covered.get(utf8Text(value.bytes) ?? '') : undefined;
+  /** What a put had covered under `lww` it had replaced, whatever it was lost to: a row of siblings that became one, or of a late value, knows no context. */
+  pastOfRow({ context, value }: LossRow): readonly VersionVector[] {
+    const covered = value === undefined ? undefined : this.#covered.get(utf8Text(value.bytes) ?? '');
     return covered === undefined ? [context] : [context, covered];
   }
 

@@ -156,7 +156,7 @@ export class Checker {
 
   #checkTransition(region: SimRegion, key: StoredItem['key'], state: State, kind: CommitKind): void {
     const place = `${region.id} ${nameOf(key)}`;
-    const change = { place, item: nameOf(key), before: this.#before.get(place), state, isServed: region.running?.region.catalog.find(key.collection) !== undefined };
+    const change = { place, item: nameOf(key), before: this.#before.get(place), state, isServed: region.running?.region.catalog.find(key.collection) !== undefined && !this.#policies.isNew(region, key.collection, this.#world.nowMs) };
     this.#transitions.check(change);
     for (const what of overInRecord(state)) this.#violated('a record is bounded', `${place}: ${what}`);
     const actor = region.running?.region.actor;

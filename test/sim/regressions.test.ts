@@ -70,6 +70,9 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 111_720_000_002_507, showed: 'the checker overlooked what a put in the ledger had replaced' },
   { seed: 111_750_000_002_126, showed: 'the checker missed at a peer what had expired there before a delete' },
   { seed: 111_750_000_002_014, showed: 'the checker took a retry that beat what had replaced it, whose region was lost since, for a bug; its row says so' },
+  { seed: 2_423_367_971_642, showed: 'the account forgot what a put had replaced when the put itself went to the ledger as a late value' },
+  { seed: 2_423_367_972_511, showed: 'the checker judged a merge by a policy that came while it was being committed' },
+  { seed: 222_000_135, rare: ['next-format', 'policy-change'], showed: 'a sibling that a client had deleted came back when its collection became lww, and the copies differed' },
 ];
 
 describe('seeds that showed a defect once', () => {

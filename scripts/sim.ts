@@ -243,7 +243,10 @@ async function main(): Promise<boolean> {
   const start = number('from', flags.from, Math.floor(Math.random() * 2 ** 40));
   const regions = flags.regions === undefined ? undefined : number('regions', flags.regions, 0);
   if (regions !== undefined && flags.seed === undefined && !REGIONS_DRAWN.includes(regions)) throw new TypeError(`--regions takes one of ${[...new Set(REGIONS_DRAWN)].join(', ')}, not ${regions}.`);
-  const seedsUntil = (untilMs: number): Iterable<number> => (regions === undefined ? from(start, Number.MAX_SAFE_INTEGER, untilMs) : ofSize(regions, from(start, Number.MAX_SAFE_INTEGER, untilMs)));
+  const seedsUntil = (untilMs: number): Iterable<number> => {
+    const all = from(start, Number.MAX_SAFE_INTEGER, untilMs);
+    return regions === undefined ? all : ofSize(regions, all);
+  };
   if (flags.help === true) say(HELP);
   else if (flags.seed !== undefined) return oneSeed(number('seed', flags.seed, 0), flags.control);
   else if (flags.control !== undefined) return controls([controlNamed(flags.control)], jobs);

@@ -70,7 +70,7 @@ export class Agreements {
     if (this.#isCounted) await keepDocument(this.#table, DOCUMENT, (): Note => ({ own: this.#own, heard: Object.fromEntries(this.#heard) }));
   }
 
-  /** What peers remember is counted on from. */
+  /** Durable when it resolves: so often at least, by the word of a peer. What comes is counted on from there. */
   async raise(agreed: number): Promise<void> {
     if (agreed <= this.#own || !this.#isCounted) return;
     this.#own = agreed;

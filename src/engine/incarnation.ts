@@ -151,20 +151,24 @@ export class Identity {
    * Nothing is sent to a peer before, or its answer would count what it has just been sent.
    */
   async #greet(peer: RegionId, asked: ActorId, { theirs, ever, agreed }: { readonly theirs: Stamp; readonly ever: Stamp; readonly agreed: number }): Promise<void> {
-    const { agreements, log, parts } = this.#parts;
+    const { agreements, parts } = this.#parts;
     const isNews = asked === this.#first && ever > this.#storedEver && ever > (await this.#forgottenBefore());
-    const isOlder = (isNews || (asked === this.#first && agreements.isForgotten(agreed))) && parts.isDrawn !== true;
+    const isOlder = (isNews || agreements.isForgotten(agreed)) && parts.isDrawn !== true;
     if (asked === this.#first && (theirs > this.#storedStamp || isOlder)) await (this.#forgetting ??= this.#forgot(peer).finally(() => (this.#forgetting = undefined)));
     if (isNews) this.#noteForgotten(ever);
-    agreements.raise(agreed).catch((error: unknown) => log.write('debug', 'region.not-noted', { error: String(error) }));
+    this.#behind(agreements.raise(agreed));
     this.#greeted.add(peer);
     this.#parts.lanes().get(peer)?.wake();
   }
 
-  /** Nobody waits for it: without the note a start is once more that of somebody new. */
   #noteForgotten(ever: Stamp): void {
     this.#forgotten = maxStamp(this.#forgotten, ever);
-    keepDocument(this.#parts.parts.table, FORGOTTEN, () => ({ stamp: formatStamp(this.#forgotten) })).catch((error: unknown) => this.#parts.log.write('debug', 'region.not-noted', { error: String(error) }));
+    this.#behind(keepDocument(this.#parts.parts.table, FORGOTTEN, () => ({ stamp: formatStamp(this.#forgotten) })));
+  }
+
+  /** Nobody waits for it: without the note a start is once more that of somebody new. */
+  #behind(noted: Promise<void>): void {
+    noted.catch((error: unknown) => this.#parts.log.write('debug', 'region.not-noted', { error: String(error) }));
   }
 
   async #forgottenBefore(): Promise<Stamp> {

@@ -170,7 +170,7 @@ export class Lane {
     this.toHandOver = 0;
     const left = await hints.depth();
     // Looked at last: a hint that is being written, or is tried again in a moment, would be left behind for nobody.
-    return left === 0 && this.#inFlight === 0 && !this.#spilling && this.#hinting === 0 && this.#waiting.size === 0;
+    return left === 0 && this.#inFlight === 0 && this.#hinting === 0 && this.#waiting.size === 0;
   }
 
   hints(): Promise<number> {

@@ -156,7 +156,7 @@ export class Checker {
 
   #checkTransition(region: SimRegion, key: StoredItem['key'], state: State, kind: CommitKind): void {
     const place = `${region.id} ${nameOf(key)}`;
-    const change = { place, item: nameOf(key), before: this.#before.get(place), state, isServed: region.running?.region.catalog.find(key.collection) !== undefined && !this.#policies.isNew(region, key.collection, this.#world.nowMs) };
+    const change = { place, item: nameOf(key), before: this.#before.get(place), state, isServed: this.#policies.areKnown(region, key.collection, this.#world.nowMs) };
     this.#transitions.check(change);
     for (const what of overInRecord(state)) this.#violated('a record is bounded', `${place}: ${what}`);
     const actor = region.running?.region.actor;
@@ -182,7 +182,7 @@ export class Checker {
     }
     // Where the policy is not known yet, every item is kept as siblings.
     if (region.running?.region.catalog.find(collection)?.policy.conflict !== 'lww' || before.values.length > 1) return;
-    if (this.#policies.isNew(region, collection, this.#world.nowMs)) return;
+    if (!this.#policies.areKnown(region, collection, this.#world.nowMs)) return;
     const [was, is] = [headDot(before), headDot(state)];
     if (is === undefined && this.#isReaping) return; // what its author had reaped was removed
     if (was !== undefined && (is === undefined || compareDots(is, was) < 0)) this.#violated('the order of lww never turns back', `${place} ${formatState(before)} -> ${formatState(state)}`);

@@ -15,8 +15,8 @@ export class PoliciesKnown {
     else if (!this.#sinceMs.has(place)) this.#sinceMs.set(place, nowMs);
   }
 
-  /** What is committed now may have been decided without it. */
-  isNew({ id }: SimRegion, collection: string, nowMs: number): boolean {
-    return nowMs - (this.#sinceMs.get(`${id} ${collection}`) ?? Number.POSITIVE_INFINITY) < COMMIT_MS_MAX;
+  /** Also when what is committed now was decided. */
+  areKnown({ id }: SimRegion, collection: string, nowMs: number): boolean {
+    return nowMs - (this.#sinceMs.get(`${id} ${collection}`) ?? Number.POSITIVE_INFINITY) >= COMMIT_MS_MAX;
   }
 }

@@ -31,7 +31,7 @@ export interface ReapOverseer {
 const DECIDED_MS_MAX = 1_000;
 
 interface Gone {
-  readonly state: State;
+  readonly tombstone: State;
   readonly from: Set<SimRegion>;
 }
 
@@ -49,11 +49,11 @@ export class Reaped {
   /** A record went from the disk of this region. */
   note(region: SimRegion, key: StoredItem['key'], state: State): void {
     const item = nameOf(key);
-    const known = this.#gone.get(item) ?? [];
-    const same = known.find((each) => sameState(tombstoneOf(each.state), tombstoneOf(state)));
-    if (same === undefined) this.#gone.set(item, [...known, { state, from: new Set([region]) }]);
-    else same.from.add(region);
     const tombstone = tombstoneOf(state);
+    const known = this.#gone.get(item) ?? [];
+    const same = known.find((each) => sameState(each.tombstone, tombstone));
+    if (same === undefined) this.#gone.set(item, [...known, { tombstone, from: new Set([region]) }]);
+    else same.from.add(region);
     if (lineOnDisk(region, key) < lineOf(tombstone)) this.#overseer.violated('the line is raised before the record goes', `${region.id} ${item} ${formatState(state)}`);
     for (const other of this.#others(region, key)) {
       const record = other.machine.disk.get(`r ${keyText(key.encoded)}`) as StoredItem | undefined;
@@ -94,7 +94,7 @@ export class Reaped {
         if (running?.region.catalog.holdersOf(key)?.includes(id) === false) continue;
         const gone = this.#gone.get(nameOf(key)) ?? [];
         for (const { dot, value } of liveValues(record.state, EPOCH_MS + this.#cluster.world.nowMs)) {
-          if (gone.some(({ state }) => covers(state.context, dot))) this.#overseer.violated('what was reaped does not return', `${id} ${nameOf(key)} ${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`);
+          if (gone.some(({ tombstone }) => covers(tombstone.context, dot))) this.#overseer.violated('what was reaped does not return', `${id} ${nameOf(key)} ${formatDot(dot)} ${utf8Text(value.bytes) ?? ''}`);
         }
       }
     }

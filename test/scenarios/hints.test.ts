@@ -139,7 +139,10 @@ describe('hints', () => {
     const asked = regions.network.count(EU, US, 'inbox');
     await regions.advance(10_000);
     expect(regions.network.count(EU, US, 'inbox') - asked).toBeLessThan(34); // all of them, once
-    us.memory.table.onUpdate = () => undefined;
+    let left = 3;
+    us.memory.table.onUpdate = () => {
+      if (left-- > 0) throw new ArchipelError('storage-full', 'There is room in the middle of a message.');
+    };
     await regions.advance(20_000);
     expect(await eu.rpo(US)).toEqual({ items: 0, exact: true });
     await regions.expectEqual();

@@ -31,6 +31,16 @@ async function fill(regions: Archipelago, from = 0, to = 20): Promise<void> {
   await regions.converge();
 }
 
+/** EU's disk is empty, and EU has not started yet. */
+async function wiped(): Promise<{ regions: Archipelago; eu: Site }> {
+  const regions = await begin();
+  await fill(regions);
+  const eu = regions.at(EU);
+  await eu.crash();
+  eu.memory.wipe();
+  return { regions, eu };
+}
+
 describe('a wiped folder', () => {
   it('is filled before the region serves, policies first; it writes under a new incarnation', async () => {
     const regions = await begin();
@@ -72,11 +82,7 @@ describe('a wiped folder', () => {
   });
 
   it('killed in the middle of taking back -> the next start takes back before it serves', async () => {
-    const regions = await begin();
-    await fill(regions);
-    const eu = regions.at(EU);
-    await eu.crash();
-    eu.memory.wipe();
+    const { regions, eu } = await wiped();
     regions.network.hold(EU, AP, ['fetch']);
     await eu.boot();
     await regions.advance(500);
@@ -128,11 +134,7 @@ describe('a wiped folder', () => {
   });
 
   it('a peer is in reach but will not compare -> asked less and less often, and this region serves after a minute all the same', async () => {
-    const regions = await begin();
-    await fill(regions);
-    const eu = regions.at(EU);
-    await eu.crash();
-    eu.memory.wipe();
+    const { regions, eu } = await wiped();
     regions.network.cut(EU, US);
     regions.at(AP).memory.table.onDocument = (name) => {
       if (name.startsWith('lease/')) throw new Error('No lease today.');
@@ -152,11 +154,7 @@ describe('a wiped folder', () => {
   });
 
   it('no peer in reach -> serves alone; a peer comes back, reconciliation off -> it has everything again', async () => {
-    const regions = await begin();
-    await fill(regions);
-    const eu = regions.at(EU);
-    await eu.crash();
-    eu.memory.wipe();
+    const { regions, eu } = await wiped();
     regions.network.cut(EU, AP);
     regions.network.cut(EU, US);
     await eu.start();
@@ -188,11 +186,7 @@ describe('a wiped folder', () => {
   });
 
   it('everything is back but that cannot be noted -> it serves, and the next start takes back once more', async () => {
-    const regions = await begin();
-    await fill(regions);
-    const eu = regions.at(EU);
-    await eu.crash();
-    eu.memory.wipe();
+    const { regions, eu } = await wiped();
     eu.memory.onRecovered = () => {
       throw new Error('The disk is gone.');
     };
@@ -207,11 +201,7 @@ describe('a wiped folder', () => {
   });
 
   it('its disk is full while it takes back -> nothing counts as taken; room again -> everything is back before it serves', async () => {
-    const regions = await begin();
-    await fill(regions);
-    const eu = regions.at(EU);
-    await eu.crash();
-    eu.memory.wipe();
+    const { regions, eu } = await wiped();
     eu.memory.table.onUpdate = () => {
       throw new ArchipelError('storage-full', 'The disk is full.');
     };
@@ -226,11 +216,7 @@ describe('a wiped folder', () => {
   });
 
   it('stopped while it takes back -> stays stopped, and asks nobody any more', async () => {
-    const regions = await begin();
-    await fill(regions);
-    const eu = regions.at(EU);
-    await eu.crash();
-    eu.memory.wipe();
+    const { regions, eu } = await wiped();
     regions.network.hold(EU, AP, ['fetch']);
     await eu.boot();
     await regions.advance(500);

@@ -7,7 +7,7 @@
 // All else is printed, with the reason that the baseline file gives.
 
 import { arch, cpus, platform, totalmem } from 'node:os';
-import { isDisturbed, TIMES, type Figure, type Row } from './results.ts';
+import { TIMES, type Figure, type Row } from './results.ts';
 
 /** A figure is worse when it is so much worse than the median of the kept runs; steady when these differ by no more. */
 export const WORSE = 1.15;
@@ -99,6 +99,34 @@ export function compare(baseline: Baseline, rows: readonly Row[], machine: Machi
   );
 }
 
+/** Fewer turns than this tell nothing of two builds. */
+export const TURNS_MIN = 3;
+/** Of all pairs of one run of each build: by chance, of five turns, this many are worse once in sixty times. */
+const PAIRS_WORSE = 0.9;
+
+/**
+ * The same figures of both builds, measured in turns: only what the baseline judges, and only beside the other build. Worse
+ * is a figure whose median is, and that is so in nearly every pair (the U of Mann and Whitney, 1947): medians of a few runs
+ * differ by a sixth by themselves.
+ */
+export function besideTheCode(baseline: Baseline, then: readonly (readonly Row[])[], now: readonly (readonly Row[])[]): Compared[] {
+  const before = medians(then);
+  const figures = Object.fromEntries(before.map((row) => [row.id, Object.fromEntries(row.figures.map(({ name, unit, better, value }): [string, Kept] => {
+    const why = baseline.figures[row.id]?.[name]?.unjudged;
+    return [name, { unit, better, values: [value], ...(why === undefined ? {} : { unjudged: why }) }];
+  }))]));
+  return compare({ ...baseline, figures }, medians(now), baseline.machine).map((each) => {
+    if (each.verdict !== 'worse') return each;
+    const [one, other] = [then, now].map((runs) => valuesOf(runs, each));
+    const better = figures[each.id]?.[each.name]?.better === 'higher' ? 1 : -1;
+    const pairs = (one as number[]).flatMap((was) => (other as number[]).map((is) => !(better * (is - was) >= 0)));
+    const worse = pairs.filter(Boolean).length;
+    return one?.length === undefined || one.length < TURNS_MIN || worse < pairs.length * PAIRS_WORSE ? { ...each, verdict: 'printed', why: `worse in ${worse} of ${pairs.length} pairs` } : each;
+  });
+}
+
+const valuesOf = (runs: readonly (readonly Row[])[], { id, name }: Pick<Compared, 'id' | 'name'>): number[] => runs.flat().flatMap((row) => (row.id === id ? row.figures.flatMap((figure) => (figure.name === name ? [figure.value] : [])) : []));
+
 function timesWorse({ better, values }: Kept, value: number): number {
   const before = middle(values);
   if (value === before) return 1;
@@ -111,16 +139,12 @@ export function medians(attempts: readonly (readonly Row[])[]): Row[] {
   const byId = Map.groupBy(attempts.flat(), ({ id }) => id);
   return [...byId.values()].map((rows) => {
     const last = rows.at(-1) as Row;
-    const valuesOf = (name: string): number[] => rows.flatMap(({ figures }) => figures.flatMap((figure) => (figure.name === name ? [figure.value] : [])));
-    return { ...last, attempts: rows.length, neighbours: Math.max(...rows.map(({ neighbours = 0 }) => neighbours)), figures: last.figures.map((figure) => ({ ...figure, value: middle(valuesOf(figure.name)) })) };
+    return { ...last, attempts: rows.length, neighbours: Math.max(...rows.map(({ neighbours = 0 }) => neighbours)), figures: last.figures.map((figure) => ({ ...figure, value: middle(valuesOf([rows], { id: last.id, name: figure.name })) })) };
   });
 }
 
 /** The rows to be measured again, and after that the rows that have become worse. */
 export const worseRows = (compared: readonly Compared[]): string[] => [...new Set(compared.filter(({ verdict }) => verdict === 'worse').map(({ id }) => id))];
-
-/** Of those that are worse after they were measured again: a machine that others use is not the one of the baseline. */
-export const failing = (rows: readonly Row[], worse: readonly string[]): string[] => worse.filter((id) => !rows.some((row) => row.id === id && isDisturbed(row)));
 
 const times = (each: Compared): string => (Number.isFinite(each.times) ? `${each.times >= 1 ? `${short(each.times)} x worse` : `${short(1 / each.times)} x better`}` : 'worse');
 

@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { root } from '../../scripts/lib/cluster.ts';
 import type { Table } from '../table.ts';
-import { compare, failing, keep, medians, otherMachine, printedComparison, thisMachine, worseRows, type Baseline } from './baseline.ts';
+import { Before } from './before.ts';
+import { besideTheCode, compare, keep, otherMachine, printedComparison, thisMachine, TURNS_MIN, worseRows, type Baseline } from './baseline.ts';
 import type { Row } from './results.ts';
 
 export interface GuardFiles {
@@ -14,8 +15,7 @@ export interface GuardFiles {
 
 /** What is not measured again by then is printed: the step has an end. */
 const AGAIN_UNTIL_MS = 190_000;
-/** Of a row that is no median of rounds by itself. */
-const ATTEMPTS = 5;
+const TURNS = 5;
 
 const read = (file: string): Baseline => JSON.parse(readFileSync(file, 'utf8')) as Baseline;
 
@@ -53,19 +53,32 @@ async function against(table: Table, baseline: Baseline, startedMs: number): Pro
     console.log(`No time to measure again, so not judged: ${suspects.join(', ')}.`);
     return true;
   }
-  console.log(`Measured again, five rounds of each: ${suspects.join(', ')}.`);
-  const attempts: Row[][] = [];
-  for (let left: readonly string[] = suspects; left.length > 0 && attempts.length < ATTEMPTS && (attempts.length === 0 || !isLate()); left = left.filter((id) => !table.isInRounds(id))) attempts.push(await table.again(new Set(left)));
-  const rows = medians(attempts);
-  const second = compare(baseline, rows, machine);
-  console.log(printedComparison(second));
-  return verdict(rows, worseRows(second));
+  return again(table, baseline, suspects, isLate);
 }
 
-function verdict(rows: readonly Row[], worse: readonly string[]): boolean {
-  const failed = failing(rows, worse);
-  const excused = worse.filter((id) => !failed.includes(id));
-  if (excused.length > 0) console.log(`Others used the processors meanwhile, so not judged: ${excused.join(', ')}.`);
-  console.log(failed.length === 0 ? 'Not worse, measured again.' : `Worse than the baseline, twice: ${failed.join(', ')}.`);
-  return failed.length === 0;
+/** The suspects once more, in turns with the code of the baseline, so that the hour of the machine meets both. */
+async function again(table: Table, baseline: Baseline, suspects: readonly string[], isLate: () => boolean): Promise<boolean> {
+  const before = Before.unpack(baseline.commit);
+  if (typeof before === 'string') {
+    console.log(`Not judged: ${suspects.join(', ')}. The code of the baseline cannot be measured beside this one (${before}).`);
+    return true;
+  }
+  try {
+    console.log(`Measured again, in turns with the code of ${baseline.commit}: ${suspects.join(', ')}.`);
+    const [then, now]: [Row[][], Row[][]] = [[], []];
+    while (now.length < TURNS && (now.length < TURNS_MIN || !isLate())) {
+      const measure = async (isNow: boolean): Promise<unknown> => (isNow ? now.push(await table.again(new Set(suspects))) : before.during(async () => then.push(await table.again(new Set(suspects)))));
+      // Whoever is measured second has the warmer machine: each is, in its turn.
+      const isNowFirst = now.length % 2 === 1;
+      await measure(isNowFirst);
+      await measure(!isNowFirst);
+    }
+    const second = besideTheCode(baseline, then, now);
+    console.log(printedComparison(second));
+    const worse = worseRows(second);
+    console.log(worse.length === 0 ? 'Not worse than that code.' : `Worse than the code of the baseline beside it: ${worse.join(', ')}.`);
+    return worse.length === 0;
+  } finally {
+    before.end();
+  }
 }

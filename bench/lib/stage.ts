@@ -2,7 +2,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
-import { Cluster, gone, nodePath, root, sleep, until } from '../../scripts/lib/cluster.ts';
+import { Cluster, gone, nodePath, program, sleep, until } from '../../scripts/lib/cluster.ts';
 import { Generator } from './processes.ts';
 
 export const COLLECTION = 'bench';
@@ -80,7 +80,7 @@ export class Stage {
     const peers = this.cluster.file.regions.filter((region) => region.id !== id).flatMap((region) => ['--peer', `${region.id}=${region.url}`]);
     const files = ['--topology', join(this.cluster.folder, 'topology.json'), '--secret-file', join(this.cluster.folder, 'secret'), '--admin-key-file', join(this.cluster.folder, 'admin.key')];
     const args = ['region', '--id', id, '--listen', new URL(url).host, '--data', data, '--reconcile-every', 'off', ...files, ...peers];
-    this.#restarted.set(id, spawn(nodePath, [join(root, 'bin/archipel.js'), ...args], { stdio: ['ignore', 'ignore', 'inherit'] }));
+    this.#restarted.set(id, spawn(nodePath, [program(), ...args], { stdio: ['ignore', 'ignore', 'inherit'] }));
   }
 
   /** Stops the processes and leaves the data. */

@@ -42,6 +42,8 @@ export const gone = (pid: number): Promise<number> =>
   });
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
+/** The archipel that is started: this one, or another build to set beside it. */
+export const program = (): string => process.env['ARCHIPEL_PROGRAM'] ?? join(root, 'bin/archipel.js');
 export const nodePath = process.execPath;
 
 export interface ClusterFile {
@@ -90,7 +92,7 @@ export class Cluster extends Deployed {
     const links = [...proxies].flatMap(([link, proxy]) => ['--link', `${link}=${proxy.url}`]);
     const args = ['up', '--data', folder, '--port', String(port), '--regions', ids.join(','), '--reconcile-every', setting.reconcile ?? 'off', '--json', ...links, ...(setting.replicas === undefined ? [] : ['--replicas', String(setting.replicas)]), ...(setting.arguments ?? [])];
     const startedMs = performance.now();
-    const started = spawn(nodePath, [join(root, 'bin/archipel.js'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const started = spawn(nodePath, [program(), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     const cluster = new Cluster(folder, port, proxies, started, startedMs);
     started.stderr.on('data', (chunk: Buffer) => {
       cluster.log.push(chunk.toString());

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compare, failing, keep, medians, otherMachine, printedComparison, unjudged, worseRows, type Baseline, type Machine } from '../../bench/lib/baseline.ts';
+import { besideTheCode, compare, keep, medians, otherMachine, printedComparison, unjudged, worseRows, type Baseline, type Machine } from '../../bench/lib/baseline.ts';
+import { missingPackage } from '../../bench/lib/before.ts';
 import { asked, HELP, MODES, type Asked } from '../../bench/lib/options.ts';
 import type { Figure, Row } from '../../bench/lib/results.ts';
 
@@ -55,11 +56,28 @@ describe('a run beside the baseline', () => {
     expect(worseRows(compare(steady, medians([0.5, 0.4, 0.61].map((value) => [row('P1', share(value))])), here))).toEqual(['P1']);
   });
 
-  it('is not judged when others used the machine while it was measured again', () => {
-    const again = medians([[{ ...row('P1', share(0.3)), neighbours: 0.5 }], [row('P1', share(0.3))]]);
-    expect(again[0]?.neighbours).toBe(0.5);
-    expect(failing(again, ['P1'])).toEqual([]);
-    expect(failing(medians([[row('P1', share(0.3))]]), ['P1'])).toEqual(['P1']);
+  it('beside the code of the baseline is worse than that code only, in what the baseline judges', () => {
+    const runs = (...values: readonly number[]): Row[][] => values.map((value) => [row('P1', share(value))]);
+    const judged = (then: readonly number[], now: readonly number[]): string[] => besideTheCode(steady, runs(...then), runs(...now)).map(({ verdict }) => verdict);
+    expect(judged([0.4, 0.41, 0.4], [0.38, 0.36, 0.4])).toEqual(['same']);
+    expect(judged([0.6, 0.61, 0.59], [0.5, 0.49, 0.51])).toEqual(['worse']);
+    const swinging = kept([row('P2', share(0.3))], [row('P2', share(0.47))], [row('P2', share(0.4))]);
+    const twice = (value: number): Row[][] => [1, 2, 3].map(() => [row('P2', share(value))]);
+    expect(besideTheCode(swinging, twice(0.6), twice(0.3))).toMatchObject([{ verdict: 'printed', why: '0.3 to 0.47 in 3 quiet runs' }]);
+  });
+
+  it('is not worse than that code by its median alone: nearly every pair of runs has to show it', () => {
+    const runs = (...values: readonly number[]): Row[][] => values.map((value) => [row('P1', share(value))]);
+    expect(besideTheCode(steady, runs(0.6, 0.4, 0.61, 0.45, 0.6), runs(0.5, 0.6, 0.5, 0.5, 0.48))).toMatchObject([{ verdict: 'printed', why: 'worse in 13 of 25 pairs' }]);
+    expect(besideTheCode(steady, runs(0.6, 0.62, 0.61, 0.49, 0.6), runs(0.5, 0.48, 0.5, 0.47, 0.48))).toMatchObject([{ verdict: 'worse' }]);
+    expect(besideTheCode(steady, runs(0.6, 0.6), runs(0.3, 0.3))).toMatchObject([{ verdict: 'printed' }]);
+  });
+
+  it('needs the packages of that code in their versions, and may have more', () => {
+    const lock = (packages: Readonly<Record<string, string>>): { packages: Record<string, { version: string }> } => ({ packages: Object.fromEntries(Object.entries(packages).map(([path, version]) => [path, { version }])) });
+    expect(missingPackage(lock({ '': '1.0.0', 'node_modules/hono': '4.0.0' }), lock({ '': '1.1.0', 'node_modules/hono': '4.0.0', 'node_modules/zod': '4.0.0' }))).toBeUndefined();
+    expect(missingPackage(lock({ 'node_modules/hono': '4.0.0' }), lock({ 'node_modules/hono': '4.0.1' }))).toBe('node_modules/hono');
+    expect(missingPackage(lock({ 'node_modules/hono': '4.0.0' }), lock({}))).toBe('node_modules/hono');
   });
 });
 

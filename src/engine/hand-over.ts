@@ -12,22 +12,18 @@
 //   4. What is given back to this region is compared like everything that it holds: the note of it goes.
 
 import type { GroupId, PartitionId } from '../core/keys/item-key.ts';
-import { decodeKey, partitionOf, type ItemKey } from '../core/keys/item-key.ts';
+import { partitionOf, type ItemKey } from '../core/keys/item-key.ts';
 import { isOut, type Topology } from '../core/placement/topology.ts';
-import { encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
-import type { HashFunction } from '../core/version/tag.ts';
 import type { Log } from '../ports/log.ts';
 import type { Table } from '../ports/table.ts';
-import type { Catalog } from './catalog.ts';
 import { chunks, Descent } from './descent.ts';
 import { encodeQuestion } from './digest-protocol.ts';
 import { KeptView } from './digest-view.ts';
 import { keepDocument, readDocument } from './documents.ts';
-import { decodeReceipts, encodeRecords, isFinal, packed, type SentRecord } from './envelope.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Peers } from './peers.ts';
-import { isSound, readRecord } from './soundness.ts';
+import { giveRecords, recordToGive, type GivingParts } from './untold.ts';
 
 const DOCUMENT = 'giving-up';
 const COUNT_PAGE = 1_000;
@@ -48,12 +44,8 @@ interface GivenUp {
   readonly given: readonly RegionId[];
 }
 
-export interface HandOverParts {
-  readonly region: RegionId;
-  readonly table: Table;
-  readonly catalog: Catalog;
+export interface HandOverParts extends GivingParts {
   readonly peers: Pick<Peers, 'links' | 'lanes'>;
-  readonly hash: HashFunction;
   readonly log: Log;
 }
 
@@ -203,21 +195,10 @@ export class HandOver {
 
   async #push(link: PeerLink, keys: readonly Uint8Array[]): Promise<boolean> {
     for (const some of chunks(keys, READ_MAX)) {
-      const records = (await Promise.all(some.map((encoded) => this.#sendable(encoded)))).filter((record) => record !== undefined);
-      for (const message of packed(records, (record) => record)) {
-        const receipts = decodeReceipts(await link.ask('merge', encodeRecords(message), ASK_MS), message.length);
-        if (!receipts.every(isFinal)) return false;
-      }
+      const records = (await Promise.all(some.map((encoded) => recordToGive(this.#parts, encoded)))).filter((record) => record !== undefined);
+      if (!(await giveRecords(link, records))) return false;
     }
     return true;
-  }
-
-  /** Undefined where there is nothing here, or not what was written: nobody is given that. */
-  async #sendable(encoded: Uint8Array): Promise<SentRecord | undefined> {
-    const { table, hash } = this.#parts;
-    const key = decodeKey(encoded);
-    const record = key === undefined ? undefined : await readRecord(table, key);
-    return record === undefined || record === 'unreadable' || !isSound(record.state, hash) ? undefined : { key: encoded, state: encodeState(record.state) };
   }
 }
 

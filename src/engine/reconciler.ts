@@ -18,6 +18,7 @@ import type { LeaseQuestion } from './peer-door.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Certificate, SentCertificate } from './certificate.ts';
 import { Comparison, type PairReport, type ReconcileParts } from './reconcile.ts';
+import { giveUntold } from './untold.ts';
 
 export interface ReconcilerParts extends ReconcileParts {
   readonly links: ReadonlyMap<RegionId, PeerLink>;
@@ -67,6 +68,8 @@ export class Reconciler {
   readonly #turns = new Map<RegionId, Promise<void>>();
   /** Of each peer's run: the lane's turn when a look began, by the time that the peer's question named. */
   readonly #looks = new Map<RegionId, Map<number, number>>();
+  /** To each peer: what no digest tells, up to a turn of its lane. */
+  readonly #given = new Map<RegionId, { readonly turn: number; readonly given: Promise<boolean> }>();
   #cancel: Cancel = () => undefined;
   #cancelMakeUp: Cancel = () => undefined;
   #scheduled: Promise<void> = Promise.resolve();
@@ -138,6 +141,7 @@ export class Reconciler {
     this.#abort.abort();
     await this.#scheduled;
     await Promise.all([...this.#runs.values()].map(({ finished }) => finished));
+    await Promise.allSettled([...this.#given.values()].map(({ given }) => given));
   }
 
   find(id: string): Run | undefined {
@@ -218,7 +222,7 @@ export class Reconciler {
         // go on owing everything that the certificate covers, and take it under the next document no more.
         const isReliedOn = this.#parts.catalog.self.state === 'joining';
         if (isReliedOn) await tell();
-        await this.#take(certificate, compared.since.turn);
+        if (await this.#take(certificate)) await this.#endDebt(peer, compared.since.turn);
         if (!isReliedOn) await tell();
         comparison.report.certificate = certificate;
       } else {
@@ -302,24 +306,54 @@ export class Reconciler {
     this.#looks.set(peer, looks);
   }
 
-  /** A run of the peer ended in a proof. */
+  /** A run of the peer ended in a proof. Waits for what follows from it only where the peer relies on that (see #runPair). */
   async certified({ lookedAtMs, ...certificate }: SentCertificate): Promise<void> {
     const peer = certificate.regions.find((region) => region !== this.#parts.region);
-    await this.#take(certificate, peer === undefined || lookedAtMs === undefined ? undefined : this.#looks.get(peer)?.get(lookedAtMs));
+    const turn = peer === undefined || lookedAtMs === undefined ? undefined : this.#looks.get(peer)?.get(lookedAtMs);
+    if (!(await this.#take(certificate)) || peer === undefined || turn === undefined) return;
+    const ended = this.#endDebt(peer, turn);
+    if (this.#parts.catalog.entry(peer)?.state === 'joining') return ended;
+    ended.catch((error: unknown) => this.#parts.log.write('debug', 'reconcile.untold-not-given', { peer, error: String(error) })); // with the next certificate
   }
 
-  /** An older lease's result is not taken. `turn`: of the lane, when the look that proves it began; undefined when nobody knows. */
-  async #take(certificate: Certificate, turn: number | undefined): Promise<void> {
+  /** True: it proves something of what is shared now. An older lease's result is not taken. */
+  async #take(certificate: Certificate): Promise<boolean> {
     const peer = certificate.regions.find((region) => region !== this.#parts.region);
-    if (peer === undefined || !certificate.regions.includes(this.#parts.region) || !this.#parts.links.has(peer)) return;
+    if (peer === undefined || !certificate.regions.includes(this.#parts.region) || !this.#parts.links.has(peer)) return false;
     const newest = this.#histories.get(peer)?.certificates[0];
     // mark if (newest !== undefined && certificate.token < newest.token): older certificate not taken
-    if (newest !== undefined && certificate.token < newest.token) return;
+    if (newest !== undefined && certificate.token < newest.token) return false;
     this.stats.certificates++;
     const { term, epoch } = this.#parts.catalog.version;
-    const isOfThis = certificate.term === term && certificate.epoch === epoch; // of another, it says nothing of what is shared now
-    if (isOfThis && turn !== undefined) await this.#parts.lanes.get(peer)?.caughtUp(turn);
+    const isOfThis = certificate.term === term && certificate.epoch === epoch;
     await this.#save(peer, { certificate });
+    return isOfThis;
+  }
+
+  /**
+   * Of what the peer was not even hinted: what both hold now is proved to be there, and what no digest tells is given to it
+   * before. `turn`: of the lane, when the look that proves it began.
+   */
+  async #endDebt(peer: RegionId, turn: number): Promise<void> {
+    const lane = this.#parts.lanes.get(peer);
+    if (lane === undefined || lane.behind === 0 || lane.behindTurn !== turn || !(await this.#giveUntold(peer, turn))) return;
+    await lane.caughtUp(turn);
+  }
+
+  /** Once for each turn: what is written later is owed like everything else. */
+  async #giveUntold(peer: RegionId, turn: number): Promise<boolean> {
+    const link = this.#parts.links.get(peer);
+    if (link === undefined) return false;
+    const before = this.#given.get(peer);
+    if (before?.turn === turn) return before.given;
+    const given = giveUntold(this.#parts, link, this.#abort.signal);
+    this.#given.set(peer, { turn, given });
+    const isGiven = await given.catch((error: unknown) => {
+      this.#given.delete(peer);
+      throw error;
+    });
+    if (!isGiven) this.#given.delete(peer);
+    return isGiven;
   }
 
   async #save(peer: RegionId, { certificate }: { readonly certificate?: Certificate }): Promise<void> {

@@ -117,4 +117,10 @@ export const CONTROLS_BY_TEST: readonly Control[] = [
     edits: [{ file: 'engine/collections.ts', find: "if (state === current.state && current.kind === 'local')", replace: 'if (state === current.state)' }],
     test: { file: 'test/scenarios/collections.test.ts', name: 'a write was done twice, in a region that keeps both as siblings' },
   },
+  {
+    name: 'debt-ended-by-live-values',
+    what: 'A certificate, which is of live values, ends what is owed to who comes to hold a partition: a delete does not reach it.',
+    edits: [{ file: 'engine/reconciler.ts', find: ' || !(await this.#giveUntold(peer, turn))) return;', replace: ') return;' }],
+    test: { file: 'test/scenarios/hand-over.test.ts', name: 'a holder that stays has deleted the item, unknown to the one that leaves' },
+  },
 ];

@@ -135,6 +135,23 @@ describe('a region gives up a partition', () => {
     expect(await sa.ledger('few')).toEqual(['from before late']);
   });
 
+  it('a holder that stays has deleted the item, unknown to the one that leaves -> who comes is given the delete before a certificate ends its debt', async () => {
+    const { regions, pk, turn } = await start();
+    const [eu, sa] = [regions.at(EU), regions.at(SA)];
+    await eu.put('few', pk, 'v');
+    await regions.converge();
+    for (const id of [AP, EU]) regions.network.cut(US, id);
+    await regions.advance(5_000);
+    await eu.delete('few', pk);
+    await turn([AP, EU]);
+    await sa.start();
+    await regions.drive(eu.region.reconciler.run({ peers: [SA] }).finished);
+    expect([await sa.line('few', pk), await eu.rpo(SA)]).toEqual([await eu.line('few', pk), { items: 0, exact: true }]);
+    await turn([US]);
+    await regions.until('it is handed over', () => owed(regions.at(US)) === 0);
+    expect(await sa.get('few', pk)).toEqual([]);
+  });
+
   it('those who hold it now hold what it has -> nothing is sent', async () => {
     const { regions, pk, turn } = await start();
     const [eu, us, sa] = [regions.at(EU), regions.at(US), regions.at(SA)];

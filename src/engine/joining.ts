@@ -31,15 +31,10 @@ export class Joining {
     this.#parts = parts;
   }
 
-  /** Replicas with which there is no certificate of the document in force, or that are not in reach now: what they took since, they alone may have. */
+  /** Replicas with which there is no certificate of the document in force and of everything that both hold, or that are not in reach now: what they took since, they alone may have. */
   lacks(): RegionId[] {
     const { catalog, links, reconciler } = this.#parts;
-    const { term, epoch } = catalog.version;
-    const isCertified = (peer: RegionId): boolean => {
-      const certificate = reconciler.lastCertificate(peer);
-      return certificate?.term === term && certificate.epoch === epoch;
-    };
-    return [...links.keys()].filter((peer) => !isOut(catalog.entry(peer)) && (this.#parts.isPending() || links.get(peer)?.isUp() !== true || !isCertified(peer)));
+    return [...links.keys()].filter((peer) => !isOut(catalog.entry(peer)) && (this.#parts.isPending() || links.get(peer)?.isUp() !== true || reconciler.proof(peer) === undefined));
   }
 
   /** Now and then: with those in reach. */

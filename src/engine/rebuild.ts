@@ -193,13 +193,10 @@ export class Rebuild {
 
   /** Now it sends as well. */
   async #prove(): Promise<void> {
-    const { recovery, reconciler, catalog, lanes, time, clock } = this.#parts;
+    const { recovery, reconciler, lanes, time, clock } = this.#parts;
     for (const lane of lanes.values()) lane.wake();
     const sinceMs = time.nowMs();
-    const isProved = (peer: RegionId): boolean => {
-      const certificate = reconciler.lastCertificate(peer);
-      return certificate !== undefined && certificate.atMs >= sinceMs && certificate.term === catalog.version.term && certificate.epoch === catalog.version.epoch;
-    };
+    const isProved = (peer: RegionId): boolean => (reconciler.proof(peer)?.atMs ?? Number.NEGATIVE_INFINITY) >= sinceMs;
     const left = (): RegionId[] => this.#others().filter((peer) => !isProved(peer));
     while ((recovery.isPending || left().length > 0) && !this.#parts.isStopped()) {
       if (recovery.isPending) await recovery.take();

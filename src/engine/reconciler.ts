@@ -157,6 +157,19 @@ export class Reconciler {
     return this.#histories.get(peer)?.certificates[0];
   }
 
+  /**
+   * The last one, if it proves something of all that both hold now: it is of the document in force, and names every group. Who has not
+   * heard of a collection compares what it knows, and finds it equal.
+   */
+  proof(peer: RegionId): Certificate | undefined {
+    const { catalog } = this.#parts;
+    const certificate = this.lastCertificate(peer);
+    if (certificate === undefined || certificate.term !== catalog.version.term || certificate.epoch !== catalog.version.epoch) return undefined;
+    const named = new Map(certificate.groups.map(({ group, partitions }) => [group, partitions]));
+    const isNamed = (group: GroupId): boolean => (named.get(group) ?? 0) >= catalog.shared(group, peer).length;
+    return [...catalog.groups().keys()].every(isNamed) ? certificate : undefined;
+  }
+
   // Running -----------------------------------------------------------------------------------------------------------------
 
   /** Begins a run with these peers (default: all). @throws ArchipelError `overloaded` when RUNS_KEPT are not finished */
@@ -316,7 +329,7 @@ export class Reconciler {
     ended.catch((error: unknown) => this.#parts.log.write('debug', 'reconcile.untold-not-given', { peer, error: String(error) })); // with the next certificate
   }
 
-  /** True: it proves something of what is shared now. An older lease's result is not taken. */
+  /** True: it proves something of all that is shared now. An older lease's result is not taken. */
   async #take(certificate: Certificate): Promise<boolean> {
     const peer = certificate.regions.find((region) => region !== this.#parts.region);
     if (peer === undefined || !certificate.regions.includes(this.#parts.region) || !this.#parts.links.has(peer)) return false;
@@ -324,10 +337,8 @@ export class Reconciler {
     // mark if (newest !== undefined && certificate.token < newest.token): older certificate not taken
     if (newest !== undefined && certificate.token < newest.token) return false;
     this.stats.certificates++;
-    const { term, epoch } = this.#parts.catalog.version;
-    const isOfThis = certificate.term === term && certificate.epoch === epoch;
     await this.#save(peer, { certificate });
-    return isOfThis;
+    return this.proof(peer) === certificate;
   }
 
   /**

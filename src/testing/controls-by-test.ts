@@ -123,4 +123,10 @@ export const CONTROLS_BY_TEST: readonly Control[] = [
     edits: [{ file: 'engine/reconciler.ts', find: ' || !(await this.#giveUntold(peer, turn))) return;', replace: ') return;' }],
     test: { file: 'test/scenarios/hand-over.test.ts', name: 'a holder that stays has deleted the item, unknown to the one that leaves' },
   },
+  {
+    name: 'certificate-of-less',
+    what: 'A certificate of the collections that the other region has heard of is taken for one of all.',
+    edits: [{ file: 'engine/reconciler.ts', find: 'return [...catalog.groups().keys()].every(isNamed) ? certificate : undefined;', replace: 'return certificate;' }],
+    test: { file: 'test/scenarios/topology-replaced.test.ts', name: 'who has not heard of a collection compares what it knows' },
+  },
 ];

@@ -162,6 +162,23 @@ describe('a region joins', () => {
     await regions.expectEqual();
   });
 
+  it('who has not heard of a collection compares what it knows -> its certificate proves nothing, and ends no debt', async () => {
+    const regions = await threeOfFour();
+    const eu = regions.at(EU);
+    await eu.put('all', 'k', 'v');
+    await regions.converge();
+    await offer(regions, EU, regions.topology({ [SA]: 'joining' }, { epoch: 2 }));
+    const { catalog, reconciler } = eu.region;
+    const all = [...catalog.groups().keys()].map((group) => ({ group, partitions: catalog.shared(group, SA).length }));
+    const certify = async (groups: typeof all, token: number): Promise<unknown> => {
+      reconciler.lookedAt(SA, token);
+      await regions.drive(reconciler.certified({ regions: [EU, SA], term: 1, epoch: 2, groups, digest: '', deep: false, atMs: 0, noDifferenceOlderThanMs: 0, token, lookedAtMs: token }));
+      return [reconciler.proof(SA)?.token, await eu.rpo(SA)];
+    };
+    expect(await certify(all.slice(0, -1), 1)).toEqual([undefined, { items: 4, exact: false }]);
+    expect(await certify(all, 2)).toEqual([2, { items: 0, exact: true }]);
+  });
+
   it('a look that began before the document was in force, and ended after -> proves nothing of what the region has come to hold', async () => {
     const table = { document: async () => undefined, putDocument: async () => true } as unknown as Table;
     const behind = new Behind(table, SA);

@@ -110,9 +110,12 @@ export class Checker {
     if (kind === 'reaped') return this.#noteReaped(region, key, state);
     this.#passing.logged(region, key, kind);
     this.#policies.look(region, key.collection, this.#world.nowMs);
-    if (this.#before.get(`${region.id} ${name}`) === state) return;
+    const before = this.#before.get(`${region.id} ${name}`);
+    if (before === state) return;
+    // Reaped elsewhere, and the item written anew: by the order of its actor that write covers the delete, and nothing of what the delete had covered.
+    if (kind === 'applied' && before?.deleted !== undefined && before.values.length === 0) this.#account.noteReaped(region, name, before);
     this.#world.trace(region.id, `${kind} ${name} ${formatState(state)}`);
-    this.#firstOutcomes.committed(region, name, state, this.#before.get(`${region.id} ${name}`));
+    this.#firstOutcomes.committed(region, name, state, before);
     for (const { dot, value } of state.values) {
       const text = utf8Text(value.bytes) ?? '';
       this.#names(name, dot, text);

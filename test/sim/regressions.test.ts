@@ -74,6 +74,7 @@ const SEEDS: readonly { readonly seed: number; readonly rare?: readonly RareOpti
   { seed: 2_423_367_972_511, showed: 'the checker judged a merge by a policy that came while it was being committed' },
   { seed: 111_750_000_004_682, showed: 'a certificate of live values ended the debt of a delete to who had come to hold its partition; the holder that left handed over the older value' },
   { seed: 222_000_016, rare: ['skewed-clocks', 'region-lost'], showed: 'a joining region that had not heard of a collection compared what it knew, and its certificate ended what it was owed of that collection too' },
+  { seed: 222_000_024, rare: ['skewed-clocks', 'region-lost'], showed: 'the checker forgot what a delete had covered that was left behind, reaped elsewhere, and written over by the next life of its item' },
   { seed: 222_000_135, rare: ['next-format', 'policy-change'], showed: 'a sibling that a client had deleted came back when its collection became lww, and the copies differed' },
 ];
 

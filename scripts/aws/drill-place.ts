@@ -169,16 +169,17 @@ export class AwsPlace implements DrillPlace {
 
   // Looking -----------------------------------------------------------------------------------------------------------------
 
-  client(at: 'edge' | Role): Client {
-    return this.#connected(at === 'edge' ? `http://127.0.0.1:${(this.#front.address() as AddressInfo).port}` : this.#links.urlOf('client', this.#region(at)));
+  client(at: 'edge' | Role, others: readonly Role[] = []): Client {
+    const urlOf = (role: Role): string => this.#links.urlOf('client', this.#region(role));
+    return this.#connected(at === 'edge' ? `http://127.0.0.1:${(this.#front.address() as AddressInfo).port}` : urlOf(at), others.map(urlOf));
   }
 
   clientBesideEdge(role: Role): Client {
     return this.#connected(this.#links.urlOf('edge', this.#region(role)));
   }
 
-  #connected(url: string): Client {
-    const client = connect({ url, key: this.#aws.key, keysIn: 'path' });
+  #connected(url: string, others: readonly string[] = []): Client {
+    const client = connect({ url, others, key: this.#aws.key, keysIn: 'path' });
     this.#clients.push(client);
     return client;
   }

@@ -48,8 +48,11 @@ export interface Load {
   readonly rate: number;
   readonly reads: number;
   readonly keys: number;
-  /** `edge`: clients near the first region, through the edge. `regions`: clients in every region, straight at it, on the same keys. */
-  readonly through: 'edge' | 'regions';
+  /**
+   * `edge`: clients near the first region, through the edge. `client`: clients near the first region that know all regions, and fail over
+   * by themselves. `regions`: clients in every region, straight at it, on the same keys.
+   */
+  readonly through: 'edge' | 'client' | 'regions';
 }
 
 export interface Drill {
@@ -174,7 +177,7 @@ const file = z.strictObject({
     rate,
     reads: z.number().min(0).max(1).default(0.5),
     keys: z.int().min(1).max(100_000).default(1_000),
-    through: z.enum(['edge', 'regions']).default('edge'),
+    through: z.enum(['edge', 'client', 'regions']).default('edge'),
   }),
   steps: z.array(step).min(1).max(200),
   end: time,

@@ -111,9 +111,10 @@ export class GivenPlace implements DrillPlace {
 
   // Looking -----------------------------------------------------------------------------------------------------------------
 
-  client(at: 'edge' | Role): Client {
+  client(at: 'edge' | Role, others: readonly Role[] = []): Client {
     const { edge, regions, key, ca } = this.#given;
-    const client = connect({ url: at === 'edge' ? edge : (regions[ROLES.indexOf(at)] as string), key, ca, keysIn: 'path' });
+    const urlOf = (role: Role): string => regions[ROLES.indexOf(role)] as string;
+    const client = connect({ url: at === 'edge' ? edge : urlOf(at), others: others.map(urlOf), key, ca, keysIn: 'path' });
     this.#clients.push(client);
     return client;
   }

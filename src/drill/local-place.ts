@@ -230,16 +230,16 @@ export class LocalPlace implements DrillPlace {
 
   // Looking -----------------------------------------------------------------------------------------------------------------
 
-  client(at: 'edge' | Role): Client {
-    return this.#client(this.#url(at === 'edge' ? at : this.#region(at)));
+  client(at: 'edge' | Role, others: readonly Role[] = []): Client {
+    return this.#client(this.#url(at === 'edge' ? at : this.#region(at)), others.map((role) => this.#url(this.#region(role))));
   }
 
   clientBesideEdge(role: Role): Client {
     return this.#client((this.#proxies.get(`edge>${this.#region(role)}`) as Proxy).url);
   }
 
-  #client(url: string): Client {
-    const client = connect({ url, key: this.#key, keysIn: 'path' });
+  #client(url: string, others: readonly string[] = []): Client {
+    const client = connect({ url, others, key: this.#key, keysIn: 'path' });
     this.#clients.push(client);
     return client;
   }

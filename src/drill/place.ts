@@ -26,8 +26,8 @@ export interface DrillPlace {
   /** In the order of the roles. */
   readonly regions: readonly string[];
   do(action: PlaceAction): Promise<void>;
-  /** What clients speak to: the edge, or one region straight. Each call opens connections of its own. */
-  client(at: 'edge' | Role): Client;
+  /** What clients speak to: the edge, or one region straight, and these others where it does not answer. Each call opens connections of its own. */
+  client(at: 'edge' | Role, others?: readonly Role[]): Client;
   /** One that stands where the edge stands, and speaks to this region only: what is done to the link of the edge is done to it. */
   clientBesideEdge(role: Role): Client;
   /** Live RPO of a region towards each of its peers. */

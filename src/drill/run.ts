@@ -151,7 +151,9 @@ class Run {
   #connections(): readonly Client[] {
     const { control } = this.#parts;
     if (this.#drill.load.through === 'regions') return this.#roles.map((role) => this.#place.client(role));
-    return [control === 'clients-do-not-fail-over' ? this.#place.clientBesideEdge('first') : this.#place.client('edge')];
+    const [first, ...others] = this.#roles as [Role, ...Role[]];
+    if (this.#drill.load.through === 'client') return [this.#place.client(first, control === 'clients-do-not-fail-over' ? [] : others)];
+    return [control === 'clients-do-not-fail-over' ? this.#place.clientBesideEdge(first) : this.#place.client('edge')];
   }
 
   readonly #name = (role: Role): string => this.#place.regions[ROLES.indexOf(role)] as string;

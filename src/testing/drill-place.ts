@@ -5,6 +5,7 @@ import { forbid } from '../adapters/sim/forbid.ts';
 import { Machine, type Process } from '../adapters/sim/machine.ts';
 import { World } from '../adapters/sim/world.ts';
 import { Client } from '../client/client.ts';
+import type { Address } from '../client/addresses.ts';
 import type { Certificate } from '../client/types.ts';
 import type { View } from '../drill/account.ts';
 import { withControl } from '../drill/control.ts';
@@ -142,9 +143,9 @@ class SimPlace implements DrillPlace {
 
   // Looking -----------------------------------------------------------------------------------------------------------------
 
-  client(at: 'edge' | Role): Client {
+  client(at: 'edge' | Role, others: readonly Role[] = []): Client {
     const process = new Machine(`drill client ${++this.#clients}`, this.#sim.world).boot();
-    return this.#connect(process, at === 'edge' ? at : this.#region(at).id);
+    return this.#connect(process, at === 'edge' ? at : this.#region(at).id, others.map((role) => this.#region(role).id));
   }
 
   /** What is slow or cut there is so for everybody. */
@@ -152,10 +153,10 @@ class SimPlace implements DrillPlace {
     return this.client(role);
   }
 
-  #connect(process: Process, to: SimRegion['id'] | 'edge'): Client {
+  #connect(process: Process, to: SimRegion['id'] | 'edge', others: readonly SimRegion['id'][] = []): Client {
     const sim = this.#sim;
-    const transport = simTransport(sim, process, to, this.#region('first').id);
-    return new Client({ url: `http://${to}.sim`, transport, clock: process.clock, random: sim.world.random.stream(process.name), timeoutMs: OPERATOR_MS, keysIn: 'path' });
+    const address = (at: SimRegion['id'] | 'edge'): Address => ({ url: `http://${at}.sim`, transport: simTransport(sim, process, at, this.#region('first').id) });
+    return new Client({ ...address(to), others: others.map(address), clock: process.clock, random: sim.world.random.stream(process.name), timeoutMs: OPERATOR_MS, keysIn: 'path' });
   }
 
   #asOperator(role: Role): Client {

@@ -27,7 +27,8 @@ import { ROLES, type Drill, type PlaceAction, type Role } from '../../src/drill/
 import { scaledForAws } from '../../src/drill/on-aws.ts';
 import { comparison, isQuietAt, keptIn, readView } from '../../src/drill/operator.ts';
 import type { AwsPlaces, DrillPlace, Kept } from '../../src/drill/place.ts';
-import { runDrill, type DrillReport, type RunParts } from '../../src/drill/run.ts';
+import type { DrillReport } from '../../src/drill/report.ts';
+import { runDrill, type RunParts } from '../../src/drill/run.ts';
 import { pause } from '../../src/ports/clock.ts';
 import { freePorts } from '../lib/cluster.ts';
 import { ask, until } from '../lib/http.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ReconcileResult } from '../../functions/reconcile.ts';
 import { parseDrill } from '../../src/drill/drill.ts';
-import type { DrillReport } from '../../src/drill/run.ts';
+import type { DrillReport } from '../../src/drill/report.ts';
 import { takeAccount } from '../lib/account.ts';
 import { root } from '../lib/cluster.ts';
 import { sleep, until } from '../lib/http.ts';

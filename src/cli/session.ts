@@ -168,6 +168,12 @@ export class Session {
     return (this.#topology ??= this.#askTopology());
   }
 
+  /** Asks for it once more. What was known stands where nobody answers. */
+  async renewTopology(): Promise<void> {
+    const newer = await this.#askTopology().catch(() => undefined);
+    if (newer !== undefined) this.#topology = Promise.resolve(newer);
+  }
+
   /** Any region knows it: one of those that the cluster file names, when the edge is gone. */
   async #askTopology(): Promise<Topology> {
     const others = [...this.#target.regions.values()];

@@ -7,8 +7,10 @@ import { isWithin, type JudgedLoss } from './loss.ts';
 export interface Measured {
   /** From the last good second before the first fault to the first of five good ones in a row. */
   readonly rtoMs: number | undefined;
-  /** From the first fault to the first answer that another region gave in its place. */
+  /** From the first fault to the first answer that another region gave in its place; undefined: clients were with others already. */
   readonly detectionMs: number | undefined;
+  /** From when a region was first taken away until another one said that it is down: looked at each second; undefined: none said so. */
+  readonly verdictMs: number | undefined;
   /** Each region each time that it was taken away, in the order in which that was judged. */
   readonly losses: readonly JudgedLoss[];
   /** Of all losses: items that the lost regions said they owed, asked just before; and those that they acknowledged since. */
@@ -19,8 +21,12 @@ export interface Measured {
   /** Acknowledged writes without an account at the end. */
   readonly lost: number;
   readonly errorRate: number;
+  /** Of what was sent since a region was first brought back; undefined: none was. */
+  readonly errorsAfterReturn: number | undefined;
   /** From the end of the load until nothing was owed and all copies were equal. */
   readonly convergedMs: number | undefined;
+  /** From the last step that brought something back until all copies were equal: not before the load has ended. */
+  readonly equalAfterHealingMs: number | undefined;
   readonly copiesEqual: boolean;
   readonly conflicts: number;
   /** After the first fault, until the last read that showed less than had been acknowledged before it began. */
@@ -59,16 +65,16 @@ export interface Expectation {
   readonly judge: (measured: Measured) => Omit<Verdict, 'expectation'>;
 }
 
-const TIME = /^(rto|detection|stale reads|stamps ahead) < ([0-9]+(?:\.[0-9]+)?)(ms|s)$/;
+const TIME = /^(rto|detection|verdict|equal after healing|stale reads|stamps ahead) < ([0-9]+(?:\.[0-9]+)?)(ms|s)$/;
 const CONVERGED = /^converged within ([0-9]+)(ms|s)$/;
-const SHARE = /^(errors|share after return) < ([0-9]+(?:\.[0-9]+)?) ?%$/;
+const SHARE = /^(errors|errors after return|share after return) < ([0-9]+(?:\.[0-9]+)?) ?%$/;
 const COUNT = /^(lost|rpo|conflicts|stranded|rebuilt|behind|asked while drained|answered while fenced|bad seconds|stale reads|stale reads after return) (=|<=|>=) ([0-9]+)$/;
 
 /** @throws ArchipelError `bad-request` */
 export function parseExpectation(text: string): Expectation {
-  const plain = text.trim().replaceAll(/\s+/g, ' ');
+  const plain = text.trim().replaceAll(/\s+/g, ' ').replace(/^no stale read after (?=[0-9])/, 'stale reads < ');
   const judge = timeJudge(plain) ?? shareJudge(plain) ?? countJudge(plain) ?? wordJudge(plain);
-  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, stale reads < 10s, converged within 30s, errors < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, stranded >= 1, rebuilt >= 1, stamps ahead < 2s, behind >= 1, asked while drained = 0, answered while fenced = 0, bad seconds <= 2, share after return < 50 %, copies equal`);
+  if (judge === undefined) throw new ArchipelError('bad-request', `Not an expectation: ${JSON.stringify(text)}. There are: rto < 5s, detection < 1s, verdict < 5s, equal after healing < 30s, stale reads < 10s (no stale read after 10s), converged within 30s, errors < 1 %, errors after return < 1 %, stale reads <= 20, stale reads after return <= 5, lost = 0, rpo = 0, rpo <= live rpo at the loss, conflicts >= 1, stranded >= 1, rebuilt >= 1, stamps ahead < 2s, behind >= 1, asked while drained = 0, answered while fenced = 0, bad seconds <= 2, share after return < 50 %, copies equal`);
   return { text: plain, judge };
 }
 
@@ -82,7 +88,7 @@ function timeJudge(text: string): Judge | undefined {
   const converged = CONVERGED.exec(text);
   const limit = time === null ? converged === null ? undefined : inMs(converged[1], converged[2]) : inMs(time[2], time[3]);
   if (limit === undefined) return undefined;
-  const of = ({ rtoMs, detectionMs, staleReadMs, stampsAheadMs, convergedMs }: Measured): number | undefined => (time === null ? convergedMs : { rto: rtoMs, detection: detectionMs, 'stale reads': staleReadMs, 'stamps ahead': stampsAheadMs }[time[1] as 'rto']);
+  const of = ({ rtoMs, detectionMs, verdictMs, equalAfterHealingMs, staleReadMs, stampsAheadMs, convergedMs }: Measured): number | undefined => (time === null ? convergedMs : { rto: rtoMs, detection: detectionMs, verdict: verdictMs, 'equal after healing': equalAfterHealingMs, 'stale reads': staleReadMs, 'stamps ahead': stampsAheadMs }[time[1] as 'rto']);
   return (measured) => {
     const found = of(measured);
     return { holds: found !== undefined && found < limit, found: shown(found) };
@@ -92,8 +98,8 @@ function timeJudge(text: string): Judge | undefined {
 function shareJudge(text: string): Judge | undefined {
   const match = SHARE.exec(text);
   if (match === null) return undefined;
-  return ({ errorRate, shareAfterReturn }) => {
-    const found = match[1] === 'errors' ? errorRate : shareAfterReturn;
+  return ({ errorRate, errorsAfterReturn, shareAfterReturn }) => {
+    const found = { errors: errorRate, 'errors after return': errorsAfterReturn, 'share after return': shareAfterReturn }[match[1] as 'errors'];
     return { holds: found !== undefined && found * 100 < Number(match[2]), found: found === undefined ? 'not measured' : `${(found * 100).toFixed(2)} %` };
   };
 }

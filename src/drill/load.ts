@@ -88,14 +88,15 @@ export class Clients {
 
   async #read(client: Client, pk: string, atMs: number): Promise<void> {
     const knownMs = this.#known.get(pk);
+    const tries = triesOf(client);
     try {
-      const answer = await client.get({ collection: COLLECTION, pk }, { timeoutMs: DEADLINE_MS });
+      const answer = await tries.client.get({ collection: COLLECTION, pk }, { timeoutMs: DEADLINE_MS });
       const value = answer.type === 'value' ? utf8Text(answer.bytes) : undefined;
       // Of two writes that overlapped either may stand: stale is only what had ended before a newer one was sent.
       const shownMs = value === undefined ? Number.NEGATIVE_INFINITY : (this.#byValue.get(value)?.endedMs ?? Number.POSITIVE_INFINITY);
-      this.#sample({ atMs, isRead: true, isGood: true, servedBy: answer.servedBy.region, attempts: 1, isStale: knownMs !== undefined && shownMs < knownMs });
+      this.#sample({ atMs, isRead: true, isGood: true, servedBy: answer.servedBy.region, attempts: tries.count(), isStale: knownMs !== undefined && shownMs < knownMs });
     } catch {
-      this.#sample({ atMs, isRead: true, isGood: false, servedBy: undefined, attempts: 1, isStale: false });
+      this.#sample({ atMs, isRead: true, isGood: false, servedBy: undefined, attempts: tries.count(), isStale: false });
     }
   }
 
@@ -103,18 +104,19 @@ export class Clients {
     const write: LoggedWrite = { pk, value: `${this.#parts.name ?? ''}w${number}`, outcome: 'unknown', attempts: 1, startedMs: this.nowMs(), endedMs: Number.POSITIVE_INFINITY };
     this.writes.push(write);
     this.#byValue.set(write.value, write);
+    const tries = triesOf(client);
     try {
-      const { etag, outcome, attempts, servedBy } = await client.put({ collection: COLLECTION, pk }, write.value, { timeoutMs: DEADLINE_MS });
+      const { etag, outcome, attempts, servedBy } = await tries.client.put({ collection: COLLECTION, pk }, write.value, { timeoutMs: DEADLINE_MS });
       write.outcome = 'acknowledged';
       write.attempts = attempts;
       write.servedBy = servedBy.region;
       if (etag?.includes('@') === true && outcome !== 'superseded') write.dot = etag;
       this.#known.set(pk, Math.max(this.#known.get(pk) ?? 0, write.startedMs));
-      this.#sample({ atMs, isRead: false, isGood: true, servedBy: servedBy.region, attempts, isStale: false });
+      this.#sample({ atMs, isRead: false, isGood: true, servedBy: servedBy.region, attempts: tries.count(), isStale: false });
     } catch (error) {
       // Refused by everybody who was asked: no region took it. Anything else may have been done.
       if (isArchipelError(error) && !isArchipelError(error, 'write-outcome-unknown')) write.outcome = 'refused';
-      this.#sample({ atMs, isRead: false, isGood: false, servedBy: undefined, attempts: 1, isStale: false });
+      this.#sample({ atMs, isRead: false, isGood: false, servedBy: undefined, attempts: tries.count(), isStale: false });
     }
     write.endedMs = this.nowMs();
   }
@@ -122,4 +124,10 @@ export class Clients {
   #sample(sample: Omit<Sample, 'tookMs'>): void {
     this.samples.push({ ...sample, tookMs: this.nowMs() - sample.atMs });
   }
+}
+
+/** For one request: how often the client has sent it. What an edge repeats by itself is not among them. */
+function triesOf(client: Client): { readonly client: Client; readonly count: () => number } {
+  let count = 0;
+  return { client: client.with({ onAttempt: () => count++ }), count: () => count };
 }

@@ -93,8 +93,16 @@ export function shareOf(samples: readonly Sample[], region: string, fromMs: numb
   return all === 0 ? undefined : answersOf(samples, region, fromMs, toMs) / all;
 }
 
-/** To the end of the first request that began behind the fault and was answered by another region than those named. */
+/** Of the answers before a fault, where the lost regions gave fewer nobody had to find anything out. */
+const THEIRS = 0.9;
+
+/**
+ * To the end of the first request that began behind the fault and was answered by another region than those named; undefined where
+ * clients were not with these in the second before.
+ */
 export function detectionMs(samples: readonly Sample[], faultMs: number, lost: ReadonlySet<string>): number | undefined {
+  const before = answeredIn(samples, faultMs - SECOND_MS, faultMs);
+  if (before.length === 0 || before.filter(({ servedBy }) => lost.has(servedBy as string)).length < THEIRS * before.length) return undefined;
   const ends = samples.filter(({ atMs, isGood, servedBy }) => atMs >= faultMs && isGood && servedBy !== undefined && !lost.has(servedBy)).map(({ atMs, tookMs }) => atMs + tookMs - faultMs);
   return ends.length === 0 ? undefined : ends.reduce((least, each) => Math.min(least, each));
 }
@@ -113,6 +121,12 @@ export function stampsAheadMs(writes: readonly LoggedWrite[], loadBeganMs: numbe
     return stamp === undefined ? [] : [stampMs(stamp) - (loadBeganMs + endedMs)];
   });
   return ahead.length === 0 ? undefined : ahead.reduce((most, each) => Math.max(most, each), 0);
+}
+
+/** Of what was sent from then on. */
+export function errorRateFrom(samples: readonly Sample[], fromMs: number): number | undefined {
+  const since = samples.filter(({ atMs }) => atMs >= fromMs);
+  return since.length === 0 ? undefined : errorRate(since);
 }
 
 export const errorRate = (samples: readonly Sample[]): number => (samples.length === 0 ? 1 : samples.filter(({ isGood }) => !isGood).length / samples.length);

@@ -18,7 +18,7 @@ export const keptAt = async (operator: Client): Promise<Kept> => keptIn(await op
 
 export function keptIn({ actor, peers }: Awaited<ReturnType<Client['replication']>>): Kept {
   const queued = peers.reduce((sum, { unreplicatedItems }) => sum + unreplicatedItems, 0);
-  return { actor, queued, oldestMs: Math.max(0, ...peers.map(({ oldestMs }) => oldestMs)), behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0) };
+  return { actor, queued, oldestMs: Math.max(0, ...peers.map(({ oldestMs }) => oldestMs)), behind: Math.max(0, ...peers.map(({ behind }) => behind)), hints: peers.reduce((sum, { hints }) => sum + hints, 0), deadLetters: peers.reduce((sum, { dead }) => sum + dead, 0), down: peers.flatMap(({ id, verdict }) => (verdict === 'down' ? [id] : [])) };
 }
 
 /** Nobody owes anybody anything. One that does not answer may. */

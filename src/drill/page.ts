@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isWithin, type JudgedLoss } from './loss.ts';
-import type { DrillReport, Proof } from './run.ts';
+import type { DrillReport, Proof } from './report.ts';
 
 const require = createRequire(import.meta.url);
 const text = (name: string): string => readFileSync(require.resolve(`uplot/dist/${name}`), 'utf8');
@@ -16,18 +16,18 @@ const time = (ms: number | undefined): string => (ms === undefined ? 'not measur
 const whole = (value: number | undefined): string => (value === undefined ? 'not measured' : value.toLocaleString('en'));
 
 function figures({ hints, queued, oldestMs, divergedAtHealing, divergedKeys, measured }: DrillReport): readonly (readonly [string, string, string])[] {
-  const { rtoMs, detectionMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs, staleReads, staleAfterReturn } = measured;
+  const { rtoMs, detectionMs, verdictMs, errorsAfterReturn, equalAfterHealingMs, rpoLive, rpoReal, acknowledged, lost, errorRate, convergedMs, conflicts, staleReadMs, staleReads, staleAfterReturn } = measured;
   const most = (rows: DrillReport['hints']): number => rows.flat().reduce((largest: number, each) => Math.max(largest, each ?? 0), 0);
   return [
     ['RTO', time(rtoMs), 'last good second to the first of five'],
-    ['Detection', time(detectionMs), 'first answer from elsewhere'],
+    ['Detection', time(detectionMs), `first answer from elsewhere; another region said down after ${time(verdictMs)}`],
     ['Real RPO', whole(rpoReal), 'items at no survivor'],
     ['Live RPO at the loss', whole(rpoLive), 'items that the lost said they owed'],
     ['Acknowledged', whole(acknowledged), 'writes'],
     ['Without account', whole(lost), 'acknowledged writes, at the end'],
-    ['Errors', `${(errorRate * 100).toFixed(2)} %`, 'of all requests'],
+    ['Errors', `${(errorRate * 100).toFixed(2)} %`, errorsAfterReturn === undefined ? 'of all requests' : `of all requests; ${(errorsAfterReturn * 100).toFixed(2)} % of those since something was brought back`],
     ['Keys that differed', divergedAtHealing === undefined ? whole(divergedKeys) : whole(divergedAtHealing), divergedAtHealing === undefined ? 'when the load ended' : `at healing; ${whole(divergedKeys)} when the load ended`],
-    ['Converged', time(convergedMs), 'after the load ended'],
+    ['Converged', time(convergedMs), equalAfterHealingMs === undefined ? 'after the load ended' : `after the load ended; ${time(equalAfterHealingMs)} after the last healing, with the load`],
     ['Queue depth', whole(most(queued)), `items waited in one region, at most; the oldest for ${time(oldestMs)}`],
     ['Hints', whole(most(hints)), 'waited in one region, at most'],
     ['In the ledger', whole(conflicts), 'losers of conflicts'],
@@ -48,7 +48,7 @@ export function drillPage(report: DrillReport): string {
   const { drill, about, place, regions, control, passed, verdicts, measured, events, requests, retriesPerRequest, skipped, remarks: said, notes, certificates, deadLetters } = report;
   const rows = verdicts.map(({ expectation, holds, found }) => `<tr class="${holds ? 'holds' : 'fails'}"><td>${holds ? 'holds' : 'fails'}</td><td>${escaped(expectation)}</td><td>${withRegions(escaped(found), regions)}</td></tr>`);
   const cards = figures(report).map(([name, value, what]) => `<div class="card"><dt>${name}</dt><dd>${value}</dd><small>${what}</small></div>`);
-  const list = events.map(({ atMs, what }) => `<li><time>${(atMs / 1_000).toFixed(1)} s</time> <span>${withRegions(escaped(what), regions)}</span></li>`);
+  const list = events.map(({ atMs, what }, at) => `<li><b>${at + 1}</b><time>${(atMs / 1_000).toFixed(1)} s</time> <span>${withRegions(escaped(what), regions)}</span></li>`);
   const remarks = notes.map((note) => `<li><code>${escaped(note)}</code></li>`);
   return `<!doctype html>
 <html lang="en">
@@ -71,7 +71,7 @@ ${said.map((each) => `<p>${escaped(each)}</p>\n`).join('')}</header>
 <div><h2>What was done</h2><ol class="events">${list.join('')}</ol></div>
 </section>
 <section><h2>What clients saw</h2>
-<p class="note">By the second since the load began. Dashed: what was done then.</p>
+<p class="note">By the second since the load began. Dashed: what was done then, by its number above.</p>
 <h3>Requests a second: answered, and failed</h3><div class="plot" id="throughput"></div>
 <h3>Latency in milliseconds: p50 and p99</h3><div class="plot" id="latency"></div>
 <h3>The same by the region that answered: p99</h3><div class="plot" id="by-region"></div>
@@ -89,7 +89,7 @@ ${measured.losses.length === 0 ? '' : `<div><h2>What each loss took</h2><table c
 <section><h2>Also</h2>
 <p>${requests.toLocaleString('en')} requests, ${retriesPerRequest.toFixed(3)} retries per request by the clients, ${skipped.toLocaleString('en')} not sent because too many waited; ${deadLetters === 0 ? 'no message' : plural(deadLetters)} that could not be handled. At the end every pair of regions compared its copies: ${measured.copiesEqual ? 'no difference, certified' : 'not equal, or not compared'}.</p>
 ${remarks.length === 0 ? '' : `<ul>${remarks.join('')}</ul>`}
-<p class="limits">One machine proves the protocol, the recovery and the account. It does not prove the losses and delays of a wide area network, that disks keep what they say, or that regions fail independently of each other.</p>
+<p class="limits">${place === 'given' ? 'This proves what was done to this cluster, on that day. It' : 'One machine'} proves the protocol, the recovery and the account. It does not prove the losses and delays of a wide area network, that disks keep what they say, or that regions fail independently of each other.</p>
 </section>
 </main>
 <script>${text('uPlot.iife.min.js')}</script>
@@ -113,7 +113,7 @@ h1 { font-size: 1.9rem; margin: .2em 0; overflow-wrap: anywhere; } h2 { font-siz
 .card dt { font-size: .8rem; color: var(--soft); } .card dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .card small { display: block; font-size: .75rem; line-height: 1.35; margin-top: .15rem; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 0 2.5rem; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-size: .8rem; font-weight: 600; color: var(--soft); padding: .3rem .6rem .3rem 0; } td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; } td:nth-child(n+2) { color: var(--ink); font-weight: 400; }
-.events { list-style: none; margin: 0; padding: 0; } .events li { padding: .2rem 0; display: flex; } time { font-variant-numeric: tabular-nums; white-space: nowrap; } .events time { flex: 0 0 4.2em; }
+.events { list-style: none; margin: 0; padding: 0; } .events li { padding: .2rem 0; display: flex; } time { font-variant-numeric: tabular-nums; white-space: nowrap; } .events b { flex: 0 0 1.8em; font-weight: 600; color: var(--soft); } .events time { flex: 0 0 4.2em; }
 .plot { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .5rem; overflow: hidden; }
 .u-legend { font-size: .8rem; color: var(--ink); }
 code { font-size: .85em; overflow-wrap: anywhere; }
@@ -130,10 +130,11 @@ const widthOf = (box) => box.clientWidth - 18;
 const marks = { hooks: { draw: [(u) => {
   const { ctx, bbox } = u;
   ctx.save(); ctx.strokeStyle = css('--soft'); ctx.setLineDash([4, 4]); ctx.lineWidth = 1;
-  for (const { atMs } of report.events) {
-    const x = Math.round(u.valToPos(atMs / 1000, 'x', true)) + 0.5;
+  for (const event of report.events) {
+    const x = Math.round(u.valToPos(event.atMs / 1000, 'x', true)) + 0.5;
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
     ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
+    ctx.fillStyle = css('--soft'); ctx.font = 10 * devicePixelRatio + 'px system-ui, sans-serif'; ctx.fillText(String(report.events.indexOf(event) + 1), x + 3 * devicePixelRatio, bbox.top + 10 * devicePixelRatio);
   }
   ctx.restore();
 } ] } };

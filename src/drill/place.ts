@@ -17,6 +17,8 @@ export interface Kept {
   /** Keys that are remembered for peers, together. */
   readonly hints: number;
   readonly deadLetters: number;
+  /** Peers of which it says that they are down. */
+  readonly down: readonly string[];
 }
 
 export interface DrillPlace {

@@ -15,58 +15,10 @@ import { describeAction, ROLES, type Action, type ControlName, type Drill, type 
 import type { Measured, Verdict } from './expectation.ts';
 import { Clients, COLLECTION } from './load.ts';
 import { judgeLosses, sumOf, type JudgedLoss, type Loss } from './loss.ts';
-import { answersOf, badSeconds, detectionMs, errorRate, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, stampsAheadMs, type Second } from './measure.ts';
+import { answersOf, badSeconds, detectionMs, errorRate, errorRateFrom, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, stampsAheadMs } from './measure.ts';
 import type { DrillPlace, Kept } from './place.ts';
+import type { DrillEvent, DrillReport, Proof } from './report.ts';
 import { afterReturn, decided, type Window } from './windows.ts';
-
-export interface DrillEvent {
-  /** Since the load began. */
-  readonly atMs: number;
-  readonly what: string;
-}
-
-export interface DrillReport {
-  readonly drill: string;
-  readonly about: string;
-  readonly place: string;
-  readonly regions: readonly string[];
-  readonly control: ControlName | undefined;
-  readonly passed: boolean;
-  readonly verdicts: readonly Verdict[];
-  readonly measured: Measured;
-  readonly events: readonly DrillEvent[];
-  readonly seconds: readonly Second[];
-  /** Per second and region: live RPO; undefined while it does not answer. */
-  readonly owed: readonly (readonly (number | undefined)[])[];
-  /** The same of the keys that wait for peers. */
-  readonly hints: readonly (readonly (number | undefined)[])[];
-  /** The same of the items that wait for peers, in a queue on disk or not, together: its queue depth. */
-  readonly queued: readonly (readonly (number | undefined)[])[];
-  /** The most that the oldest of them had waited. */
-  readonly oldestMs: number;
-  /** The most that one region could not handle. */
-  readonly deadLetters: number;
-  /** Keys that were not the same in all regions that answered, when something was first to be brought back; undefined: nothing was. */
-  readonly divergedAtHealing: number | undefined;
-  /** Keys that were not the same everywhere when the load ended; undefined: a region did not answer. */
-  readonly divergedKeys: number | undefined;
-  readonly certificates: readonly Proof[];
-  readonly requests: number;
-  readonly retriesPerRequest: number;
-  readonly skipped: number;
-  /** What was otherwise than the file says, and why. */
-  readonly remarks: readonly string[];
-  /** Examples of what went wrong. */
-  readonly notes: readonly string[];
-}
-
-/** Of one pair of regions: the newest from before the drill, and the newest. */
-export interface Proof {
-  readonly pair: string;
-  readonly before: string | undefined;
-  readonly after: string | undefined;
-  readonly digest: string | undefined;
-}
 
 export interface RunParts {
   readonly clock: Clock;
@@ -128,6 +80,9 @@ class Run {
   #divergedKeys: number | undefined;
   readonly #notes: string[] = [];
   #behind = 0;
+  /** When the first region was taken away, and when another one said first that it is down. */
+  #firstTaken: { readonly region: string; readonly atMs: number; seenDownMs?: number } | undefined;
+  #healedMs: number | undefined;
   /** By what each was taken away. */
   readonly #away = new Map<Role, Action['verb']>();
   /** Not judged yet. */
@@ -200,7 +155,8 @@ class Run {
 
   async #look(): Promise<readonly (Kept | undefined)[]> {
     const kept = await this.#ofEach((role) => this.#place.kept(role));
-    for (const { actor, behind, oldestMs, deadLetters } of kept.filter((each) => each !== undefined)) {
+    for (const { actor, behind, oldestMs, deadLetters, down } of kept.filter((each) => each !== undefined)) {
+      if (this.#firstTaken !== undefined && down.includes(this.#firstTaken.region)) this.#firstTaken.seenDownMs ??= this.#clients.nowMs();
       this.#actors.add(actor);
       this.#behind = Math.max(this.#behind, behind);
       this.#oldestMs = Math.max(this.#oldestMs, oldestMs);
@@ -231,6 +187,7 @@ class Run {
     if (DECIDED.has(action.verb) && this.#parts.control === 'not-drained') return;
     await this.#place.do(action);
     for (const role of back) this.#away.delete(role);
+    if (BRINGS.has(action.verb)) this.#healedMs = this.#clients.nowMs();
     if (action.verb === 'start') this.#event(`${this.#name(action.region)} is ready again`);
   }
 
@@ -247,6 +204,7 @@ class Run {
     const owed = await this.#patiently(this.#place.owed(role), this.#open.has(role) ? this.#answerMs : Math.max(this.#answerMs, LAST_ANSWER_MS));
     if (owed !== undefined || !this.#open.has(role)) this.#open.set(role, { region: this.#name(role), askedMs, owed });
     this.#away.set(role, verb);
+    this.#firstTaken ??= { region: this.#name(role), atMs: this.#clients.nowMs() };
   }
 
   #broughtBackBy(action: Action): readonly Role[] {
@@ -272,12 +230,13 @@ class Run {
   async #conclude(): Promise<DrillReport> {
     if (this.#parts.control !== 'never-healed') await this.#place.healAll();
     const { convergedMs, views = await this.#views() } = await this.#converge();
+    const equalMs = convergedMs === undefined ? undefined : this.#clients.nowMs();
     await this.#look();
     const difference = (views === undefined ? 'a region does not answer' : this.#difference(views)) ?? (await this.#place.reconcile().catch(String));
     if (difference !== undefined) this.#notes.push(`copies differ: ${difference}`);
     const lost = unaccounted(views ?? [], this.#clients.writes);
     for (const write of lost.slice(0, EXAMPLES)) this.#notes.push(`without an account: ${write.pk} = ${write.value} ${write.dot ?? ''}`);
-    const measured = this.#measured({ convergedMs, copiesEqual: difference === undefined, lost: lost.length, views: views ?? [] });
+    const measured = this.#measured({ convergedMs, equalAfterHealingMs: equalMs === undefined || this.#healedMs === undefined ? undefined : equalMs - this.#healedMs, copiesEqual: difference === undefined, lost: lost.length, views: views ?? [] });
     const verdicts = this.#drill.expect.map(({ text, judge }): Verdict => ({ expectation: text, ...judge(measured) }));
     return {
       drill: this.#drill.name,
@@ -306,7 +265,7 @@ class Run {
     };
   }
 
-  #measured({ convergedMs, copiesEqual, lost, views }: Pick<Measured, 'convergedMs' | 'copiesEqual' | 'lost'> & { readonly views: readonly View[] }): Measured {
+  #measured({ convergedMs, equalAfterHealingMs, copiesEqual, lost, views }: Pick<Measured, 'convergedMs' | 'equalAfterHealingMs' | 'copiesEqual' | 'lost'> & { readonly views: readonly View[] }): Measured {
     const { samples, writes } = this.#clients;
     const faultMs = (this.#drill.steps.find(({ action }) => action.verb !== 'rate') ?? this.#drill.steps[0])?.atMs ?? 0;
     const seconds = secondsOf(samples, this.#drill.endMs);
@@ -315,13 +274,16 @@ class Run {
     return {
       rtoMs: recoveryMs(seconds, faultMs),
       detectionMs: away.size === 0 ? undefined : detectionMs(samples, faultMs, away),
+      verdictMs: this.#firstTaken?.seenDownMs === undefined ? undefined : this.#firstTaken.seenDownMs - this.#firstTaken.atMs,
       losses: this.#losses,
       rpoLive: sumOf(this.#losses, 'live'),
       rpoReal: sumOf(this.#losses, 'real'),
       acknowledged: writes.filter(({ outcome }) => outcome === 'acknowledged').length,
       lost,
       errorRate: errorRate(samples),
+      errorsAfterReturn: errorRateFrom(samples, this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY),
       convergedMs,
+      equalAfterHealingMs,
       copiesEqual,
       conflicts: this.#losers(views, () => true),
       stranded: this.#losers(views, ({ group }) => group !== undefined),

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { DrillReport } from '../../src/drill/run.ts';
+import type { DrillReport } from '../../src/drill/report.ts';
 import type { ClusterFile } from '../../src/local/cluster-file.ts';
 import { freePorts, start, type Program } from '../cli/programs.ts';
 import { archipel, until, type Outcome } from '../cli/support.ts';

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { differences, firstDifference, unaccounted, type LoggedWrite, type View } from '../../src/drill/account.ts';
 import { parseExpectation, type Measured } from '../../src/drill/expectation.ts';
-import { answersOf, badSeconds, detectionMs, errorRate, quantile, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, stampsAheadMs, type Sample } from '../../src/drill/measure.ts';
+import { answersOf, badSeconds, detectionMs, errorRate, errorRateFrom, quantile, recoveryMs, secondsOf, shareOf, staleReadMs, staleReads, stampsAheadMs, type Sample } from '../../src/drill/measure.ts';
 import { formatDot, makeActor, type RegionId } from '../../src/core/version/dot.ts';
 import { makeStamp } from '../../src/core/version/stamp.ts';
 
@@ -62,7 +62,9 @@ describe('what clients saw', () => {
     const samples = [sample(900), sample(1_000, { isGood: false, servedBy: undefined }), sample(1_100, { servedBy: 'b', tookMs: 50, isStale: true }), sample(1_500, { servedBy: 'b' })];
     expect(detectionMs(samples, 1_000, new Set(['a']))).toBe(150);
     expect(detectionMs(samples, 1_000, new Set(['a', 'b']))).toBeUndefined();
+    expect(detectionMs([sample(900, { servedBy: 'b' }), ...samples.slice(1)], 1_000, new Set(['a']))).toBeUndefined(); // clients were elsewhere already
     expect(errorRate(samples)).toBe(0.25);
+    expect([950, 1_050, 2_000].map((fromMs) => errorRateFrom(samples, fromMs))).toEqual([1 / 3, 0, undefined]);
     expect(staleReadMs(samples, 1_000)).toBe(150);
     expect(staleReadMs(samples, 1_200)).toBe(0);
     expect([1_000, 1_200].map((faultMs) => staleReads(samples, faultMs))).toEqual([1, 0]);
@@ -82,13 +84,19 @@ describe('stamps', () => {
 });
 
 describe('expectations', () => {
-  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, losses: [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }], rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, stranded: 1, rebuilt: 0, stampsAheadMs: 20, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4, answeredWhileFenced: 0, badSeconds: 2, shareAfterReturn: 0.4 };
+  const measured: Measured = { rtoMs: 2_000, detectionMs: 100, verdictMs: 2_000, equalAfterHealingMs: 8_000, errorsAfterReturn: 0.001, losses: [{ region: 'a', atMs: 5_000, live: 7, real: 3, writes: 4, oldestMs: 10 }], rpoLive: 7, rpoReal: 3, acknowledged: 100, lost: 0, errorRate: 0.005, convergedMs: 900, copiesEqual: true, conflicts: 2, stranded: 1, rebuilt: 0, stampsAheadMs: 20, staleReadMs: 0, staleReads: 0, staleAfterReturn: 0, behind: 3, askedWhileDrained: 4, answeredWhileFenced: 0, badSeconds: 2, shareAfterReturn: 0.4 };
   const judge = (text: string, changed: Partial<Measured> = {}): boolean => parseExpectation(text).judge({ ...measured, ...changed }).holds;
 
   it.each([
     ['rto < 2001ms', { rtoMs: 2_001 }],
     ['rto < 3s', { rtoMs: undefined }],
     ['detection < 1s', { detectionMs: 1_000 }],
+    ['verdict < 3s', { verdictMs: 3_000 }],
+    ['verdict < 3s', { verdictMs: undefined }],
+    ['equal after healing < 10s', { equalAfterHealingMs: 10_000 }],
+    ['errors after return < 1 %', { errorsAfterReturn: 0.01 }],
+    ['errors after return < 1 %', { errorsAfterReturn: undefined }],
+    ['no stale read after 1s', { staleReadMs: 1_000 }],
     ['stale reads < 1s', { staleReadMs: 1_000 }],
     ['stale reads <= 3', { staleReads: 4 }],
     ['stale reads after return = 0', { staleAfterReturn: 1 }],

@@ -3,25 +3,42 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { ArchipelError } from '../../core/errors.ts';
-import type { Measured } from '../../drill/expectation.ts';
-import type { DrillReport } from '../../drill/run.ts';
+import type { DrillReport } from '../../drill/report.ts';
 import { EXIT } from '../exit.ts';
 import { duration, styleFor, table } from '../output.ts';
 import type { Terminal } from '../terminal.ts';
 import { attempt, pathOf, readDrill } from './drill-files.ts';
 
 /** What two runs of a drill are compared by: the lower the better. */
-const COMPARED: readonly (readonly [string, (measured: Measured) => number | undefined, (value: number) => string])[] = [
-  ['RTO', ({ rtoMs }) => rtoMs, duration],
-  ['detection', ({ detectionMs }) => detectionMs, duration],
-  ['real RPO', ({ rpoReal }) => rpoReal, String],
-  ['without account', ({ lost }) => lost, String],
-  ['bad seconds', ({ badSeconds }) => badSeconds, String],
-  ['errors', ({ errorRate }) => errorRate, (share) => `${(share * 100).toFixed(2)} %`],
-  ['converged', ({ convergedMs }) => convergedMs, duration],
-  ['stale reads', ({ staleReads }) => staleReads, String],
-  ['stale reads after return', ({ staleAfterReturn }) => staleAfterReturn, String],
-  ['last stale read', ({ staleReadMs }) => staleReadMs, duration],
+const COMPARED: readonly (readonly [string, (report: DrillReport) => number | undefined, (value: number) => string])[] = [
+  ['RTO', ({ measured }) => measured.rtoMs, duration],
+  ['detection', ({ measured }) => measured.detectionMs, duration],
+  ['said to be down', ({ measured }) => measured.verdictMs, duration],
+  ['live RPO at the loss', ({ measured }) => measured.rpoLive, String],
+  ['real RPO', ({ measured }) => measured.rpoReal, String],
+  ['without account', ({ measured }) => measured.lost, String],
+  ['bad seconds', ({ measured }) => measured.badSeconds, String],
+  ['errors', ({ measured }) => measured.errorRate, (share) => `${(share * 100).toFixed(2)} %`],
+  ['errors after return', ({ measured }) => measured.errorsAfterReturn, (share) => `${(share * 100).toFixed(2)} %`],
+  ['converged', ({ measured }) => measured.convergedMs, duration],
+  ['equal after healing', ({ measured }) => measured.equalAfterHealingMs, duration],
+  ['stale reads', ({ measured }) => measured.staleReads, String],
+  ['stale reads after return', ({ measured }) => measured.staleAfterReturn, String],
+  ['last stale read', ({ measured }) => measured.staleReadMs, duration],
+  ['p99, the worst second', ({ seconds }) => most(seconds.map(({ p99Ms }) => p99Ms)), duration],
+  ['retries per request', ({ retriesPerRequest }) => retriesPerRequest, (each) => each.toFixed(3)],
+  ['queue depth', ({ queued }) => most(queued.flat()), String],
+  ['hints', ({ hints }) => most(hints.flat()), String],
+];
+
+const most = (figures: readonly (number | undefined | null)[]): number => figures.reduce((largest: number, each) => Math.max(largest, each ?? 0), 0);
+
+/** What makes a comparison say less. */
+const OTHERWISE: readonly (readonly [string, (report: DrillReport) => string | number])[] = [
+  ['at', ({ place }) => place],
+  ['regions', ({ regions }) => regions.join(', ')],
+  ['known bug', ({ control }) => control ?? 'none'],
+  ['remarks', ({ remarks = [] }) => remarks.join(' ') || 'none'],
 ];
 
 export function addCompare(drill: Command, terminal: Terminal): void {
@@ -47,20 +64,21 @@ function readReport(path: string): DrillReport {
   } catch (error) {
     throw wrong((error as NodeJS.ErrnoException).code ?? 'it is not JSON');
   }
-  if (typeof report.drill !== 'string' || report.measured === undefined) throw wrong('it names no drill, or nothing that was measured');
-  return report as DrillReport;
+  if (typeof report.drill !== 'string' || report.measured === undefined || report.seconds === undefined || report.regions === undefined) throw wrong('it names no drill, or nothing that was measured');
+  return { queued: [], hints: [], ...report } as unknown as DrillReport;
 }
 
 async function compare(terminal: Terminal, before: DrillReport, after: DrillReport, json: boolean): Promise<number> {
   if (before.drill !== after.drill) throw new ArchipelError('bad-request', `These are two drills, ${before.drill} and ${after.drill}.`);
   const style = styleFor(terminal.out);
-  const rows = COMPARED.map(([name, of, shown]) => ({ name, shown, was: of(before.measured), is: of(after.measured) }));
-  if (json) await terminal.out.write(`${JSON.stringify({ drill: after.drill, passed: [before.passed, after.passed], figures: rows.map(({ name, was, is }) => ({ name, before: was ?? null, after: is ?? null })) })}\n`);
+  const rows = COMPARED.map(([name, of, shown]) => ({ name, shown, was: of(before), is: of(after) }));
+  const otherwise = OTHERWISE.flatMap(([name, of]) => (of(before) === of(after) ? [] : [`Not run alike: ${name} ${of(before)}, then ${of(after)}.`]));
+  if (json) await terminal.out.write(`${JSON.stringify({ drill: after.drill, passed: [before.passed, after.passed], otherwise, figures: rows.map(({ name, was, is }) => ({ name, before: was ?? null, after: is ?? null })) })}\n`);
   else {
     const paint = (was: number | undefined, is: number | undefined, text: string): string => (was === undefined || is === undefined || was === is ? text : is < was ? style.good(text) : style.bad(text));
     const cells = rows.map(({ name, shown, was, is }) => [name, was === undefined ? 'not measured' : shown(was), paint(was, is, is === undefined ? 'not measured' : shown(is))]);
     const verdict = ({ passed }: DrillReport): string => (passed ? style.good('passed') : style.bad('failed'));
-    await terminal.out.write(`${style.bold(after.drill)}\n${table([{ title: '' }, { title: 'before' }, { title: 'after' }], [...cells, ['', verdict(before), verdict(after)]], style)}`);
+    await terminal.out.write(`${style.bold(after.drill)}\n${table([{ title: '' }, { title: 'before' }, { title: 'after' }], [...cells, ['', verdict(before), verdict(after)]], style)}${otherwise.map((each) => `${style.warn(each)}\n`).join('')}`);
   }
   return after.passed ? EXIT.done : EXIT.no;
 }

@@ -82,7 +82,7 @@ async function look(session: Session, { everyMs, looks, signal }: { readonly eve
   let before = new Map<string, Counters>();
   for (let at = 1; at <= looks && !signal.aborted; at++) {
     const startedMs = patientClock.monotonicMs();
-    const [status, after] = await Promise.all([statusOf(session), countersOf(session)]);
+    const [status, after] = await Promise.all([statusOf(session), countersOf(session), at === 1 ? undefined : session.renewTopology()]);
     const rates = ratesOf(before, after);
     before = new Map([...before, ...[...after].map(([id, { counters }]) => [id, counters] as const)]);
     if (session.isJson) await session.json({ at: new Date().toISOString(), healthy: status.faults.length === 0, rates, regions: status.regions.map(({ certificates: _, ...region }) => region), faults: status.faults });

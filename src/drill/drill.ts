@@ -64,6 +64,8 @@ export interface Drill {
   readonly endMs: number;
   readonly expect: readonly Expectation[];
   readonly control: ControlName;
+  /** What of the expectations fails with the control, whatever else does; undefined: nothing is said. */
+  readonly fails: string | undefined;
   /** A step sets a clock: regions are started so that it can be. */
   readonly setsClocks: boolean;
   /** For how long a region may be away before it is rebuilt; seven days where none is given. */
@@ -183,6 +185,7 @@ const file = z.strictObject({
   end: time,
   expect: z.array(expectation).min(1),
   control: z.enum(CONTROLS),
+  fails: expectation.optional(),
 });
 
 /** @throws ArchipelError `bad-request` that names the place */
@@ -192,12 +195,13 @@ export function parseDrill(text: string, name: string): Drill {
   if (broken !== undefined) throw wrong(name, broken.message.split('\n')[0] ?? 'not YAML');
   const parsed = file.safeParse(document.toJS());
   if (!parsed.success) throw wrong(name, parsed.error.issues.map(({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`).join('; '));
-  const { drill, about, regions, horizon, hints, reconcile, load, steps, end, expect, control } = parsed.data;
+  const { drill, about, regions, horizon, hints, reconcile, load, steps, end, expect, control, fails } = parsed.data;
   for (const [at, each] of steps.entries()) {
     if (each.atMs > end || each.atMs < (steps[at - 1]?.atMs ?? 0)) throw wrong(name, `steps.${at}: steps are in the order of their times, and none is behind the end`);
     for (const used of rolesOf(each.action)) if (ROLES.indexOf(used) >= regions) throw wrong(name, `steps.${at}: there is no ${used} region of ${regions}`);
   }
-  return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, setsClocks: steps.some(({ action }) => action.verb === 'clock'), fillsDisks: steps.some(({ action }) => action.verb === 'disk-full'), horizonMs: horizon, hints, reconcileEveryMs: reconcile };
+  if (fails !== undefined && !expect.some(({ text: each }) => each === fails.text)) throw wrong(name, `fails: ${JSON.stringify(fails.text)} is none of its expectations`);
+  return { name: drill, about: about.trim(), regions, load, steps, endMs: end, expect, control, fails: fails?.text, setsClocks: steps.some(({ action }) => action.verb === 'clock'), fillsDisks: steps.some(({ action }) => action.verb === 'disk-full'), horizonMs: horizon, hints, reconcileEveryMs: reconcile };
 }
 
 function rolesOf(action: Action): readonly Role[] {

@@ -228,6 +228,11 @@ export class LocalPlace implements DrillPlace {
     await Promise.all([...this.#processes].filter(([, { child }]) => child === undefined).map(([name]) => this.#launch(name)));
   }
 
+  /** What shows it from another terminal. The key is in a file that only this user may read, and goes with the folder. */
+  get watchedBy(): string {
+    return `ARCHIPEL_KEY=$(cat ${join(this.#folder, 'admin.key')}) archipel top --url ${this.#url('edge')}`;
+  }
+
   // Looking -----------------------------------------------------------------------------------------------------------------
 
   client(at: 'edge' | Role, others: readonly Role[] = []): Client {

@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly reconcileEvery: string;
   /** Of the edge: ask the next region too for a read that is not answered for so long. */
   readonly hedgeMs: number | undefined;
+  /** How many observers make a region down; undefined: two. */
+  readonly observersAgree: number | undefined;
   /** For tests: a folder with a file per region, of milliseconds to add to its clock. */
   readonly clockOffsetFolder: string | undefined;
   /** Addresses under which the regions reach each other, where a proxy stands on a link: `from>to=url`. */
@@ -174,7 +176,7 @@ class Cluster {
   }
 
   #regionArguments(id: RegionId, at: number): string[] {
-    const { data, port, regions, replicas, durability, noAuth, reconcileEvery, links, clockOffsetFolder, verbose } = this.#options;
+    const { data, port, regions, replicas, durability, noAuth, reconcileEvery, links, clockOffsetFolder, observersAgree, verbose } = this.#options;
     const peers = regions.flatMap((peer, index) => (peer === id ? [] : ['--peer', `${peer}=${links.get(`${id}>${peer}`) ?? this.#url(port + 1 + index)}`]));
     return [
       'region',
@@ -183,6 +185,7 @@ class Cluster {
       ...['--secret-file', join(data, 'secret'), '--reconcile-every', reconcileEvery],
       ...(noAuth ? ['--no-auth'] : ['--admin-key-file', join(data, 'admin.key')]),
       ...(verbose ? ['--verbose'] : []),
+      ...(observersAgree === undefined ? [] : ['--observers-agree', String(observersAgree)]),
       ...peers,
       ...this.#tlsArguments(),
       ...(clockOffsetFolder === undefined ? [] : ['--unsafe-testing', '--clock-offset-file', join(clockOffsetFolder, id)]),
@@ -190,9 +193,9 @@ class Cluster {
   }
 
   #edgeArguments(): string[] {
-    const { port, regions, data, verbose, hedgeMs } = this.#options;
+    const { port, regions, data, verbose, hedgeMs, observersAgree } = this.#options;
     const urls = regions.flatMap((id, at) => ['--region', `${id}=${this.#url(port + 1 + at)}`]);
-    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', topologyPath(data), '--secret-file', join(data, 'secret'), ...(hedgeMs === undefined ? [] : ['--hedge-ms', String(hedgeMs)]), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
+    return ['edge', '--listen', `127.0.0.1:${port}`, '--topology', topologyPath(data), '--secret-file', join(data, 'secret'), ...(hedgeMs === undefined ? [] : ['--hedge-ms', String(hedgeMs)]), ...(observersAgree === undefined ? [] : ['--observers-agree', String(observersAgree)]), ...(verbose ? ['--verbose'] : []), ...urls, ...this.#tlsArguments()];
   }
 
   // Children ------------------------------------------------------------------------------------------------------------------

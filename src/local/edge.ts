@@ -21,6 +21,8 @@ export interface EdgeOptions {
   /** That of the regions: with it the edge is an observer. */
   readonly secret: string | undefined;
   readonly hedgeMs: number | undefined;
+  /** How many observers make a region down; undefined: two. */
+  readonly observersAgree?: number | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly log: Log;
 }
@@ -60,7 +62,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   });
   const server = await serve(app, { host: options.host, port: options.port, place: 'edge', tls: options.tls });
   const { secret } = options;
-  const observing = secret === undefined ? undefined : startObserving({ kind: 'edge', secret, addresses: options.regions, ca: options.tls?.cert, log: options.log, regions: () => edge.observed, judged: (region, isDown) => edge.judged(region, isDown) });
+  const observing = secret === undefined ? undefined : startObserving({ kind: 'edge', secret, addresses: options.regions, ca: options.tls?.cert, log: options.log, agree: options.observersAgree, regions: () => edge.observed, judged: (region, isDown) => edge.judged(region, isDown) });
   return {
     port: server.port,
     stop: async () => {

@@ -43,6 +43,8 @@ export interface RegionOptions {
   readonly defaultReplicas: number;
   readonly durability: Durability;
   readonly reconcileEveryMs: number | undefined;
+  /** How many observers make a region down; undefined: two. */
+  readonly observersAgree?: number | undefined;
   readonly clockOffsetFile: string | undefined;
   /** For tests. */
   readonly graceMs?: number | undefined;
@@ -104,6 +106,7 @@ export async function startRegion(options: RegionOptions): Promise<RunningRegion
     hash: sha256,
     digestHash,
     reconcileEveryMs: options.reconcileEveryMs,
+    observersAgree: options.observersAgree,
     ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
     ...(options.horizonMs === undefined ? {} : { horizonMs: options.horizonMs }),
     ...(hintsMax === undefined ? {} : { limits: { ...LIMITS, hintsPerPeer: hintsMax } }),

@@ -24,6 +24,7 @@ const REFUSED: readonly (readonly [args: string, sentence: string])[] = [
   ['up --reconcile-every 5', '--reconcile-every is off or a time like 60s (100ms to 24d), not "5".'],
   ['up --reconcile-every 99d', '--reconcile-every is off or a time like 60s (100ms to 24d), not "99d".'],
   ['up --hedge-ms 0', '--hedge-ms is a whole number from 1 to 60000, not "0".'],
+  ['up --observers-agree 0', '--observers-agree is a whole number from 1 to 20, not "0".'],
   ['up --tls-cert /x', '--tls-cert and --tls-key go together.'],
   ['up --link nonsense', '--link is from>to=url, not "nonsense".'],
   ['up --clock-offset-dir /x', '--clock-offset-dir is for tests: it needs --unsafe-testing.'],

@@ -184,6 +184,22 @@ it('two regions, one killed: down by the word of the other and of the edge, and 
   expect(ended.err).toContain('"event":"region.verdict"');
 }, 60 * SECONDS);
 
+it('two regions and three observers to agree: one that is killed is suspected by the other and the edge, and down when a witness says so too', async () => {
+  const data = join(folder, 'three');
+  const cluster = start(['up', '--data', data, '--port', String(await freePorts(3)), '--regions', '2', '--no-restart', '--no-auth', '--observers-agree', '3', '--json']);
+  programs.push(cluster);
+  const { regions } = JSON.parse(await until(() => cluster.out(), (out) => out.endsWith('\n'), 20 * SECONDS)) as ClusterFile;
+  const [left, killed] = regions as readonly [ClusterFile['regions'][number], ClusterFile['regions'][number]];
+  process.kill(killed.pid, 'SIGKILL');
+  const seen = async (): Promise<string> => {
+    const { peers } = (await (await fetch(`${left.url}/v1/replication`)).json()) as { readonly peers: readonly { readonly verdict: string; readonly suspectedBy?: readonly string[] }[] };
+    return `${peers[0]?.verdict} by ${peers[0]?.suspectedBy?.length}`;
+  };
+  await until(seen, (what) => what === 'suspect by 2', 20 * SECONDS);
+  programs.push(start(['witness', ...regions.flatMap(({ id, url }) => ['--region', `${id}=${url}`]), '--secret-file', join(data, 'secret'), '--json']));
+  await until(seen, (what) => what === 'down by 3', 20 * SECONDS);
+}, 60 * SECONDS);
+
 it('a witness without regions, or without a secret that could be one: a sentence, exit code 1', async () => {
   const secret = join(folder, 'no-secret');
   writeFileSync(secret, 'short');

@@ -21,7 +21,10 @@ ${more}`;
 describe('drill files', () => {
   it('those that come with Archipel can be read, and are named like their files', () => {
     expect(shipped.length).toBeGreaterThanOrEqual(10);
-    for (const name of shipped) expect(`${parseDrill(readFileSync(new URL(name, folder), 'utf8'), name).name}.yaml`).toBe(name);
+    for (const name of shipped) {
+      const { name: own, fails } = parseDrill(readFileSync(new URL(name, folder), 'utf8'), name);
+      expect([`${own}.yaml`, typeof fails]).toEqual([name, 'string']);
+    }
   });
 
   it('a step is one thing at one time', () => {
@@ -57,6 +60,7 @@ describe('drill files', () => {
     ['a link to itself', small('  - { at: 1s, cut: [first, first] }'), /between two regions/],
     ['an unknown field', small('  - { at: 1s, kill: first }', 'colour: red'), /colour/],
     ['an unknown expectation', small('  - { at: 1s, kill: first }').replace('lost = 0', 'all is well'), /Not an expectation: "all is well"/],
+    ['a failure of what is not expected', `${small('  - { at: 1s, kill: first }').trimEnd()}\nfails: copies equal`, /fails: "copies equal" is none of its expectations/],
     ['an unknown control', small('  - { at: 1s, kill: first }').replace('never-healed', 'x'), /control/],
   ])('%s is refused', (_, text, message) => {
     expect(() => parseDrill(text, 'x')).toThrow(message);

@@ -98,7 +98,7 @@ async function run(terminal: Terminal, file: string, flags: RunFlags): Promise<n
   };
   const { runAt } = await import('./drill-given.ts');
   const given = runAt(terminal, drill, flags);
-  const runs: Readonly<Record<string, () => Promise<DrillReport>>> = { local: () => onProcesses(terminal, drill, parts), 'aws-local': () => onAws(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
+  const runs: Readonly<Record<string, () => Promise<DrillReport>>> = { local: () => onProcesses(terminal, drill, parts, (command) => say(style.dim(`Meanwhile, in another terminal: ${command}`))), 'aws-local': () => onAws(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
   const run = given === undefined ? runs[flags.on] : () => given(parts);
   if (run === undefined) throw new ArchipelError('bad-request', `--on is local, sim, aws-local or addresses like http://127.0.0.1:7400, not ${JSON.stringify(flags.on)}.`);
   if (flags.on === 'aws-local') await refuseOnAws(withControl(drill, parts.control));
@@ -116,7 +116,7 @@ async function inSimulation(drill: Drill, seed: number, parts: Parts): Promise<D
   return drillInSimulation(drill, seed, parts);
 }
 
-async function onProcesses(terminal: Terminal, drill: Drill, parts: Parts): Promise<DrillReport> {
+async function onProcesses(terminal: Terminal, drill: Drill, parts: Parts, watched: (command: string) => void): Promise<DrillReport> {
   const { LocalPlace } = await import('../../drill/local-place.ts');
   const { runDrill } = await import('../../drill/run.ts');
   const interrupted = new AbortController();
@@ -125,6 +125,7 @@ async function onProcesses(terminal: Terminal, drill: Drill, parts: Parts): Prom
     interrupted.abort();
     void place.end().finally(() => process.exit(EXIT.failed));
   });
+  watched(place.watchedBy);
   try {
     return await runDrill(drill, place, { clock: patientClock, random: nodeRandom, ...parts });
   } finally {

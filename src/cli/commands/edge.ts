@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { JsonLog } from '../../adapters/node/log.ts';
-import { parseAddress, parsePeer, parseWhole } from '../../config/options.ts';
+import { parseAddress, parseAgree, parsePeer, parseWhole } from '../../config/options.ts';
 import { regionEntry } from '../../config/places.ts';
 import { ArchipelError } from '../../core/errors.ts';
 import type { Topology } from '../../core/placement/topology.ts';
@@ -17,6 +17,7 @@ interface EdgeFlags extends TlsFlags {
   readonly topology?: string;
   readonly secretFile?: string;
   readonly hedgeMs?: string;
+  readonly observersAgree?: string;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -30,6 +31,7 @@ export function addEdge(program: Command, terminal: Terminal): void {
     .option('--topology <file>', 'the topology document (default: the regions given)')
     .option('--secret-file <file>', 'the secret of the regions: with it the edge tells them which of them it hears')
     .option('--hedge-ms <n>', 'ask the next region too for a read that is not answered for so long; the first answer counts (default: never)')
+    .option('--observers-agree <n>', 'a region is down when so many observers have not heard it: regions, edges, a witness (default: 2)')
     .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM)')
     .option('--tls-key <file>', 'and this key')
     .option('--verbose', 'log more')
@@ -58,7 +60,7 @@ async function runEdge(flags: EdgeFlags, terminal: Terminal): Promise<void> {
   const ids = [...regions.keys()];
   const topology: Topology = flags.topology === undefined ? { format: 1, term: 1, epoch: 1, control: ids[0] as RegionId, regions: ids.map((id) => regionEntry(id)) } : readTopology(flags.topology);
   const { startEdge } = await import('../../local/edge.ts');
-  const running = await startEdge({ host, port, topology, regions, tls: tlsOf(flags), secret: flags.secretFile === undefined ? undefined : readSecret(flags.secretFile), hedgeMs: flags.hedgeMs === undefined ? undefined : parseWhole('--hedge-ms', flags.hedgeMs, 1, 60_000), log: new JsonLog({ edge: true }, flags.verbose === true ? 'debug' : 'error') });
+  const running = await startEdge({ host, port, topology, regions, tls: tlsOf(flags), secret: flags.secretFile === undefined ? undefined : readSecret(flags.secretFile), hedgeMs: flags.hedgeMs === undefined ? undefined : parseWhole('--hedge-ms', flags.hedgeMs, 1, 60_000), observersAgree: parseAgree(flags.observersAgree), log: new JsonLog({ edge: true }, flags.verbose === true ? 'debug' : 'error') });
   const url = urlOf(flags, host, running.port);
   await ready(terminal, flags, { url, pid: process.pid }, `The edge answers on ${url}`);
   liveWith(terminal.parent, () => running.stop());

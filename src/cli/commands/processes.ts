@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { sha256 } from '../../adapters/node/crypto.ts';
 import { JsonLog } from '../../adapters/node/log.ts';
 import { KeyRing } from '../../auth/keys.ts';
-import { parseAddress, parseDurability, parseEvery, parsePeer, parseRegions, parseWhole, isLoopback, PORT_DEFAULT, REGIONS_MAX } from '../../config/options.ts';
+import { parseAddress, parseAgree, parseDurability, parseEvery, parsePeer, parseRegions, parseWhole, isLoopback, PORT_DEFAULT, REGIONS_MAX } from '../../config/options.ts';
 import { cityOf, regionEntry } from '../../config/places.ts';
 import { ArchipelError } from '../../core/errors.ts';
 import { RECONCILE_EVERY_MS } from '../../core/limits.ts';
@@ -31,6 +31,7 @@ interface UpFlags extends TlsFlags {
   readonly auth: boolean;
   readonly restart: boolean;
   readonly reconcileEvery: string;
+  readonly observersAgree?: string;
   readonly hedgeMs?: string;
   readonly link: readonly string[];
   readonly unsafeTesting?: boolean;
@@ -50,6 +51,7 @@ export function addUp(program: Command, terminal: Terminal): void {
     .option('--durability <mode>', 'sync: on disk before a write is acknowledged; relaxed: handed to the system', 'sync')
     .option('--reconcile-every <time|off>', 'how often pairs of regions prove that they agree', RECONCILE_EVERY)
     .option('--hedge-ms <n>', 'of the edge: ask the next region too for a read that is not answered for so long (default: never)')
+    .option('--observers-agree <n>', 'a region is down when so many observers have not heard it: regions, edges, a witness (default: 2)')
     .option('--no-restart', 'leave a process dead that dies')
     .option('--verbose', 'log more')
     .option('--json', 'one line of JSON when ready')
@@ -93,6 +95,7 @@ async function up(flags: UpFlags, terminal: Terminal): Promise<void> {
     restart: flags.restart,
     reconcileEvery: flags.reconcileEvery,
     hedgeMs: flags.hedgeMs === undefined ? undefined : parseWhole('--hedge-ms', flags.hedgeMs, 1, 60_000),
+    observersAgree: parseAgree(flags.observersAgree),
     links: new Map(flags.link.map((text) => parseLink(text, regions))),
     clockOffsetFolder: flags.clockOffsetDir === undefined ? undefined : resolve(flags.clockOffsetDir),
     verbose: flags.verbose === true,
@@ -170,6 +173,7 @@ interface RegionFlags extends TlsFlags {
   readonly replicas?: string;
   readonly durability: string;
   readonly reconcileEvery: string;
+  readonly observersAgree?: string;
   readonly unsafeTesting?: boolean;
   readonly clockOffsetFile?: string;
   readonly graceMs?: string;
@@ -195,6 +199,7 @@ export function addRegion(program: Command, terminal: Terminal): void {
     .option('--replicas <n>', 'regions that hold each partition of a new collection (default: all, up to 3)')
     .option('--durability <mode>', 'sync or relaxed', 'sync')
     .option('--reconcile-every <time|off>', 'how often it proves with its peers that they agree', RECONCILE_EVERY)
+    .option('--observers-agree <n>', 'a region is down when so many observers have not heard it: regions, edges, a witness (default: 2)')
     .option('--tls-cert <file>', 'serve HTTPS with this certificate (PEM)')
     .option('--tls-key <file>', 'and this key')
     .option('--verbose', 'log more')
@@ -246,6 +251,7 @@ async function runRegion(flags: RegionFlags, terminal: Terminal): Promise<void> 
     defaultReplicas: flags.replicas === undefined ? Math.min(3, topology.regions.length) : parseWhole('--replicas', flags.replicas, 1, 32),
     durability: parseDurability(flags.durability),
     reconcileEveryMs: parseEvery(flags.reconcileEvery),
+    observersAgree: parseAgree(flags.observersAgree),
     clockOffsetFile: flags.clockOffsetFile,
     graceMs: flags.graceMs === undefined ? undefined : parseWhole('--grace-ms', flags.graceMs, 1, 86_400_000),
     hintsMax: flags.hintsMax === undefined ? undefined : parseWhole('--hints-max', flags.hintsMax, 1, 1_000_000),

@@ -37,7 +37,7 @@ export function addTopologyRoutes({ service, add, json, where }: RouteParts): vo
 const SUMMARIES: Readonly<Record<TopologyVerb, string>> = {
   drain: 'Route nothing new to a region; it serves and replicates on',
   return: 'Let a region that was drained or fenced be active again; one that was lost is joining first, and active when asked again and it holds everything',
-  fence: 'Let a region take no part: its writes are refused, its messages are not taken',
+  fence: 'Let a region take no part: it answers no client, and its messages are not taken',
   lose: 'Declare a region lost for good: nothing is kept for it any more',
 };
 

@@ -170,15 +170,16 @@ export class Session {
 
   /** Asks for it once more. What was known stands where nobody answers. */
   async renewTopology(): Promise<void> {
-    const newer = await this.#askTopology().catch(() => undefined);
+    const newer = await this.#askTopology(FALL_BACK_MS).catch(() => undefined);
     if (newer !== undefined) this.#topology = Promise.resolve(newer);
   }
 
   /** Any region knows it: one of those that the cluster file names, when the edge is gone. */
-  async #askTopology(): Promise<Topology> {
+  async #askTopology(timeoutMs?: number): Promise<Topology> {
     const others = [...this.#target.regions.values()];
     try {
-      return await this.front.topology(others.length === 0 ? {} : { timeoutMs: FALL_BACK_MS });
+      const mostMs = timeoutMs ?? (others.length === 0 ? undefined : FALL_BACK_MS);
+      return await this.front.topology(mostMs === undefined ? {} : { timeoutMs: mostMs });
     } catch (error) {
       if (!isArchipelError(error, 'no-region-available')) throw error;
       for (const url of others) {

@@ -130,12 +130,17 @@ const widthOf = (box) => box.clientWidth - 18;
 const marks = { hooks: { draw: [(u) => {
   const { ctx, bbox } = u;
   ctx.save(); ctx.strokeStyle = css('--soft'); ctx.setLineDash([4, 4]); ctx.lineWidth = 1;
-  for (const event of report.events) {
-    const x = Math.round(u.valToPos(event.atMs / 1000, 'x', true)) + 0.5;
-    if (x < bbox.left || x > bbox.left + bbox.width) continue;
+  ctx.fillStyle = css('--soft'); ctx.textAlign = 'left'; ctx.textBaseline = 'top'; ctx.font = 10 * devicePixelRatio + 'px system-ui, sans-serif';
+  const labels = [];
+  report.events.forEach(({ atMs }, at) => {
+    const x = Math.round(u.valToPos(atMs / 1000, 'x', true)) + 0.5;
+    if (x < bbox.left || x > bbox.left + bbox.width) return;
     ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
-    ctx.fillStyle = css('--soft'); ctx.font = 10 * devicePixelRatio + 'px system-ui, sans-serif'; ctx.fillText(String(report.events.indexOf(event) + 1), x + 3 * devicePixelRatio, bbox.top + 10 * devicePixelRatio);
-  }
+    const last = labels.at(-1);
+    if (last !== undefined && x - last.x < 16 * devicePixelRatio) last.text += ' ' + (at + 1);
+    else labels.push({ x, text: String(at + 1) });
+  });
+  for (const { x, text } of labels) ctx.fillText(text, x + 3 * devicePixelRatio, bbox.top + 2 * devicePixelRatio);
   ctx.restore();
 } ] } };
 function plot(id, names, colours, data) {

@@ -8,6 +8,7 @@ import { Detector, type Standing, type Verdict } from '../core/health/detector.t
 import { Lag } from '../core/health/lag.ts';
 import { isObserverId, received, sendable, type SentReport } from '../core/health/report.ts';
 import { OBSERVERS_AGREE } from '../core/limits.ts';
+import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -25,6 +26,8 @@ export interface HealthParts {
   /** How many observers make a region down; OBSERVERS_AGREE by default. */
   readonly agree: number | undefined;
   lanes(): ReadonlyMap<RegionId, Lane>;
+  /** The document in force. */
+  topology(): Topology;
   phase(): Phase;
 }
 
@@ -43,6 +46,13 @@ function owedTo(lane: Pick<Lane, 'isPaused' | 'behind' | 'oldestMs'>): number {
 export interface Observed extends SentReport {
   readonly region: RegionId;
   readonly lagMs: number;
+  /** To who works on an older one. */
+  readonly topology?: Topology;
+}
+
+/** What an observer says: the version of the document that it works on, where it has one. */
+export interface Observation extends SentReport {
+  readonly t?: readonly [term: number, epoch: number];
 }
 
 /** A region as this one sees it. */
@@ -109,11 +119,21 @@ export class Health {
   /** An edge or a witness tells what it sees, and is told. @throws ArchipelError `bad-request`, `forbidden` */
   observe(observer: string, question: Uint8Array): Uint8Array {
     if (!isObserverId(observer)) throw new ArchipelError('forbidden', `${observer} is no observer.`);
-    const report = received(observer, parsed(question));
+    const observation = parsed(question);
+    const report = received(observer, observation);
     if (report === undefined) throw new ArchipelError('bad-request', 'Not a report.');
     this.#detector.heard(report, this.#parts.clock.monotonicMs());
-    const answer: Observed = { region: this.#parts.region, lagMs: Math.round(this.lagMs()), ...this.#report() };
+    const topology = this.#newerThan((observation as Observation).t);
+    const answer: Observed = { region: this.#parts.region, lagMs: Math.round(this.lagMs()), ...this.#report(), ...(topology === undefined ? {} : { topology }) };
     return utf8(JSON.stringify(answer));
+  }
+
+  /** An edge learns it so, whatever its clients may ask. */
+  #newerThan(version: Observation['t']): Topology | undefined {
+    if (!Array.isArray(version)) return undefined;
+    const topology = this.#parts.topology();
+    const [term, epoch] = version;
+    return topology.term > Number(term) || (topology.term === Number(term) && topology.epoch > Number(epoch)) ? topology : undefined;
   }
 
   // Asking ----------------------------------------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ import { utf8, utf8Text } from '../core/bytes.ts';
 import { Detector, type Standing, type Verdict } from '../core/health/detector.ts';
 import { received, sendable } from '../core/health/report.ts';
 import { OBSERVERS_AGREE, PEER_PROBE_MS } from '../core/limits.ts';
+import type { Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { Cancel, Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import type { Observed } from './health.ts';
+import type { Observation, Observed } from './health.ts';
 
 /** An answer that comes later is of no use: the next question is under way by then. */
 const ASK_MS = 1_000;
@@ -26,6 +27,10 @@ export interface ObserverParts {
   /** Those to ask now: a newer topology may list others. */
   regions(): readonly RegionId[];
   ask(region: RegionId, question: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
+  /** Of the document that it works on; absent where it works on none. */
+  version?(): { readonly term: number; readonly epoch: number };
+  /** A region works on a newer one. */
+  learnt?(region: RegionId, document: Topology): void;
   /** A region became down for this observer, or is not down any more. */
   judged?(region: RegionId, isDown: boolean): void;
 }
@@ -70,9 +75,12 @@ export class Observer {
     try {
       const { clock } = this.#parts;
       const report = this.#detector.report(true, clock.monotonicMs());
-      const answer = JSON.parse(utf8Text(await this.#parts.ask(region, utf8(JSON.stringify(sendable(report))), ASK_MS)) ?? '') as Observed;
+      const version = this.#parts.version?.();
+      const said: Observation = { ...sendable(report), ...(version === undefined ? {} : { t: [version.term, version.epoch] }) };
+      const answer = JSON.parse(utf8Text(await this.#parts.ask(region, utf8(JSON.stringify(said)), ASK_MS)) ?? '') as Observed;
       const told = answer.region === region ? received(region, answer) : undefined;
       if (told !== undefined) this.#detector.heard(told, clock.monotonicMs());
+      if (told !== undefined && answer.topology !== undefined) this.#parts.learnt?.(region, answer.topology);
     } catch (error) {
       this.#parts.log.write('debug', 'observer.not-answered', { region, error: String(error) });
     } finally {

@@ -93,7 +93,7 @@ export class Region {
     const largest = [...(table.largestStamps?.().values() ?? [])].reduce(maxStamp, STAMP_ZERO);
     this.time = new Timekeeper(clock, largest, () => this.links.size > 0);
     this.catalog = new Catalog({ region: parts.id, topology, hash });
-    this.health = new Health({ region: parts.id, clock, table, log, agree: parts.observersAgree, lanes: () => this.lanes, phase: () => this.#phase });
+    this.health = new Health({ region: parts.id, clock, table, log, agree: parts.observersAgree, lanes: () => this.lanes, topology: () => this.catalog.topology, phase: () => this.#phase });
     const actor = (): ActorId => this.actor;
     const speaker: Speaker = { region: parts.id, actor, topology: () => this.catalog.version, offered: (document) => this.topology.learn(document), hasNewer: (id) => this.#askNewer(id), news: (id) => this.#news(id), told: (id, envelope) => this.#told(id, envelope) };
     const { catalog, time } = this;

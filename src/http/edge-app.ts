@@ -9,7 +9,7 @@ import { hashOf, type GroupId } from '../core/keys/item-key.ts';
 import { BATCH_BYTES_MAX, EDGE_ATTEMPT_MS, EDGE_ATTEMPTS_MAX, REQUEST_DEADLINE_MS } from '../core/limits.ts';
 import { placedLately } from '../core/placement/placed-lately.ts';
 import { groupOf, type PartitionMap, type Placement } from '../core/placement/placement.ts';
-import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology } from '../core/placement/topology.ts';
+import { formatTopology, judgeTopology, topologyFault, topologyVersion, type RegionEntry, type Topology, type TopologyVersion } from '../core/placement/topology.ts';
 import { nearestFirst, routeOrder, type Place } from '../core/routing/nearest.ts';
 import { Reach } from '../core/routing/reach.ts';
 import { isRegionId, type RegionId } from '../core/version/dot.ts';
@@ -196,18 +196,26 @@ export class Edge {
     try {
       const { status, body } = await client.send({ method: 'GET', target: '/v1/topology', headers: headers.filter(([name]) => name.toLowerCase() === 'authorization'), body: undefined, timeoutMs: EDGE_ATTEMPT_MS });
       if (status !== 200) return; // this client may not ask; the next one may
-      const { term, epoch, control, regions } = JSON.parse(utf8Text(body) ?? '') as Topology;
-      const document: Topology = { format: 1, term, epoch, control, regions };
-      if (topologyFault(document) !== undefined || judgeTopology(topologyVersion(this.#topology), topologyVersion(document)) !== 'newer') return;
-      this.#topology = document;
-      this.#maps.clear();
-      this.#placements.clear();
-      this.#parts.log.write('info', 'edge.topology', { from: id, topology: formatTopology(document) });
+      this.learnt(id, JSON.parse(utf8Text(body) ?? '') as Topology);
     } catch (error) {
       this.#parts.log.write('warn', 'edge.topology-not-learnt', { from: id, error: String(error) });
     } finally {
       this.#isLearning = false;
     }
+  }
+
+  get version(): TopologyVersion {
+    return topologyVersion(this.#topology);
+  }
+
+  /** What a region works on. @throws for what is no document */
+  learnt(from: RegionId, { term, epoch, control, regions }: Topology): void {
+    const document: Topology = { format: 1, term, epoch, control, regions };
+    if (topologyFault(document) !== undefined || judgeTopology(this.version, topologyVersion(document)) !== 'newer') return;
+    this.#topology = document;
+    this.#maps.clear();
+    this.#placements.clear();
+    this.#parts.log.write('info', 'edge.topology', { from, topology: formatTopology(document) });
   }
 
   async handle(context: HttpContext): Promise<Response> {

@@ -62,7 +62,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   });
   const server = await serve(app, { host: options.host, port: options.port, place: 'edge', tls: options.tls });
   const { secret } = options;
-  const observing = secret === undefined ? undefined : startObserving({ kind: 'edge', secret, addresses: options.regions, ca: options.tls?.cert, log: options.log, agree: options.observersAgree, regions: () => edge.observed, judged: (region, isDown) => edge.judged(region, isDown) });
+  const observing = secret === undefined ? undefined : startObserving({ kind: 'edge', secret, addresses: options.regions, ca: options.tls?.cert, log: options.log, agree: options.observersAgree, regions: () => edge.observed, version: () => edge.version, learnt: (region, document) => edge.learnt(region, document), judged: (region, isDown) => edge.judged(region, isDown) });
   return {
     port: server.port,
     stop: async () => {

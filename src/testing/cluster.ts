@@ -377,7 +377,7 @@ export class SimCluster {
     const id = `edge-${this.edge.boots}`;
     const ask = (region: RegionId, question: Uint8Array, timeoutMs: number): Promise<Uint8Array> =>
       this.network.call({ from: process, to: this.region(region).machine, timeoutMs, once: true, handle: () => this.region(region).answerObserver(id, question) });
-    new Observer({ id, clock: process.clock, log, regions: () => edge.observed, ask, judged: (region, isDown) => edge.judged(region, isDown) }).start();
+    new Observer({ id, clock: process.clock, log, regions: () => edge.observed, version: () => edge.version, learnt: (region, document) => edge.learnt(region, document), ask, judged: (region, isDown) => edge.judged(region, isDown) }).start();
   }
 
   /** A client asks a region, or the edge. Rejects when no answer comes in time; `details.unsent` when nothing arrived. */

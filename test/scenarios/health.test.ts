@@ -1,5 +1,6 @@
 // What regions tell each other of themselves and of what they see.
 
+import type { Topology } from '../../src/core/placement/topology.ts';
 import { describe, expect, it } from 'vitest';
 import { utf8 } from '../../src/core/bytes.ts';
 import { CAUGHT_UP_LAG_MS, DATA_PATH_EVERY_MS, DATA_PATH_MS, SUSPECT_MS } from '../../src/core/limits.ts';
@@ -114,6 +115,26 @@ describe('verdicts', () => {
     await regions.advance(2_000);
     expect([verdict(eu, US), verdict(us, EU)]).toEqual(['alive', 'alive']);
     expect(judged).toEqual([[US, true], [US, false]]);
+    edge.stop();
+  });
+
+  it('an edge that works on an older document is told the newer one, and no more than once', async () => {
+    const regions = await archipelago({ regions: [EU, US] });
+    const eu = regions.at(EU);
+    let version = { term: 1, epoch: 1 };
+    const told: string[] = [];
+    const learnt = (from: RegionId, { term, epoch }: Topology): void => {
+      told.push(`${term}.${epoch} from ${from}`);
+      version = { term, epoch };
+    };
+    const ask = (_: RegionId, question: Uint8Array): Promise<Uint8Array> => new Promise((resolve) => resolve(eu.region.health.observe('edge-1', question)));
+    const edge = new Observer({ id: 'edge-1', clock: regions.clock, log: SILENT, regions: () => [EU], ask, version: () => version, learnt });
+    edge.start();
+    await regions.advance(2_000);
+    expect(told).toEqual([]);
+    await regions.drive(eu.region.topology.offer(regions.topology({ [US]: 'draining' }, { epoch: 2 })));
+    await regions.advance(2_000);
+    expect(told).toEqual([`1.2 from ${EU}`]);
     edge.stop();
   });
 

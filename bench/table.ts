@@ -52,9 +52,9 @@ export class Table {
     for (const scenario of SCENARIOS) await this.#settle(scenario, new Set(scenario.rows.filter((id) => wanted.has(id))));
   }
 
-  /** Is it a median of rounds by itself? */
-  isInRounds(id: string): boolean {
-    return SCENARIOS.some(({ inRounds }) => inRounds.includes(id));
+  /** Of another build it tells nothing. */
+  isInProcess(id: string): boolean {
+    return SCENARIOS.some(({ inProcess = [] }) => inProcess.includes(id));
   }
 
   /** Once more, these rows alone, whatever they show. */

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { root } from '../../scripts/lib/cluster.ts';
 import type { Table } from '../table.ts';
 import { Before } from './before.ts';
-import { besideTheCode, compare, keep, otherMachine, printedComparison, thisMachine, TURNS_MIN, worseRows, type Baseline } from './baseline.ts';
+import { besideTheCode, compare, keep, medians, otherMachine, printedComparison, thisMachine, TURNS_MIN, worseRows, type Baseline } from './baseline.ts';
 import type { Row } from './results.ts';
 
 export interface GuardFiles {
@@ -73,7 +73,8 @@ async function again(table: Table, baseline: Baseline, suspects: readonly string
       await measure(isNowFirst);
       await measure(!isNowFirst);
     }
-    const second = besideTheCode(baseline, then, now);
+    // What is measured in this process is of this code both times: it stands beside the kept figures alone.
+    const second = [...besideTheCode(baseline, then, now).filter(({ id }) => !table.isInProcess(id)), ...compare(baseline, medians(now), baseline.machine).filter(({ id }) => table.isInProcess(id))];
     console.log(printedComparison(second));
     const worse = worseRows(second);
     console.log(worse.length === 0 ? 'Not worse than that code.' : `Worse than the code of the baseline beside it: ${worse.join(', ')}.`);

@@ -18,7 +18,7 @@ export type Figures = Readonly<Record<string, readonly Figure[]>>;
 
 export interface Scenario {
   readonly rows: readonly string[];
-  /** Those that are medians of `rounds` rounds by themselves. */
-  readonly inRounds: readonly string[];
+  /** Those that are measured in this process, on this code, whichever archipel is started. */
+  readonly inProcess?: readonly string[];
   measure(size: Size, wanted: ReadonlySet<string>): Promise<Figures>;
 }

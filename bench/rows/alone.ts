@@ -29,7 +29,6 @@ interface Round {
 
 export const alone: Scenario = {
   rows: ['P1', 'P2', 'P3'],
-  inRounds: ['P1', 'P2', 'P3'],
   async measure(size, wanted) {
     const stage = await Stage.start([REGION]);
     const yardstick = await Yardstick.start();

@@ -26,7 +26,6 @@ interface Pair {
 
 export const comparing: Scenario = {
   rows: ['P9'],
-  inRounds: [],
   async measure({ quick }) {
     const count = quick ? 20_000 : 1_000_000;
     const stage = await Stage.start(REGIONS);

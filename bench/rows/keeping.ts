@@ -38,7 +38,7 @@ function stateOf(number: number, bytes: Uint8Array): State {
 
 export const keeping: Scenario = {
   rows: ['P10'],
-  inRounds: ['P10'],
+  inProcess: ['P10'],
   async measure({ quick }) {
     const folder = mkdtempSync(join(tmpdir(), 'archipel-'));
     const clock = new NodeClock();

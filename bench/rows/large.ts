@@ -14,7 +14,6 @@ const KEYS = 10_000;
 
 export const large: Scenario = {
   rows: ['P16'],
-  inRounds: ['P16'],
   async measure({ seconds, rounds, quick }) {
     const stage = await Stage.start(['eu-central-1']);
     try {

@@ -18,7 +18,6 @@ const [WRITER, READER, VICTIM] = [0, 1, 2];
 
 export const trio: Scenario = {
   rows: ['P4', 'P5', 'P6', 'P7', 'P8', 'P14', 'P15'],
-  inRounds: ['P4', 'P5'],
   async measure(size, wanted) {
     let stage = await Stage.start(REGIONS);
     const yardstick = await Yardstick.start();

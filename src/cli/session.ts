@@ -4,7 +4,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Client } from '../client/client.ts';
-import { connect } from '../client/node.ts';
+import { connect, patientClock } from '../client/node.ts';
+import { pause } from '../ports/clock.ts';
 import type { Attempt } from '../client/exchange.ts';
 import type { Topology } from '../client/types.ts';
 import { parseDuration } from '../config/options.ts';
@@ -170,8 +171,11 @@ export class Session {
 
   /** Asks for it once more. What was known stands where nobody answers. */
   async renewTopology(): Promise<void> {
-    const newer = await this.#askTopology(FALL_BACK_MS).catch(() => undefined);
-    if (newer !== undefined) this.#topology = Promise.resolve(newer);
+    const known = await this.topology();
+    const answered = new AbortController();
+    const shown = await Promise.race([this.#askTopology(FALL_BACK_MS).catch(() => undefined), pause(patientClock, FALL_BACK_MS, answered.signal).then(() => undefined)]);
+    answered.abort();
+    if (shown !== undefined && (shown.term > known.term || (shown.term === known.term && shown.epoch > known.epoch))) this.#topology = Promise.resolve(shown);
   }
 
   /** Any region knows it: one of those that the cluster file names, when the edge is gone. */

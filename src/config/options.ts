@@ -71,10 +71,10 @@ export function parseDuration(name: string, text: string, mostMs = TIMER_MS_MAX)
   return ms;
 }
 
-/** `60s`, `500ms`, `5m`, or `off`. */
 /** How many observers make a region down; undefined where nothing is said. */
 export const parseAgree = (text: string | undefined): number | undefined => (text === undefined ? undefined : parseWhole('--observers-agree', text, 1, REGIONS_MAX));
 
+/** `60s`, `500ms`, `5m`, or `off`. */
 export function parseEvery(text: string): number | undefined {
   if (text === 'off') return undefined;
   const ms = durationMs(text);

@@ -9,7 +9,7 @@ export interface Measured {
   readonly rtoMs: number | undefined;
   /** From the first fault to the first answer that another region gave in its place; undefined: clients were with others already. */
   readonly detectionMs: number | undefined;
-  /** From when a region was first taken away until another one said that it is down: looked at each second; undefined: none said so. */
+  /** From when a region was taken away until another one said that it is down, of the first for which one did: looked at each second; undefined: none said so. */
   readonly verdictMs: number | undefined;
   /** Each region each time that it was taken away, in the order in which that was judged. */
   readonly losses: readonly JudgedLoss[];

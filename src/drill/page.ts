@@ -20,7 +20,7 @@ function figures({ hints, queued, oldestMs, divergedAtHealing, divergedKeys, mea
   const most = (rows: DrillReport['hints']): number => rows.flat().reduce((largest: number, each) => Math.max(largest, each ?? 0), 0);
   return [
     ['RTO', time(rtoMs), 'last good second to the first of five'],
-    ['Detection', time(detectionMs), `first answer from elsewhere; another region said down after ${time(verdictMs)}`],
+    ['Detection', time(detectionMs), verdictMs === undefined ? 'first answer from elsewhere' : `first answer from elsewhere; another region said down after ${time(verdictMs)}`],
     ['Real RPO', whole(rpoReal), 'items at no survivor'],
     ['Live RPO at the loss', whole(rpoLive), 'items that the lost said they owed'],
     ['Acknowledged', whole(acknowledged), 'writes'],

@@ -80,8 +80,9 @@ class Run {
   #divergedKeys: number | undefined;
   readonly #notes: string[] = [];
   #behind = 0;
-  /** When the first region was taken away, and when another one said first that it is down. */
-  #firstTaken: { readonly region: string; readonly atMs: number; seenDownMs?: number } | undefined;
+  /** The region that was taken away last, until another one has said of one that it is down; and how long that took. */
+  #lastTaken: { readonly role: Role; readonly atMs: number } | undefined;
+  #verdictMs: number | undefined;
   #healedMs: number | undefined;
   /** By what each was taken away. */
   readonly #away = new Map<Role, Action['verb']>();
@@ -156,7 +157,7 @@ class Run {
   async #look(): Promise<readonly (Kept | undefined)[]> {
     const kept = await this.#ofEach((role) => this.#place.kept(role));
     for (const { actor, behind, oldestMs, deadLetters, down } of kept.filter((each) => each !== undefined)) {
-      if (this.#firstTaken !== undefined && down.includes(this.#firstTaken.region)) this.#firstTaken.seenDownMs ??= this.#clients.nowMs();
+      if (this.#lastTaken !== undefined && this.#away.has(this.#lastTaken.role) && down.includes(this.#name(this.#lastTaken.role))) this.#verdictMs ??= this.#clients.nowMs() - this.#lastTaken.atMs;
       this.#actors.add(actor);
       this.#behind = Math.max(this.#behind, behind);
       this.#oldestMs = Math.max(this.#oldestMs, oldestMs);
@@ -204,7 +205,7 @@ class Run {
     const owed = await this.#patiently(this.#place.owed(role), this.#open.has(role) ? this.#answerMs : Math.max(this.#answerMs, LAST_ANSWER_MS));
     if (owed !== undefined || !this.#open.has(role)) this.#open.set(role, { region: this.#name(role), askedMs, owed });
     this.#away.set(role, verb);
-    this.#firstTaken ??= { region: this.#name(role), atMs: this.#clients.nowMs() };
+    if (this.#verdictMs === undefined) this.#lastTaken = { role, atMs: this.#clients.nowMs() };
   }
 
   #broughtBackBy(action: Action): readonly Role[] {
@@ -274,7 +275,7 @@ class Run {
     return {
       rtoMs: recoveryMs(seconds, faultMs),
       detectionMs: away.size === 0 ? undefined : detectionMs(samples, faultMs, away),
-      verdictMs: this.#firstTaken?.seenDownMs === undefined ? undefined : this.#firstTaken.seenDownMs - this.#firstTaken.atMs,
+      verdictMs: this.#verdictMs,
       losses: this.#losses,
       rpoLive: sumOf(this.#losses, 'live'),
       rpoReal: sumOf(this.#losses, 'real'),

@@ -10,6 +10,7 @@
 //   3. It goes one way: what this region does not hold it does not take. Whatever was deleted and reaped since then lies below a
 //      line there, and this region is not asked about it (late.ts): it goes to the ledger, not back into use.
 //   4. What is given back to this region is compared like everything that it holds: the note of it goes.
+//   5. What no digest tells goes first (untold.ts): who holds it now may hear of the older value from somebody else who gives up.
 
 import type { GroupId, PartitionId } from '../core/keys/item-key.ts';
 import { partitionOf, type ItemKey } from '../core/keys/item-key.ts';
@@ -23,7 +24,7 @@ import { KeptView } from './digest-view.ts';
 import { keepDocument, readDocument } from './documents.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Peers } from './peers.ts';
-import { giveRecords, recordToGive, type GivingParts } from './untold.ts';
+import { giveRecords, giveUntoldOf, recordToGive, type GivingParts } from './untold.ts';
 
 const DOCUMENT = 'giving-up';
 const COUNT_PAGE = 1_000;
@@ -183,6 +184,7 @@ export class HandOver {
     const { table } = this.#parts;
     const { digests } = table;
     if (digests === undefined) return false;
+    if (!(await giveUntoldOf(this.#parts, link, due))) return false; // 5
     const view = new KeptView(table, digests);
     for (let pass = 0; pass < PASSES_MAX; pass++) {
       const descent = new Descent({ view, deep: false, atMs: digests.lineMs, takesSums: false, ask: (question, timeoutMs = ASK_MS) => link.ask('digest', encodeQuestion(question), timeoutMs) });

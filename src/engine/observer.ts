@@ -80,11 +80,19 @@ export class Observer {
       const answer = JSON.parse(utf8Text(await this.#parts.ask(region, utf8(JSON.stringify(said)), ASK_MS)) ?? '') as Observed;
       const told = answer.region === region ? received(region, answer) : undefined;
       if (told !== undefined) this.#detector.heard(told, clock.monotonicMs());
-      if (told !== undefined && answer.topology !== undefined) this.#parts.learnt?.(region, answer.topology);
+      if (told !== undefined && answer.topology !== undefined) this.#learn(region, answer.topology);
     } catch (error) {
       this.#parts.log.write('debug', 'observer.not-answered', { region, error: String(error) });
     } finally {
       this.#asking.delete(region);
+    }
+  }
+
+  #learn(region: RegionId, document: Topology): void {
+    try {
+      this.#parts.learnt?.(region, document);
+    } catch (error) {
+      this.#parts.log.write('error', 'observer.topology-not-learnt', { region, error: String(error) });
     }
   }
 

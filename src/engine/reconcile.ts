@@ -31,6 +31,7 @@ import { DeepView, KeptView, type View } from './digest-view.ts';
 import { decodeReceipts, decodeRecords, encodeRecords, sentBytes, type Receipt, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
 import { byScope, canSketch, cellsNeeded, leafAt, refsOf, sampledBranches, sketchOf, type Scope } from './leaf-sketch.ts';
+import { askUnlessEnded } from './exchange.ts';
 import type { PeerLink } from './peer-link.ts';
 import type { Restored } from './restored.ts';
 import { heal, isSound, isSoundRecord, readRecord } from './soundness.ts';
@@ -161,15 +162,8 @@ export class Comparison {
     return old;
   }
 
-  /** As the link's, but an end of the run does not wait for the answer. */
   #exchange(method: PeerMethod, body: Uint8Array, timeoutMs = 10_000): Promise<Uint8Array> {
-    const signal = this.#signal;
-    return new Promise((resolve, reject) => {
-      const end = (): void => reject(new ArchipelError('overloaded', 'The run was ended.'));
-      if (signal?.aborted === true) return end();
-      signal?.addEventListener('abort', end);
-      this.#link.ask(method, body, timeoutMs).then(resolve, reject).finally(() => signal?.removeEventListener('abort', end));
-    });
+    return askUnlessEnded(this.#link, method, body, timeoutMs, this.#signal);
   }
 
   // Comparing -------------------------------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ export interface Run {
 }
 
 const RUNS_KEPT = 50;
+/** Of what no digest tells, by a peer that is waited for: a whole table may have to be gone through. */
+const GIVEN_WITHIN_MS = 60_000;
 /** Looks of a peer's runs: the one before the last proves. */
 const LOOKS_KEPT = 8;
 
@@ -230,13 +232,14 @@ export class Reconciler {
       // A run of one collection proves nothing about the others, and one under an older document, or a lost lease, nothing at all.
       if (compared.settled && request.groups === undefined && !comparison.isOutdated && (await this.#holds(peer, lease))) {
         const certificate = comparison.certificate(compared, deep, lease.token);
-        const tell = (): Promise<unknown> => link.ask('certificate', utf8(JSON.stringify({ ...certificate, lookedAtMs: compared.since.askedMs } satisfies SentCertificate)));
+        const tell = (timeoutMs?: number): Promise<unknown> => link.ask('certificate', utf8(JSON.stringify({ ...certificate, lookedAtMs: compared.since.askedMs } satisfies SentCertificate)), timeoutMs);
         // A region that is joining is made active on its word that it has one with every replica (joining.ts): the peer first, or it would
         // go on owing everything that the certificate covers, and take it under the next document no more.
         const isReliedOn = this.#parts.catalog.self.state === 'joining';
-        if (isReliedOn) await tell();
-        if (await this.#take(certificate)) await this.#endDebt(peer, compared.since.turn);
+        if (isReliedOn) await tell(GIVEN_WITHIN_MS);
+        const isOfAll = await this.#take(certificate);
         if (!isReliedOn) await tell();
+        if (isOfAll) await this.#endDebt(peer, compared.since.turn).catch(this.#notGiven(peer));
         comparison.report.certificate = certificate;
       } else {
         // mark if (compared.settled && request.groups === undefined): lease lost in mid-run
@@ -326,7 +329,12 @@ export class Reconciler {
     if (!(await this.#take(certificate)) || peer === undefined || turn === undefined) return;
     const ended = this.#endDebt(peer, turn);
     if (this.#parts.catalog.entry(peer)?.state === 'joining') return ended;
-    ended.catch((error: unknown) => this.#parts.log.write('debug', 'reconcile.untold-not-given', { peer, error: String(error) })); // with the next certificate
+    ended.catch(this.#notGiven(peer));
+  }
+
+  /** With the next certificate. */
+  #notGiven(peer: RegionId): (error: unknown) => void {
+    return (error) => this.#parts.log.write('debug', 'reconcile.untold-not-given', { peer, error: String(error) });
   }
 
   /** True: it proves something of all that is shared now. An older lease's result is not taken. */
@@ -357,13 +365,15 @@ export class Reconciler {
     if (link === undefined) return false;
     const before = this.#given.get(peer);
     if (before?.turn === turn) return before.given;
-    const given = giveUntold(this.#parts, link, this.#abort.signal);
-    this.#given.set(peer, { turn, given });
-    const isGiven = await given.catch((error: unknown) => {
-      this.#given.delete(peer);
-      throw error;
-    });
-    if (!isGiven) this.#given.delete(peer);
+    await before?.given.catch(() => false); // one after the other
+    const giving = { turn, given: giveUntold(this.#parts, link, this.#abort.signal) };
+    this.#given.set(peer, giving);
+    let isGiven = false;
+    try {
+      isGiven = await giving.given;
+    } finally {
+      if (!isGiven && this.#given.get(peer) === giving) this.#given.delete(peer);
+    }
     return isGiven;
   }
 

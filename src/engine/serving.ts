@@ -15,7 +15,7 @@ const REFUSALS: Readonly<Partial<Record<Phase, readonly [ErrorCode, string]>>> =
 
 /** @throws ArchipelError `region-recovering`, `region-fenced`, `overloaded` */
 export function assertServes(phase: Phase, self: Pick<RegionEntry, 'state'>): void {
-  if (phase !== 'stopped' && isOut(self)) throw new ArchipelError('region-fenced', self.state === 'lost' ? 'This region was declared lost: an operator has to take it back.' : 'An operator has fenced this region.'); // first: no waiting helps
+  if (phase !== 'stopped' && isOut(self)) throw new ArchipelError('region-fenced', self.state === 'lost' ? 'This region was declared lost: an operator has to take it back.' : 'This region is fenced: an operator has decided so, or the topology does not list it any more.'); // first: no waiting helps
   const refusal = REFUSALS[phase];
   if (refusal !== undefined) throw new ArchipelError(...refusal);
   if (self.state === 'joining') throw new ArchipelError('region-recovering', 'This region is joining: it does not hold everything yet.');

@@ -4,7 +4,7 @@
 // where it was deleted, and nobody owes the delete any more. So before that debt ends, the peer is given each record that has
 // seen more than its values say: deletes, and siblings beside which one was deleted or replaced.
 
-import { decodeKey, type ItemKey } from '../core/keys/item-key.ts';
+import { decodeKey, type GroupId, type ItemKey, type PartitionId } from '../core/keys/item-key.ts';
 import { encodeState } from '../core/version/codec.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { State } from '../core/version/record.ts';
@@ -12,6 +12,7 @@ import type { HashFunction } from '../core/version/tag.ts';
 import type { StoredItem, Table } from '../ports/table.ts';
 import type { Catalog } from './catalog.ts';
 import { decodeReceipts, encodeRecords, isFinal, packed, type SentRecord } from './envelope.ts';
+import { askUnlessEnded } from './exchange.ts';
 import type { PeerLink } from './peer-link.ts';
 import { isSound, readRecord } from './soundness.ts';
 
@@ -25,10 +26,10 @@ export interface GivingParts {
   readonly hash: HashFunction;
 }
 
-/** True: the peer has taken them all, each into its table or its ledger. */
-export async function giveRecords(link: PeerLink, records: readonly SentRecord[]): Promise<boolean> {
+/** True: the peer has them all, each in its table, its ledger, or among its dead letters. */
+export async function giveRecords(link: PeerLink, records: readonly SentRecord[], signal?: AbortSignal): Promise<boolean> {
   for (const message of packed(records, (record) => record)) {
-    const receipts = decodeReceipts(await link.ask('merge', encodeRecords(message), ASK_MS), message.length);
+    const receipts = decodeReceipts(await askUnlessEnded(link, 'merge', encodeRecords(message), ASK_MS, signal), message.length);
     if (!receipts.every(isFinal)) return false;
   }
   return true;
@@ -41,19 +42,22 @@ export async function recordToGive({ table, hash }: Pick<GivingParts, 'table' | 
   return record === undefined || record === 'unreadable' || !isSound(record.state, hash) ? undefined : { key: encoded, state: encodeState(record.state) };
 }
 
-/** Gives the peer what both hold and no digest tells. True: it has taken all of it. @throws when the peer is not in reach */
-export async function giveUntold(parts: GivingParts, link: PeerLink, signal: AbortSignal): Promise<boolean> {
-  const { region, table, catalog } = parts;
-  for (const group of catalog.groups().keys()) {
-    for (const [partition, holders] of (catalog.map(group) ?? []).entries()) {
-      if (!holders.includes(region) || !holders.includes(link.id)) continue;
-      for (let after: Uint8Array | undefined; ; ) {
-        if (signal.aborted) return false;
-        const page = await table.scan({ group, partition, ...PAGE, ...(after === undefined ? {} : { after }) });
-        if (!(await giveRecords(link, untold(parts, page.items)))) return false;
-        if (page.cursor === undefined) break;
-        after = page.cursor;
-      }
+/** Gives the peer what both hold and no digest tells. True: it has taken all of it. @throws when the peer is not in reach, or the task ends */
+export function giveUntold(parts: GivingParts, link: PeerLink, signal: AbortSignal): Promise<boolean> {
+  const { region, catalog } = parts;
+  const isShared = (holders: readonly RegionId[]): boolean => holders.includes(region) && holders.includes(link.id);
+  return giveUntoldOf(parts, link, [...catalog.groups().keys()].flatMap((group) => (catalog.map(group) ?? []).flatMap((holders, partition) => (isShared(holders) ? [{ group, partition }] : []))), signal);
+}
+
+/** The same of these partitions. */
+export async function giveUntoldOf(parts: GivingParts, link: PeerLink, partitions: readonly { readonly group: GroupId; readonly partition: PartitionId }[], signal?: AbortSignal): Promise<boolean> {
+  for (const { group, partition } of partitions) {
+    for (let after: Uint8Array | undefined; ; ) {
+      const page = await parts.table.scan({ group, partition, ...PAGE, ...(after === undefined ? {} : { after }) });
+      if (!(await giveRecords(link, untold(parts, page.items), signal))) return false;
+      if (signal?.aborted === true) return false;
+      if (page.cursor === undefined) break;
+      after = page.cursor;
     }
   }
   return true;

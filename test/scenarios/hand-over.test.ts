@@ -152,6 +152,27 @@ describe('a region gives up a partition', () => {
     expect(await sa.get('few', pk)).toEqual([]);
   });
 
+  it('the one that leaves has deleted the item, and who comes holds nothing yet -> it is handed the delete, before it takes the value from the other', async () => {
+    const { regions, pk, turn } = await start();
+    const [eu, us, sa] = [regions.at(EU), regions.at(US), regions.at(SA)];
+    await eu.put('few', pk, 'v');
+    await regions.converge();
+    for (const id of [AP, EU]) regions.network.cut(US, id);
+    regions.network.cut(EU, SA);
+    await regions.advance(5_000);
+    await us.delete('few', pk);
+    await turn([AP, EU, US]);
+    await sa.start();
+    await regions.drive(sa.region.reconciler.run({ peers: [AP] }).finished); // the policies
+    await regions.until('it is handed over', () => owed(us) === 0);
+    expect(await sa.line('few', pk)).toBe(await us.line('few', pk));
+    regions.network.heal();
+    regions.network.cut(US, EU);
+    await regions.advance(5_000);
+    await regions.drive(eu.region.reconciler.run({ peers: [SA] }).finished);
+    expect([await sa.get('few', pk), await eu.get('few', pk)]).toEqual([[], []]);
+  });
+
   it('those who hold it now hold what it has -> nothing is sent', async () => {
     const { regions, pk, turn } = await start();
     const [eu, us, sa] = [regions.at(EU), regions.at(US), regions.at(SA)];

@@ -97,7 +97,7 @@ describe('a region that was lost is taken back as joining', () => {
     void ready.then(() => (isReady = true));
     await regions.advance(5_000);
     expect(isReady).toBe(true);
-    expect(() => us.region.assertServing()).toThrow('fenced');
+    expect(() => us.region.assertServing()).toThrow(how === 'lost' ? 'declared lost' : 'This region is fenced');
     await offer(regions, EU, { [US]: how === 'lost' ? 'joining' : 'active' }, 3);
     await regions.advance(20_000);
     expect(us.region.recovery.isPending).toBe(false);

@@ -271,7 +271,7 @@ describe('a region is gone', () => {
       expect(unseal(await eu.region.door.answer('inbox', old)).envelope.refused?.code).toBe(how === 'lost' ? 'region-fenced' : 'forbidden');
       // It was only cut off.
       await us.start();
-      await expect(us.put('demo', 'k', 'of one that is gone')).rejects.toThrow('fenced');
+      await expect(us.put('demo', 'k', 'of one that is gone')).rejects.toThrow(how === 'lost' ? 'declared lost' : 'does not list it');
     });
   }
 });

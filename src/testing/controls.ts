@@ -314,7 +314,7 @@ const CONTROLS_BY_SEED: readonly Control[] = [
     name: 'tombstone-reaped-by-age',
     what: 'A tombstone is old, so it goes: a replica that never saw it brings the deleted value back.',
     edits: [{ file: 'engine/reap.ts', find: 'reaped += await this.#propose(part);', replace: 'reaped += await this.#reap({ atMs: this.#parts.time.nowMs(), proposals: part });' }],
-    seed: 45,
+    seed: 20_027,
   },
   {
     name: 'reaped-with-a-replica-unasked',

@@ -117,11 +117,11 @@ export function besideTheCode(baseline: Baseline, then: readonly (readonly Row[]
   }))]));
   return compare({ ...baseline, figures }, medians(now), baseline.machine).map((each) => {
     if (each.verdict !== 'worse') return each;
-    const [one, other] = [then, now].map((runs) => valuesOf(runs, each));
+    const [was, is] = [valuesOf(then, each), valuesOf(now, each)];
     const better = figures[each.id]?.[each.name]?.better === 'higher' ? 1 : -1;
-    const pairs = (one as number[]).flatMap((was) => (other as number[]).map((is) => !(better * (is - was) >= 0)));
+    const pairs = was.flatMap((one) => is.map((other) => !(better * (other - one) >= 0)));
     const worse = pairs.filter(Boolean).length;
-    return one?.length === undefined || one.length < TURNS_MIN || worse < pairs.length * PAIRS_WORSE ? { ...each, verdict: 'printed', why: `worse in ${worse} of ${pairs.length} pairs` } : each;
+    return was.length < TURNS_MIN || worse < pairs.length * PAIRS_WORSE ? { ...each, verdict: 'printed', why: `worse in ${worse} of ${pairs.length} pairs` } : each;
   });
 }
 

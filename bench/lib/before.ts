@@ -5,9 +5,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { nodePath, root } from '../../scripts/lib/cluster.ts';
+import { nodePath, PROGRAM_VARIABLE, root } from '../../scripts/lib/cluster.ts';
 
-const PROGRAM = 'ARCHIPEL_PROGRAM';
 const LOCK = 'package-lock.json';
 
 interface Lock {
@@ -45,13 +44,13 @@ export class Before {
 
   /** Whatever is started meanwhile is of this build. */
   async during<T>(measure: () => Promise<T>): Promise<T> {
-    const now = process.env[PROGRAM];
-    process.env[PROGRAM] = join(this.#folder, 'bin/archipel.js');
+    const now = process.env[PROGRAM_VARIABLE];
+    process.env[PROGRAM_VARIABLE] = join(this.#folder, 'bin/archipel.js');
     try {
       return await measure();
     } finally {
-      if (now === undefined) delete process.env[PROGRAM];
-      else process.env[PROGRAM] = now;
+      if (now === undefined) delete process.env[PROGRAM_VARIABLE];
+      else process.env[PROGRAM_VARIABLE] = now;
     }
   }
 

@@ -14,8 +14,8 @@ Ends with 1 when a floor is missed, or when a row has become worse than the base
   --open P2,P3    these are known not to have reached their floor yet: printed, but no reason to fail
   --json FILE     writes {"P1":{"value","yardstick","floor","goal","met"},…}
   --against FILE  compares with a kept baseline: a row more than 15 % worse is measured again, in turns with the code of
-                  the baseline's commit, and is a reason to fail if it is as much worse than that beside it. Printed and not judged: on another machine type everything,
-                  else times, and what swings by itself (the file says which and why)
+                  the baseline's commit, and is a reason to fail if it is as much worse than that beside it. Printed and not
+                  judged: on another machine type everything, else times, and what swings by itself (the file says which and why)
   --keep FILE     adds this run to the baseline in FILE; of another commit or machine it begins a new one. Three quiet runs or more
   --help          this
 

@@ -42,8 +42,9 @@ export const gone = (pid: number): Promise<number> =>
   });
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
+export const PROGRAM_VARIABLE = 'ARCHIPEL_PROGRAM';
 /** The archipel that is started: this one, or another build to set beside it. */
-export const program = (): string => process.env['ARCHIPEL_PROGRAM'] ?? join(root, 'bin/archipel.js');
+export const program = (): string => process.env[PROGRAM_VARIABLE] ?? join(root, 'bin/archipel.js');
 export const nodePath = process.execPath;
 
 export interface ClusterFile {

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Client } from '../client/client.ts';
 import { connect, patientClock } from '../client/node.ts';
+import { isNewerVersion } from '../core/placement/topology.ts';
 import { pause } from '../ports/clock.ts';
 import type { Attempt } from '../client/exchange.ts';
 import type { Topology } from '../client/types.ts';
@@ -175,7 +176,7 @@ export class Session {
     const answered = new AbortController();
     const shown = await Promise.race([this.#askTopology(FALL_BACK_MS).catch(() => undefined), pause(patientClock, FALL_BACK_MS, answered.signal).then(() => undefined)]);
     answered.abort();
-    if (shown !== undefined && (shown.term > known.term || (shown.term === known.term && shown.epoch > known.epoch))) this.#topology = Promise.resolve(shown);
+    if (shown !== undefined && isNewerVersion(shown, known)) this.#topology = Promise.resolve(shown);
   }
 
   /** Any region knows it: one of those that the cluster file names, when the edge is gone. */

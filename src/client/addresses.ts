@@ -11,6 +11,7 @@
 
 import { utf8Text } from '../core/bytes.ts';
 import { EDGE_ATTEMPT_MS } from '../core/limits.ts';
+import { isNewerVersion } from '../core/placement/topology.ts';
 import { Reach } from '../core/routing/reach.ts';
 import type { Clock } from '../ports/clock.ts';
 import { NoAnswer, type Transport, type TransportAnswer, type TransportRequest } from './transport.ts';
@@ -67,7 +68,7 @@ export class Addresses {
       const answer = await transport.send({ ...request, headers: { ...request.headers, topology: `${term}.${epoch}` } });
       reach.answered(this.#clock.monotonicMs(), answer.headers['replication-lag'] !== undefined);
       const shown = versionOf(answer.headers['topology']);
-      if (shown !== undefined && isNewer(shown, this.#asked)) void this.#learn(transport, shown, request.headers['authorization']);
+      if (shown !== undefined && isNewerVersion(shown, this.#asked)) void this.#learn(transport, shown, request.headers['authorization']);
       return answer;
     } catch (error) {
       reach.failed(this.#clock.monotonicMs(), error instanceof NoAnswer && error.unsent);
@@ -90,7 +91,7 @@ export class Addresses {
       const { status, body } = await transport.send({ method: 'GET', target: '/v1/topology', headers: authorization === undefined ? {} : { authorization }, timeoutMs: ATTEMPT_MS });
       if (status !== 200) return;
       const { term, epoch, regions } = JSON.parse(utf8Text(body) ?? '') as { term: number; epoch: number; regions: readonly { url?: string; state: string }[] };
-      if (!isNewer({ term, epoch }, this.#topology)) return;
+      if (!isNewerVersion({ term, epoch }, this.#topology)) return;
       this.#topology = { term, epoch };
       for (const target of this.#targets) {
         const entry = regions.find(({ url }) => url !== undefined && URL.canParse(url) && new URL(url).origin === target.address.url);
@@ -157,8 +158,6 @@ interface Version {
   readonly term: number;
   readonly epoch: number;
 }
-
-const isNewer = (a: Version, b: Version): boolean => (a.term === b.term ? a.epoch > b.epoch : a.term > b.term);
 
 /** `1.7`: term and epoch. */
 function versionOf(field: string | undefined): Version | undefined {

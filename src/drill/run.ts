@@ -270,6 +270,7 @@ class Run {
     const { samples, writes } = this.#clients;
     const faultMs = (this.#drill.steps.find(({ action }) => action.verb !== 'rate') ?? this.#drill.steps[0])?.atMs ?? 0;
     const seconds = secondsOf(samples, this.#drill.endMs);
+    const broughtBackMs = this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY;
     const returned = afterReturn(this.#drill.steps, this.#drill.endMs);
     const away = new Set(this.#losses.slice(0, 1).map(({ region }) => region));
     return {
@@ -282,7 +283,7 @@ class Run {
       acknowledged: writes.filter(({ outcome }) => outcome === 'acknowledged').length,
       lost,
       errorRate: errorRate(samples),
-      errorsAfterReturn: errorRateFrom(samples, this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY),
+      errorsAfterReturn: errorRateFrom(samples, broughtBackMs),
       convergedMs,
       equalAfterHealingMs,
       copiesEqual,
@@ -297,7 +298,7 @@ class Run {
       answeredWhileFenced: this.#answeredWhile('fence'),
       badSeconds: badSeconds(seconds, faultMs),
       shareAfterReturn: returned === undefined ? undefined : shareOf(...this.#in(returned)),
-      staleAfterReturn: staleReads(samples, this.#drill.steps.find(({ action }) => BRINGS.has(action.verb))?.atMs ?? Number.POSITIVE_INFINITY),
+      staleAfterReturn: staleReads(samples, broughtBackMs),
     };
   }
 

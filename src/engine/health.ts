@@ -8,7 +8,7 @@ import { Detector, type Standing, type Verdict } from '../core/health/detector.t
 import { Lag } from '../core/health/lag.ts';
 import { isObserverId, received, sendable, type SentReport } from '../core/health/report.ts';
 import { OBSERVERS_AGREE } from '../core/limits.ts';
-import type { Topology } from '../core/placement/topology.ts';
+import { isNewerVersion, type Topology } from '../core/placement/topology.ts';
 import type { RegionId } from '../core/version/dot.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -133,7 +133,7 @@ export class Health {
     if (!Array.isArray(version)) return undefined;
     const topology = this.#parts.topology();
     const [term, epoch] = version;
-    return topology.term > Number(term) || (topology.term === Number(term) && topology.epoch > Number(epoch)) ? topology : undefined;
+    return isNewerVersion(topology, { term: Number(term), epoch: Number(epoch) }) ? topology : undefined;
   }
 
   // Asking ----------------------------------------------------------------------------------------------------------------------

@@ -48,9 +48,12 @@ export function topologyVersion(topology: Topology): TopologyVersion {
   return { term: topology.term, epoch: topology.epoch, identity: `${topology.control}|${regions.join(',')}` };
 }
 
+/** By term, then by epoch: whoever has no more of a version than these. */
+export const isNewerVersion = (a: Pick<TopologyVersion, 'term' | 'epoch'>, b: Pick<TopologyVersion, 'term' | 'epoch'>): boolean => (a.term === b.term ? a.epoch > b.epoch : a.term > b.term);
+
 export function judgeTopology(current: TopologyVersion, offered: TopologyVersion): TopologyVerdict {
-  if (offered.term !== current.term) return offered.term > current.term ? 'newer' : 'older';
-  if (offered.epoch !== current.epoch) return offered.epoch > current.epoch ? 'newer' : 'older';
+  if (isNewerVersion(offered, current)) return 'newer';
+  if (isNewerVersion(current, offered)) return 'older';
   return offered.identity === current.identity ? 'same' : 'different';
 }
 

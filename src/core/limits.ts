@@ -41,6 +41,8 @@ export const EDGE_ATTEMPT_MS = 1_500;
 export const EDGE_ATTEMPTS_MAX = 3;
 
 export const BREAKER_FAILURES_IN_A_ROW = 3;
+/** Whoever asks one after the other has waited so long for the second: two are enough then. */
+export const BREAKER_SILENCE_MS = 1_000;
 export const BREAKER_WINDOW_MS = 5_000;
 export const BREAKER_WINDOW_REQUESTS = 10;
 export const BREAKER_HALF_OPEN_MS = 1_000;

@@ -104,10 +104,13 @@ export class Edge {
     const everywhere = topology.regions.map(({ id }) => id);
     const asked = call.field('region')?.trim();
     if (asked !== undefined && !BY_KEY.has(call.segments[3] ?? '')) return [this.#named(asked)];
-    const { holders, draw } = await this.#holders(call, viewer);
+    const silent = new Set<RegionId>();
+    const { holders, draw } = await this.#holders(call, viewer, silent);
     const nowMs = this.#parts.clock.monotonicMs();
     const takes = (id: RegionId): boolean => this.#reaches.get(id)?.takes(draw, nowMs) === true;
-    return routeOrder({ holders: holders ?? everywhere, regions: topology.regions, viewer, isHealthy: (id) => this.#isHealthy(id), takes });
+    // One that has just let this request wait for its placement is not waited for again: an edge that knows nothing yet is slow enough.
+    const isHealthy = (id: RegionId): boolean => this.#isHealthy(id) && !silent.has(id);
+    return routeOrder({ holders: holders ?? everywhere, regions: topology.regions, viewer, isHealthy, takes });
   }
 
   #named(id: string): RegionEntry {
@@ -120,20 +123,20 @@ export class Edge {
    * The holders of the partition that a request is about (undefined when it is about none, or placement is not known), and what
    * decides whether a region that comes back gets it already: the same for the same key.
    */
-  async #holders(call: Call, viewer: Place | undefined): Promise<{ readonly holders?: readonly RegionId[] | undefined; readonly draw: number }> {
+  async #holders(call: Call, viewer: Place | undefined, silent: Set<RegionId>): Promise<{ readonly holders?: readonly RegionId[] | undefined; readonly draw: number }> {
     const [v1, c, name, what] = call.segments;
     if (v1 !== 'v1' || c !== 'c' || name === undefined || !BY_KEY.has(what ?? '')) return { draw: unit(this.#parts.random) };
     const pk = what === 'ranges' ? rangePk(call) : keyOf(call).pk;
     const collection = percentDecodeText(name);
-    const map = await this.#map(call, collection, viewer);
+    const map = await this.#map(call, collection, viewer, silent);
     const hash = hashOf(collection, pk, this.#parts.hash);
     return { holders: map?.[hash[0] as number], draw: (hash[1] as number) / 256 };
   }
 
-  async #map(call: Call, collection: string, viewer: Place | undefined): Promise<PartitionMap | undefined> {
+  async #map(call: Call, collection: string, viewer: Place | undefined, silent: Set<RegionId>): Promise<PartitionMap | undefined> {
     const known = this.#placements.get(collection);
     if (known !== undefined) return this.#maps.get(known);
-    const placement = await this.#askPlacement(call, collection, viewer);
+    const placement = await this.#askPlacement(call, collection, viewer, silent);
     if (placement === undefined) return undefined;
     const group = groupOf(placement, this.#parts.hash);
     if (!this.#maps.has(group)) this.#maps.set(group, placedLately(group, placement, this.#topology, this.#parts.hash));
@@ -142,8 +145,11 @@ export class Edge {
     return this.#maps.get(group);
   }
 
-  /** Placement is fixed at creation, so one answer is good for ever. Asked with the client's key; no answer steers nothing. */
-  async #askPlacement(call: Call, collection: string, viewer: Place | undefined): Promise<Placement | undefined> {
+  /**
+   * Placement is fixed at creation, so one answer is good for ever. Asked with the client's key; no answer steers nothing.
+   * `silent` is told of the regions that gave none.
+   */
+  async #askPlacement(call: Call, collection: string, viewer: Place | undefined, silent: Set<RegionId>): Promise<Placement | undefined> {
     const authorization = call.field('authorization');
     const headers = authorization === undefined ? [] : [['authorization', authorization] as const];
     for (const { id } of nearestFirst(this.#topology.regions, viewer).filter((region) => this.#isHealthy(region.id)).slice(0, 2)) {
@@ -153,7 +159,8 @@ export class Edge {
         const { regions, replicas } = JSON.parse(utf8Text(answer.body) ?? '') as Placement;
         return { regions, replicas };
       } catch {
-        continue;
+        // mark: no placement from a region, which is then asked last
+        silent.add(id);
       }
     }
     return undefined;

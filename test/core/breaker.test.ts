@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import {
-  BREAKER_FAILURES_IN_A_ROW, BREAKER_HALF_OPEN_MS, BREAKER_HALF_OPEN_MS_MAX, BREAKER_WINDOW_MS, BREAKER_WINDOW_REQUESTS,
+  BREAKER_FAILURES_IN_A_ROW, BREAKER_HALF_OPEN_MS, BREAKER_HALF_OPEN_MS_MAX, BREAKER_SILENCE_MS, BREAKER_WINDOW_MS, BREAKER_WINDOW_REQUESTS,
 } from '../../src/core/limits.ts';
 import { Breaker } from '../../src/core/routing/breaker.ts';
 
@@ -28,6 +28,22 @@ describe('breaker: closed', () => {
     breaker.fail(0);
     expect(breaker.state(0)).toBe('closed');
     expect(breaker.allows(0)).toBe(true);
+  });
+
+  it('opens at the second failure, for whoever had nothing else in between for 1 s, and remembers the first for 5', () => {
+    const asking = (...failuresAtMs: number[]): string => {
+      const breaker = new Breaker();
+      for (const atMs of failuresAtMs) breaker.fail(atMs);
+      return breaker.state(failuresAtMs.at(-1) as number);
+    };
+    expect(asking(0, BREAKER_SILENCE_MS - 1)).toBe('closed');
+    expect(asking(0, BREAKER_SILENCE_MS)).toBe('open');
+    expect(asking(0, BREAKER_WINDOW_MS)).toBe('open');
+    expect(asking(0, BREAKER_WINDOW_MS + 1)).toBe('closed');
+    const answered = failing(1);
+    answered.succeed(1);
+    answered.fail(BREAKER_SILENCE_MS);
+    expect(answered.state(BREAKER_SILENCE_MS)).toBe('closed');
   });
 
   /** Failure and success in turn, so that no row is ever 3 long; the last is a failure. */

@@ -12,7 +12,7 @@ const sources = (folder: string, except: string): string => files(folder).filter
 /** What core itself enforces. The others belong to engine, http and adapters. */
 const IN_CORE = [
   'PARTITIONS', 'COLLECTION_NAME_BYTES_MAX', 'PK_BYTES_MAX', 'SK_BYTES_MAX', 'ENCODED_KEY_BYTES_MAX', 'SIBLINGS_SOFT_MAX', 'SIBLINGS_HARD_MAX', 'OPERATIONS_MAX',
-  'ACTORS_PER_RECORD_MAX', 'VECTOR_ACTORS_MAX', 'CLOCK_DRIFT_MS_MAX', 'BREAKER_FAILURES_IN_A_ROW', 'BREAKER_WINDOW_MS', 'BREAKER_WINDOW_REQUESTS', 'BREAKER_HALF_OPEN_MS', 'BREAKER_HALF_OPEN_MS_MAX',
+  'ACTORS_PER_RECORD_MAX', 'VECTOR_ACTORS_MAX', 'CLOCK_DRIFT_MS_MAX', 'BREAKER_FAILURES_IN_A_ROW', 'BREAKER_SILENCE_MS', 'BREAKER_WINDOW_MS', 'BREAKER_WINDOW_REQUESTS', 'BREAKER_HALF_OPEN_MS', 'BREAKER_HALF_OPEN_MS_MAX',
 ];
 
 /** Defaults that a test replaces by something that it can wait for, and what the simulation and the contract suites meet. */
@@ -58,6 +58,7 @@ describe('limits', () => {
     expect(limits.MESSAGE_BYTES_PACKED).toBeLessThan(64 * 1_024);
     expect(limits.EDGE_ATTEMPT_MS * limits.EDGE_ATTEMPTS_MAX).toBeLessThanOrEqual(limits.REQUEST_DEADLINE_MS);
     expect(limits.BREAKER_HALF_OPEN_MS).toBeLessThan(limits.BREAKER_HALF_OPEN_MS_MAX);
+    expect(limits.BREAKER_SILENCE_MS).toBeLessThan(limits.EDGE_ATTEMPT_MS);
     expect(limits.BREAKER_FAILURES_IN_A_ROW).toBeLessThan(limits.BREAKER_WINDOW_REQUESTS);
     expect(limits.PAGE_ITEMS_DEFAULT).toBeLessThanOrEqual(limits.PAGE_ITEMS_MAX);
     expect(limits.TOMBSTONE_GRACE_MS).toBeLessThan(limits.REGION_HORIZON_MS);

@@ -69,6 +69,28 @@ describe('time', () => {
   });
 });
 
+describe('an edge that knows nothing yet', () => {
+  it('the nearest region is silent about the placement -> the next one is asked for it and for the item; the silent one is no last resort lost', async () => {
+    const asked: string[] = [];
+    const region = (name: string, answer: (target: string) => ReturnType<RegionClient['send']>): RegionClient => ({
+      send: ({ target }) => {
+        asked.push(`${name} ${target.includes('/items') ? 'item' : 'placement'}`);
+        return answer(target);
+      },
+    });
+    const silent = (): Promise<never> => Promise.reject(new ArchipelError('peer-unreachable', 'no answer in time'));
+    const holds = (target: string): ReturnType<RegionClient['send']> =>
+      Promise.resolve(target.includes('/items') ? { status: 204, headers: [], body: new Uint8Array(0) } : { status: 200, headers: [], body: new TextEncoder().encode('{"regions":"all","replicas":2}') });
+    expect((await edgeBefore(region('near', silent), region('far', holds))(put())).status).toBe(204);
+    expect(asked).toEqual(['near placement', 'far placement', 'far item']);
+    asked.length = 0;
+    const onlyPlacement = (target: string): ReturnType<RegionClient['send']> => (target.includes('/items') ? silent() : holds(target));
+    const onlyItems = (target: string): ReturnType<RegionClient['send']> => (target.includes('/items') ? holds(target) : silent());
+    expect((await edgeBefore(region('near', onlyItems), region('far', onlyPlacement))(put())).status).toBe(204);
+    expect(asked).toEqual(['near placement', 'far placement', 'far item', 'near item']);
+  });
+});
+
 describe('a restore', () => {
   it('the nearest region hangs -> the next one is asked, under the same operation id; its refusal proves nothing', async () => {
     const keys: (string | undefined)[] = [];

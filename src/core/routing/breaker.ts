@@ -1,9 +1,10 @@
 // A circuit breaker per region that one talks to: after a few failures stop asking, so that nobody waits for a region
 // that does not answer; ask again with one request at growing intervals.
 //
-//   closed ──3 failures in a row, or half of 10 in 5 s──▶ open ──1 s, doubling to 30 s──▶ half open ──success──▶ closed
-//                                                          ▲                                  │
-//                                                          └──────────── failure ◀────────────┘
+//   closed ──3 failures in a row, or 2 that lie 1 to 5 s apart, or half of 10 in 5 s──▶ open ──1 s, doubling to 30 s──▶ half open
+//     ▲                                                                                  ▲                                │  │
+//     │                                                                                  └─────────── failure ◀───────────┘  │
+//     └──────────────────────────────────────────────── success ◀─────────────────────────────────────────────────────────────┘
 //
 // A region that dies takes many requests with it. Their failures arrive after the breaker has opened and say nothing new:
 // only the outcome of a trial makes the next wait longer.
@@ -14,6 +15,7 @@ import {
   BREAKER_FAILURES_IN_A_ROW,
   BREAKER_HALF_OPEN_MS,
   BREAKER_HALF_OPEN_MS_MAX,
+  BREAKER_SILENCE_MS,
   BREAKER_WINDOW_MS,
   BREAKER_WINDOW_REQUESTS,
 } from '../limits.ts';
@@ -63,7 +65,7 @@ export class Breaker {
     this.#note(nowMs, true);
     this.#inARow++;
     if (this.#state === 'closed') {
-      if (this.#inARow >= BREAKER_FAILURES_IN_A_ROW || this.#halfFailed()) this.#open(nowMs);
+      if (this.#inARow >= BREAKER_FAILURES_IN_A_ROW || this.#isSilent() || this.#halfFailed()) this.#open(nowMs);
       return;
     }
     if (!this.#isOnTrial) return;
@@ -94,6 +96,16 @@ export class Breaker {
   #note(atMs: number, failed: boolean): void {
     this.#recent.push({ atMs, failed });
     if (this.#recent.length > BREAKER_WINDOW_REQUESTS) this.#recent.shift();
+  }
+
+  /**
+   * Nothing but failures for a while. A function of the edge that serves one request at a time would wait for three of them one
+   * after the other, 4.5 s, and each of its environments again.
+   */
+  #isSilent(): boolean {
+    if (this.#inARow < 2) return false;
+    const [before, last] = this.#recent.slice(-2).map(({ atMs }) => atMs) as [number, number];
+    return last - before >= BREAKER_SILENCE_MS && last - before <= BREAKER_WINDOW_MS;
   }
 
   #halfFailed(): boolean {

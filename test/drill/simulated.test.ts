@@ -1,9 +1,11 @@
 // Drills in the simulation, with fewer requests than a person would run them with. `.ci/run` runs all of them as they are.
 
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { parseDrill, type ControlName, type Drill } from '../../src/drill/drill.ts';
 import { drillPage } from '../../src/drill/page.ts';
 import { drillInSimulation } from '../../src/testing/drill-place.ts';
@@ -114,6 +116,20 @@ describe('drill compare and schedule', () => {
     expect((await archipel(['drill', 'compare', good, bad])).err).toContain('These are two drills, split-brain and another.');
     expect((await archipel(['drill', 'schedule', 'split-brain'])).out).toContain('npx archipel drill run split-brain --report reports');
     expect((await archipel(['drill', 'schedule', 'no-such-drill'])).code).toBe(1);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('a path with anything in it is one word for the shell, in the workflow and in the line for cron', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'archipel-schedule-'));
+    const path = join(folder, "it's $HOME, 50 % & more.yaml");
+    writeFileSync(path, readFileSync(new URL('../../drills/split-brain.yaml', import.meta.url)));
+    const { workflow, cron } = JSON.parse((await archipel(['drill', 'schedule', path, '--json'])).out) as { workflow: string; cron: string };
+    const { jobs } = parse(workflow) as { jobs: { drill: { steps: { run?: string }[] } } };
+    const asked = (command: string): string => execFileSync('sh', ['-c', command.replace('npx archipel drill run', 'printf "%s\\n"')], { encoding: 'utf8' }).split('\n')[0] ?? '';
+    expect(asked(jobs.drill.steps.find(({ run }) => run?.includes('drill run'))?.run ?? '')).toBe(path);
+    const command = /npx archipel drill run .* --report reports/.exec(cron)?.[0] ?? '';
+    expect(command).not.toMatch(/[^\\]%/);
+    expect(asked(command.replaceAll('\\%', '%'))).toBe(path);
     rmSync(folder, { recursive: true });
   });
 });

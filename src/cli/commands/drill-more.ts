@@ -97,12 +97,20 @@ Exit codes: 0 done; 1 there is no such drill`)
     .action((file: string, { json }: { readonly json?: boolean }) =>
       attempt(terminal, json, async () => {
         const { name } = readDrill(pathOf(file));
-        const workflow = WORKFLOW.replaceAll('DRILL', file).replaceAll('TITLE', name);
-        const cron = `17 3 * * 1  cd /srv/archipel && npx archipel drill run ${file} --report reports || logger -p user.err 'the drill ${name} failed'`;
+        const shellWord = quoted(file);
+        const workflow = WORKFLOW.replaceAll('DRILL', () => shellWord).replaceAll('TITLE', name);
+        // A percent sign ends a line of cron, quoted or not.
+        const cron = `17 3 * * 1  cd /srv/archipel && npx archipel drill run ${shellWord.replaceAll('%', String.raw`\%`)} --report reports || logger -p user.err 'the drill ${name} failed'`;
         await terminal.out.write(json === true ? `${JSON.stringify({ workflow, cron })}\n` : `# .github/workflows/drill-${name}.yml\n${workflow}\n# crontab -e\n# ${cron}\n`);
         return EXIT.done;
       }),
     );
+}
+
+/** One word of a shell's command. */
+function quoted(path: string): string {
+  if (/[\n\r]/.test(path)) throw new ArchipelError('bad-request', 'The path of the drill has a line break in it, and a line of cron cannot.');
+  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 const WORKFLOW = `name: drill TITLE
@@ -119,7 +127,8 @@ jobs:
     steps:
       - uses: actions/checkout@v4
       - run: npm ci
-      - run: npx archipel drill run DRILL --report reports
+      - run: |
+          npx archipel drill run DRILL --report reports
       - uses: actions/upload-artifact@v4
         if: always()
         with:

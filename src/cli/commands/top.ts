@@ -1,4 +1,4 @@
-// `top`: regions, throughput, live RPO, hints and breakers, every second, in place.
+// `top`: regions, throughput, live RPO, hints and breakers, of the regions and of the edge, every second, in place.
 
 import type { Command } from 'commander';
 import type { Replication } from '../../client/types.ts';
@@ -9,6 +9,7 @@ import { EXIT_CODES_HELP } from '../exit.ts';
 import { count, duration, reflowed, table, type Style } from '../output.ts';
 import { withConnection, withSession, type ConnectionFlags, type Session } from '../session.ts';
 import type { Terminal } from '../terminal.ts';
+import { edgeViews, type EdgeView } from './edge-view.ts';
 import { seenAs, statusOf, type ClusterStatus, type RegionStatus } from './status.ts';
 
 const HOME = '\x1b[H';
@@ -48,7 +49,9 @@ export function addTop(program: Command, terminal: Terminal): void {
     .option('--count <n>', 'end after so many looks (default: at Ctrl-C)');
   withConnection(command, { region: false })
     .addHelpText('after', `
-Asks every region by itself, so that it also shows what is left when some are gone. With --json one line for each look.
+Asks every region by itself, so that it also shows what is left when some are gone. Through an edge it shows what of its
+traffic each region has from it: all, a share while it comes back, none where its breaker is open or the region is down.
+With --json one line for each look.
 
 Examples:
   archipel top
@@ -82,11 +85,11 @@ async function look(session: Session, { everyMs, looks, signal }: { readonly eve
   let before = new Map<string, Counters>();
   for (let at = 1; at <= looks && !signal.aborted; at++) {
     const startedMs = patientClock.monotonicMs();
-    const [status, after] = await Promise.all([statusOf(session), countersOf(session), at === 1 ? undefined : session.renewTopology()]);
+    const [status, after, edge] = await Promise.all([statusOf(session), countersOf(session), edgeViews(session, ASK_MS), at === 1 ? undefined : session.renewTopology()]);
     const rates = ratesOf(before, after);
     before = new Map([...before, ...[...after].map(([id, { counters }]) => [id, counters] as const)]);
-    if (session.isJson) await session.json({ at: new Date().toISOString(), healthy: status.faults.length === 0, rates, regions: status.regions.map(({ certificates: _, ...region }) => region), faults: status.faults });
-    else await out.write(screen(status, rates, session.style, out.isTty ? out.columns : undefined));
+    if (session.isJson) await session.json({ at: new Date().toISOString(), healthy: status.faults.length === 0, rates, edge, regions: status.regions.map(({ certificates: _, ...region }) => region), faults: status.faults });
+    else await out.write(screen({ status, rates, edge }, session.style, out.isTty ? out.columns : undefined));
     if (at < looks) await pause(patientClock, Math.max(0, everyMs - (patientClock.monotonicMs() - startedMs)), signal);
   }
 }
@@ -118,17 +121,28 @@ function ratesOf(before: ReadonlyMap<string, Counters>, after: ReadonlyMap<strin
 }
 
 const RIGHT = { right: true } as const;
-const REGION_COLUMNS = [{ title: 'region' }, { title: 'state' }, { title: 'phase' }, { title: 'clock' }, { title: 'reads/s', ...RIGHT }, { title: 'writes/s', ...RIGHT }, { title: 'answers in', ...RIGHT }, { title: 'lags by', ...RIGHT }, { title: 'items', ...RIGHT }];
+const REGION_COLUMNS = [{ title: 'region' }, { title: 'state' }, { title: 'phase' }, { title: 'clock' }];
+const EDGE_COLUMN = { title: 'from edge', ...RIGHT };
+const RATE_COLUMNS = [{ title: 'reads/s', ...RIGHT }, { title: 'writes/s', ...RIGHT }, { title: 'answers in', ...RIGHT }, { title: 'lags by', ...RIGHT }, { title: 'items', ...RIGHT }];
 /** What matters most stands first: the last ones are cut where there are eighty columns. */
 const LINK_COLUMNS = [{ title: 'from' }, { title: 'to' }, { title: 'link' }, { title: 'seen as' }, { title: 'breaker' }, { title: 'live RPO', ...RIGHT }, { title: 'oldest', ...RIGHT }, { title: 'hints', ...RIGHT }, { title: 'lag p99', ...RIGHT }, { title: 'dead', ...RIGHT }];
 
+export interface Look {
+  readonly status: ClusterStatus;
+  readonly rates: readonly RegionRates[];
+  /** Empty: no edge is asked, or it does not answer. */
+  readonly edge: readonly EdgeView[];
+}
+
 /** A screen that is written over line by line, so that nothing flickers; on anything but a terminal, which has columns, one after the other. */
-export function screen({ regions, topology, faults }: ClusterStatus, rates: readonly RegionRates[], style: Style, columns: number | undefined): string {
+export function screen({ status: { regions, topology, faults }, rates, edge }: Look, style: Style, columns: number | undefined): string {
   const of = new Map(rates.map((each) => [each.id, each]));
+  const fromEdge = new Map(edge.map((view) => [view.id, traffic(view, style)]));
+  const titles = [...REGION_COLUMNS, ...(edge.length === 0 ? [] : [EDGE_COLUMN]), ...RATE_COLUMNS];
   const text = [
     `${style.bold('archipel top')}  document ${topology.term}.${topology.epoch}  ${faults.length === 0 ? style.good('all is well') : style.bad(`${faults.length} not as it should be`)}`,
     '',
-    table(REGION_COLUMNS, regions.map((region) => regionRow(region, of.get(region.id), style)), style),
+    table(titles, regions.map((region) => regionRow(region, { rates: of.get(region.id), fromEdge: edge.length === 0 ? [] : [fromEdge.get(region.id) ?? ''] }, style)), style),
     table(LINK_COLUMNS, regions.flatMap((region) => linkRows(region, style)), style),
     ...faults.map((fault) => `  ${style.bad('!')} ${(columns === undefined ? fault : reflowed(fault, columns - FAULT_INDENT)).replaceAll('\n', `\n${' '.repeat(FAULT_INDENT)}`)}`),
     '',
@@ -136,12 +150,14 @@ export function screen({ regions, topology, faults }: ClusterStatus, rates: read
   return columns !== undefined ? `${HOME}${text.replaceAll('\n', `${REST_OF_LINE}\n`)}${REST_OF_SCREEN}` : `${text}\n`;
 }
 
-function regionRow({ id, state, replication }: RegionStatus, rates: RegionRates | undefined, style: Style): string[] {
+const traffic = ({ breaker, down, share }: EdgeView, style: Style): string => (down ? style.bad('down') : breaker === 'open' ? style.bad('breaker open') : share === 1 ? 'all' : style.warn(`${Math.floor(share * 100)} %`));
+
+function regionRow({ id, state, replication }: RegionStatus, { rates, fromEdge }: { readonly rates: RegionRates | undefined; readonly fromEdge: readonly string[] }, style: Style): string[] {
   const items = Object.values(replication?.items ?? {}).reduce((sum, each) => sum + each, 0);
   const phase = replication === undefined ? style.bad('no answer') : replication.phase === 'serving' ? style.good('serving') : style.warn(replication.phase);
   const clock = replication === undefined ? '' : replication.clock === 'safe' ? 'safe' : style.bad(replication.clock);
   const rate = (value: number | undefined): string => (value === undefined ? '' : count(Math.round(value)));
-  return [id, state, phase, clock, rate(rates?.reads), rate(rates?.writes), rates?.answersMs === undefined ? '' : duration(rates.answersMs), lag(replication), replication === undefined ? '' : count(items)];
+  return [id, state, phase, clock, ...fromEdge, rate(rates?.reads), rate(rates?.writes), rates?.answersMs === undefined ? '' : duration(rates.answersMs), lag(replication), replication === undefined ? '' : count(items)];
 }
 
 const lag = (replication: Replication | undefined): string => (replication?.ownLagMs === undefined || replication.ownLagMs === 0 ? '' : duration(replication.ownLagMs));

@@ -93,11 +93,15 @@ export class Controls {
     return JSON.parse(text || 'null');
   }
 
+  /** By region and name: every inbox, every queue of hints. */
+  #queuesBetween(): (readonly [string, string])[] {
+    const regions = [...this.#clients.keys()].map(asRegionId);
+    return regions.flatMap((id) => [names.inbox(this.#deployment, id), ...regions.filter((peer) => peer !== id).map((peer) => names.hints(this.#deployment, id, peer))].map((name) => [id, name] as const));
+  }
+
   /** Messages between the regions, on their way or held back. */
   async waiting(): Promise<number> {
-    const regions = [...this.#clients.keys()].map(asRegionId);
-    const queues = regions.flatMap((id) => [names.inbox(this.#deployment, id), ...regions.filter((peer) => peer !== id).map((peer) => names.hints(this.#deployment, id, peer))].map((name) => [id, name] as const));
-    const counts = await Promise.all(queues.map(([id, name]) => this.#count(id, name)));
+    const counts = await Promise.all(this.#queuesBetween().map(([id, name]) => this.#count(id, name)));
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
@@ -140,7 +144,15 @@ export class Controls {
   }
 
   async purgeInbox(region: string): Promise<void> {
-    await this.#of(region).sqs.send(new PurgeQueueCommand({ QueueUrl: `${this.#url}/${ACCOUNT}/${names.inbox(this.#deployment, asRegionId(region))}` }));
+    await this.#purge(region, names.inbox(this.#deployment, asRegionId(region)));
+  }
+
+  async purgeBetween(): Promise<void> {
+    await Promise.all(this.#queuesBetween().map(([id, name]) => this.#purge(id, name)));
+  }
+
+  async #purge(region: string, name: string): Promise<void> {
+    await this.#of(region).sqs.send(new PurgeQueueCommand({ QueueUrl: this.#queueUrl(name) }));
   }
 
   /** Of every region, that have not been deleted. */

@@ -1,6 +1,6 @@
 // The ways on which the regions of an emulated AWS hear each other and are heard, each with a door that can be shut or be slow:
 //
-//   client > region · edge > region     a proxy before the door of the region's function URL
+//   client > region · edge > region     a proxy before the door of the region's function URL; operator > region too
 //   region > region                     what functions of one ask of SQS and Lambda of another
 //
 // The emulator is one process for all regions, and functions ask it under one address. So each region's functions are told an address
@@ -10,12 +10,16 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from 'node:net';
 import { Proxy, type ProxyOptions } from '../../src/drill/link-proxy.ts';
 
+/** Who asks a region from outside. What an operator asks is not load: it has doors of its own. */
+export type Outside = 'client' | 'edge' | 'operator';
+const OUTSIDE: readonly Outside[] = ['client', 'edge', 'operator'];
+
 const SCOPE = /Credential=[^/]+\/\d+\/([a-z0-9-]+)\//;
 
 export class DrillLinks {
   readonly #emulator: number;
   readonly #regions: readonly string[];
-  /** By `from>to`; `from` may be `client` or `edge`. */
+  /** By `from>to`; `from` may be somebody outside. */
   readonly #proxies = new Map<string, Proxy>();
   readonly #servers = new Map<string, Server>();
 
@@ -25,18 +29,18 @@ export class DrillLinks {
   }
 
   /** `doorOf`: the port at which a region's function URL is reached. */
-  static async start(emulatorUrl: string, regions: readonly string[], doorOf: (region: string) => number): Promise<DrillLinks> {
+  static async start(emulatorUrl: string, regions: readonly string[], doorOf: (from: Outside, region: string) => number): Promise<DrillLinks> {
     const links = new DrillLinks(emulatorUrl, regions);
     for (const to of regions) {
-      for (const from of ['client', 'edge']) links.#proxies.set(`${from}>${to}`, await Proxy.start(doorOf(to)));
+      for (const from of OUTSIDE) links.#proxies.set(`${from}>${to}`, await Proxy.start(doorOf(from, to)));
       for (const from of regions) if (from !== to) links.#proxies.set(`${from}>${to}`, await Proxy.start(links.#emulator));
     }
     for (const from of regions) links.#servers.set(from, await links.#listen(from));
     return links;
   }
 
-  /** Where clients, or the edge, reach a region. */
-  urlOf(from: 'client' | 'edge', to: string): string {
+  /** Where somebody outside reaches a region. */
+  urlOf(from: Outside, to: string): string {
     return (this.#proxies.get(`${from}>${to}`) as Proxy).url;
   }
 
@@ -48,6 +52,11 @@ export class DrillLinks {
 
   set(from: string, to: string, options: Partial<ProxyOptions>): void {
     this.#proxies.get(`${from}>${to}`)?.set(options);
+  }
+
+  /** For everybody outside. */
+  setDoors(to: string, options: Partial<ProxyOptions>): void {
+    for (const from of OUTSIDE) this.set(from, to, options);
   }
 
   /** All ways to it, and those from it. */

@@ -23,8 +23,8 @@ import { toHex } from '../../src/core/bytes.ts';
 import { ArchipelError } from '../../src/core/errors.ts';
 import { asRegionId } from '../../src/core/version/dot.ts';
 import type { View } from '../../src/drill/account.ts';
-import { ROLES, type Drill, type PlaceAction, type Role } from '../../src/drill/drill.ts';
-import { scaledForAws } from '../../src/drill/on-aws.ts';
+import { ROLES, type ControlName, type Drill, type PlaceAction, type Role } from '../../src/drill/drill.ts';
+import { emptiesQueues, scaledForAws } from '../../src/drill/on-aws.ts';
 import { comparison, isQuietAt, keptIn, readView } from '../../src/drill/operator.ts';
 import type { AwsPlaces, DrillPlace, Kept } from '../../src/drill/place.ts';
 import type { DrillReport } from '../../src/drill/report.ts';
@@ -32,8 +32,8 @@ import { runDrill, type RunParts } from '../../src/drill/run.ts';
 import { pause } from '../../src/ports/clock.ts';
 import { freePorts } from '../lib/cluster.ts';
 import { ask, until } from '../lib/http.ts';
-import { DrillLinks } from './drill-links.ts';
-import { deployedDistribution, startFront } from './front.ts';
+import { DrillLinks, type Outside } from './drill-links.ts';
+import { deployedDistribution, startDoor, startFront } from './front.ts';
 import { DEPLOYMENT, LocalAws } from './local-aws.ts';
 import { Unavailable } from './venv.ts';
 
@@ -44,6 +44,10 @@ const READY_MS = 60_000;
 const AT_ONCE_MAX = 4;
 /** An answer that is not older is good for two figures. */
 const FRESH_MS = 200;
+/** By what is wrong with a region's links. */
+const UNTOUCHED: readonly Outside[] = ['client', 'operator'];
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
 
 export class AwsPlace implements DrillPlace {
   readonly name = 'aws-local';
@@ -53,28 +57,35 @@ export class AwsPlace implements DrillPlace {
   readonly #aws: LocalAws;
   readonly #links: DrillLinks;
   readonly #front: Server;
+  readonly #doors: readonly Server[];
+  readonly #emptiesQueues: boolean;
   readonly #clients: Client[] = [];
   readonly #operators = new Map<string, Client>();
   readonly #replication = new Map<string, { readonly atMs: number; readonly answer: Promise<Replication> }>();
   readonly #away = new Set<string>();
 
-  private constructor(aws: LocalAws, regions: readonly string[], links: DrillLinks, front: Server) {
+  private constructor(aws: LocalAws, regions: readonly string[], { links, front, doors, emptiesQueues }: { readonly links: DrillLinks; readonly front: Server; readonly doors: readonly Server[]; readonly emptiesQueues: boolean }) {
     this.#aws = aws;
     this.regions = regions;
     this.#links = links;
     this.#front = front;
+    this.#doors = doors;
+    this.#emptiesQueues = emptiesQueues;
   }
 
   /** On a deployment that runs; `end` leaves it as it was. */
-  static async on(aws: LocalAws, count: number): Promise<AwsPlace> {
+  static async on(aws: LocalAws, { regions: count, control }: { readonly regions: number; readonly control: ControlName | undefined }): Promise<AwsPlace> {
     const regions = aws.regions.slice(0, count);
-    const links = await DrillLinks.start(aws.emulator.url, aws.regions, (region) => Number(new URL(aws.url(region)).port));
+    const narrow = new Map<string, Server>();
+    for (const region of aws.regions) narrow.set(region, await startDoor(0, aws.emulator.url, { host: aws.hostOf(region), links: { areHostile: false }, atOnce: AT_ONCE_MAX }));
+    const doorOf = (from: Outside, region: string): number => (from === 'operator' ? Number(new URL(aws.url(region)).port) : portOf(narrow.get(region) as Server));
+    const links = await DrillLinks.start(aws.emulator.url, aws.regions, doorOf);
     const doors = new Map(aws.regions.map((region) => [aws.hostOf(region), links.urlOf('edge', region)]));
     const { lat, lon } = regionEntry(asRegionId(regions[0] as string));
     // As CloudFront adds it: clients are where the first region is.
     const viewer = { 'cloudfront-viewer-latitude': String(lat), 'cloudfront-viewer-longitude': String(lon) };
     const front = await startFront(0, { emulatorUrl: aws.emulator.url, distribution: await deployedDistribution(aws.emulator.url), doors, viewer, atOnce: AT_ONCE_MAX });
-    const place = new AwsPlace(aws, regions, links, front);
+    const place = new AwsPlace(aws, regions, { links, front, doors: [...narrow.values()], emptiesQueues: emptiesQueues(control) });
     await Promise.all(aws.regions.map((region) => aws.setVariables(region, links.variablesOf(region))));
     // Each function begins anew with them, and one that is cold hears of its peers too late.
     await until('the regions hear each other', async () => (await Promise.all(aws.regions.map((region) => place.#hearsAll(region)))).every(Boolean), READY_MS, ASK_EVERY_MS);
@@ -92,7 +103,7 @@ export class AwsPlace implements DrillPlace {
   async do(action: PlaceAction): Promise<void> {
     switch (action.verb) {
       case 'kill':
-        for (const from of ['client', 'edge']) this.#links.set(from, this.#region(action.region), { cut: true });
+        this.#links.setDoors(this.#region(action.region), { cut: true });
         return this.#takeAway(this.#region(action.region), true);
       case 'stop':
       case 'pause':
@@ -101,11 +112,11 @@ export class AwsPlace implements DrillPlace {
       case 'resume':
         return this.#bringBack(this.#region(action.region));
       case 'isolate':
-        return this.#links.around(this.#region(action.region), { cut: true }, ['client']);
+        return this.#links.around(this.#region(action.region), { cut: true }, UNTOUCHED);
       case 'cut-edge':
         return this.#links.set('edge', this.#region(action.region), { cut: true });
       case 'slow':
-        return this.#links.around(this.#region(action.region), { delayMs: action.byMs }, ['client']);
+        return this.#links.around(this.#region(action.region), { delayMs: action.byMs }, UNTOUCHED);
       case 'cut':
       case 'cut-one-way':
         this.#links.set(this.#region(action.from), this.#region(action.to), { cut: true });
@@ -134,16 +145,18 @@ export class AwsPlace implements DrillPlace {
   }
 
   async #bringBack(region: string): Promise<void> {
+    if (this.#emptiesQueues) await this.#aws.purgeBetween();
     await Promise.all([this.#aws.setDelivery(region, true), this.#aws.setFunctions(region, true)]);
     this.#away.delete(region);
-    for (const from of ['client', 'edge']) this.#links.set(from, region, {});
+    this.#links.setDoors(region, {});
     await this.#ready(region);
   }
 
   /** The doors of one that was killed stay shut. */
-  #heal(): void {
+  async #heal(): Promise<void> {
+    if (this.#emptiesQueues) await this.#aws.purgeBetween();
     this.#links.healAll();
-    for (const region of this.#away) for (const from of ['client', 'edge']) this.#links.set(from, region, { cut: true });
+    for (const region of this.#away) this.#links.setDoors(region, { cut: true });
   }
 
   async #ready(region: string): Promise<void> {
@@ -153,7 +166,7 @@ export class AwsPlace implements DrillPlace {
   /** As many environments as the load will have: a drill measures what is lost, not how long they take to begin. */
   async #warm(): Promise<void> {
     const headers = { authorization: `Bearer ${this.#aws.key}` };
-    for (const url of [`http://127.0.0.1:${(this.#front.address() as AddressInfo).port}`, ...this.regions.map((region) => this.#links.urlOf('client', region)), `http://127.0.0.1:${(this.#front.address() as AddressInfo).port}`]) {
+    for (const url of [`http://127.0.0.1:${portOf(this.#front)}`, ...this.regions.map((region) => this.#links.urlOf('client', region)), `http://127.0.0.1:${portOf(this.#front)}`]) {
       await ask(url, '/v1/c/demo/items/nothing', { headers, timeoutMs: OPERATOR_MS }).catch(() => undefined);
     }
   }
@@ -172,7 +185,7 @@ export class AwsPlace implements DrillPlace {
 
   client(at: 'edge' | Role, others: readonly Role[] = []): Client {
     const urlOf = (role: Role): string => this.#links.urlOf('client', this.#region(role));
-    return this.#connected(at === 'edge' ? `http://127.0.0.1:${(this.#front.address() as AddressInfo).port}` : urlOf(at), others.map(urlOf));
+    return this.#connected(at === 'edge' ? `http://127.0.0.1:${portOf(this.#front)}` : urlOf(at), others.map(urlOf));
   }
 
   clientBesideEdge(role: Role): Client {
@@ -186,7 +199,7 @@ export class AwsPlace implements DrillPlace {
   }
 
   #operator(region: string): Client {
-    const known = this.#operators.get(region) ?? connect({ url: this.#links.urlOf('client', region), key: this.#aws.key, timeoutMs: OPERATOR_MS });
+    const known = this.#operators.get(region) ?? connect({ url: this.#links.urlOf('operator', region), key: this.#aws.key, timeoutMs: OPERATOR_MS });
     this.#operators.set(region, known);
     return known;
   }
@@ -228,21 +241,23 @@ export class AwsPlace implements DrillPlace {
   async end(): Promise<void> {
     await this.healAll().catch(() => undefined);
     for (const client of [...this.#clients, ...this.#operators.values()]) client.close();
-    this.#front.closeAllConnections();
-    this.#front.close();
+    for (const server of [this.#front, ...this.#doors]) {
+      server.closeAllConnections();
+      server.close();
+    }
     await Promise.all(this.#aws.regions.map((region) => this.#aws.setVariables(region, {}).catch(() => undefined)));
     await this.#links.end();
   }
 }
 
 /** As `AwsPlaces` says it. */
-export const startAwsPlace: AwsPlaces['startAwsPlace'] = async (regions, say) => {
+export const startAwsPlace: AwsPlaces['startAwsPlace'] = async ({ regions, control }, say) => {
   const folder = mkdtempSync(join(tmpdir(), 'archipel-drill-aws-'));
   const removed = (): void => rmSync(folder, { recursive: true, force: true });
   const port = await freePorts(regions + 2);
   try {
     const aws = await LocalAws.start({ regions: String(regions), port, emulatorPort: port + regions + 1, folder, say });
-    const place = await AwsPlace.on(aws, regions).catch(async (error: unknown) => {
+    const place = await AwsPlace.on(aws, { regions, control }).catch(async (error: unknown) => {
       await aws.stop();
       throw error;
     });
@@ -262,11 +277,13 @@ export const startAwsPlace: AwsPlaces['startAwsPlace'] = async (regions, say) =>
 
 /** A drill on a deployment that runs, after others perhaps: values say which run wrote them. It is left as it was. */
 export async function drillOn(aws: LocalAws, drill: Drill, parts: Pick<RunParts, 'control' | 'onEvent'> = {}): Promise<DrillReport> {
-  const place = await AwsPlace.on(aws, drill.regions);
+  const place = await AwsPlace.on(aws, { regions: drill.regions, control: parts.control });
   try {
     const scaled = scaledForAws(drill);
     return await runDrill(scaled.drill, place, { clock: patientClock, random: nodeRandom, name: `${toHex(nodeRandom.bytes(4))}-`, remarks: scaled.remarks, ...parts });
   } finally {
+    // What its queues lost would differ in the next drill, too.
+    if (emptiesQueues(parts.control)) await place.reconcile();
     await place.end();
   }
 }

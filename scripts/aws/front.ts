@@ -118,12 +118,26 @@ export interface Links {
 
 const LOST_EVERY = 3;
 
-/** The emulator tells function URLs apart by the field Host. */
-export function startDoor(port: number, emulatorUrl: string, host: string, links: Links): Promise<Server> {
+/** The emulator tells function URLs apart by the field Host. `atOnce`: more is refused as Lambda does where a function may have no more environments. */
+export function startDoor(port: number, emulatorUrl: string, { host, links, atOnce = Number.POSITIVE_INFINITY }: { readonly host: string; readonly links: Links; readonly atOnce?: number }): Promise<Server> {
   const { hostname, port: emulatorPort } = new URL(emulatorUrl);
   let passedOn = 0;
+  let underWay = 0;
   return listen(port, async (incoming, outgoing) => {
     const body = await bytesOf(incoming);
+    if (underWay >= atOnce) {
+      outgoing.writeHead(429, { 'content-type': 'application/json', 'x-amzn-errortype': 'TooManyRequestsException' });
+      return void outgoing.end('{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}');
+    }
+    underWay++;
+    try {
+      await passOn(incoming, outgoing, body);
+    } finally {
+      underWay--;
+    }
+  });
+
+  async function passOn(incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer): Promise<void> {
     const headers = [...incoming.rawHeaders.flatMap((name, at, all) => (at % 2 === 0 && !HOPS.has(name.toLowerCase()) && !/^(?:host|content-length)$/i.test(name) ? [name, all[at + 1] ?? ''] : [])), 'Host', host];
     const length = body.length > 0 || incoming.headers['content-length'] !== undefined ? ['Content-Length', String(body.length)] : [];
     const pass = (take: (answer: IncomingMessage) => void): Promise<void> =>
@@ -144,7 +158,7 @@ export function startDoor(port: number, emulatorUrl: string, host: string, links
       outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       answer.pipe(outgoing);
     });
-  });
+  }
 }
 
 function listen(port: number, handle: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>): Promise<Server> {

@@ -153,7 +153,7 @@ export class LocalAws extends Deployed {
 
   async #openDoors(): Promise<void> {
     this.#closeDoors();
-    for (const [region, host] of this.#hosts) this.#servers.push(await startDoor(Number(new URL(this.url(region)).port), this.emulator.url, host, this.#links));
+    for (const [region, host] of this.#hosts) this.#servers.push(await startDoor(Number(new URL(this.url(region)).port), this.emulator.url, { host, links: this.#links }));
     const doors = new Map([...this.#hosts].map(([region, host]) => [host, this.url(region)]));
     this.#servers.push(await startFront(this.#options.port, { emulatorUrl: this.emulator.url, distribution: await deployedDistribution(this.emulator.url), doors }));
   }
@@ -267,6 +267,11 @@ export class LocalAws extends Deployed {
   /** What lies in it is lost. */
   purgeInbox(region: string): Promise<void> {
     return this.#controls.purgeInbox(region);
+  }
+
+  /** What lies in any inbox or queue of hints is lost. */
+  purgeBetween(): Promise<void> {
+    return this.#controls.purgeBetween();
   }
 
   /** No inbox and no queue of hints holds anything. What the streams still hold cannot be seen. */

@@ -1,6 +1,7 @@
 // What a drill is on an emulated AWS: which of its steps there are, and with how much load. Pure.
 
-import { describeAction, type Action, type Drill } from './drill.ts';
+import { withControl } from './control.ts';
+import { describeAction, type Action, type ControlName, type Drill } from './drill.ts';
 
 /** Requests a second, in all: each is two invocations, of the edge's function and of the region's, and a write some more. */
 export const RATE_MAX = 6;
@@ -19,8 +20,12 @@ const NOT_THERE: Readonly<Partial<Record<Action['verb'], string>>> = {
   lose: 'on AWS a topology is read when an environment begins, and not again',
 };
 
-/** Why a drill cannot run there, before anything is started; undefined: it can. */
-export function awsRefusalOf({ name, steps, horizonMs, hints, reconcileEveryMs }: Drill): string | undefined {
+/** Its queues are emptied in the place of a bound that they do not have. */
+export const emptiesQueues = (control: ControlName | undefined): boolean => control === 'hints-not-kept';
+
+/** Why a drill, or it with a known bug, cannot run there, before anything is started; undefined: it can. */
+export function awsRefusalOf(drill: Drill, control?: ControlName): string | undefined {
+  const { name, steps, horizonMs, hints, reconcileEveryMs } = emptiesQueues(control) ? drill : withControl(drill, control);
   if (horizonMs !== undefined) return `${name} says for how long a region may be away before it is rebuilt, and rebuilding is not built on AWS: run it on local or sim.`;
   if (hints !== undefined) return `${name} bounds what a region remembers for its peers, and a queue of SQS has no such bound: run it on local or sim.`;
   if (reconcileEveryMs !== undefined) return `${name} says how often regions compare, and on AWS a schedule does that, once a day: run it on local or sim.`;

@@ -4,7 +4,7 @@
 import type { Client } from '../client/client.ts';
 import type { Certificate } from '../client/types.ts';
 import type { View } from './account.ts';
-import type { PlaceAction, Role } from './drill.ts';
+import type { ControlName, PlaceAction, Role } from './drill.ts';
 
 export interface Kept {
   /** Who the region is now: somebody else after it lost its disk, or was rebuilt. */
@@ -52,5 +52,5 @@ export interface DrillPlace {
 /** What scripts/aws/drill-place.ts gives the command line. Its tools are not part of the program. */
 export interface AwsPlaces {
   /** A deployment of its own, in a temporary folder. `say`: a step of that is done. @throws ArchipelError where the emulator cannot be had */
-  readonly startAwsPlace: (regions: number, say: (step: string, seconds: number) => void) => Promise<DrillPlace>;
+  readonly startAwsPlace: (drill: { readonly regions: number; readonly control: ControlName | undefined }, say: (step: string, seconds: number) => void) => Promise<DrillPlace>;
 }

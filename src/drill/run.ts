@@ -123,15 +123,20 @@ class Run {
   async all(): Promise<DrillReport> {
     this.#clients.start();
     const watching = this.#watch();
-    for (const { atMs, action } of this.#drill.steps) {
-      await this.#until(atMs);
-      await this.#step(action);
+    try {
+      for (const { atMs, action } of this.#drill.steps) {
+        await this.#until(atMs);
+        await this.#step(action);
+      }
+      await this.#until(this.#drill.endMs);
+      await this.#clients.stop();
+      this.#event('the load ends');
+    } finally {
+      // Behind a step that could not be done nothing goes on.
+      this.#isOver = true;
+      await this.#clients.stop();
+      await watching;
     }
-    await this.#until(this.#drill.endMs);
-    await this.#clients.stop();
-    this.#event('the load ends');
-    this.#isOver = true;
-    await watching;
     await this.#judgeLosses();
     return this.#conclude();
   }

@@ -18,9 +18,9 @@ import type { Terminal } from '../terminal.ts';
 const TOOLS = 'scripts/aws/drill-place.ts';
 
 /** @throws ArchipelError `bad-request` where the drill cannot run there, before anything is done */
-export async function refuseOnAws(drill: Drill): Promise<void> {
+export async function refuseOnAws(drill: Drill, control: RunParts['control']): Promise<void> {
   const { awsRefusalOf } = await import('../../drill/on-aws.ts');
-  const refusal = awsRefusalOf(drill) ?? (existsSync(installedPath(TOOLS)) ? undefined : 'aws-local needs what makes stacks from templates: run it in a checkout of Archipel.');
+  const refusal = awsRefusalOf(drill, control) ?? (existsSync(installedPath(TOOLS)) ? undefined : 'aws-local needs what makes stacks from templates: run it in a checkout of Archipel.');
   if (refusal !== undefined) throw new ArchipelError('bad-request', refusal);
 }
 
@@ -30,7 +30,7 @@ export async function onAws(terminal: Terminal, drill: Drill, parts: Pick<RunPar
   const { startAwsPlace } = (await import(pathToFileURL(installedPath(TOOLS)).href)) as AwsPlaces;
   const style = styleFor(terminal.err);
   terminal.onInterrupt(() => process.exit(EXIT.failed)); // the emulator ends at the end of its pipe
-  const place = await startAwsPlace(drill.regions, (step, seconds) => void terminal.err.write(`${style.dim(`${seconds.toFixed(1).padStart(6)} s  ${step}`)}\n`));
+  const place = await startAwsPlace({ regions: drill.regions, control: parts.control }, (step, seconds) => void terminal.err.write(`${style.dim(`${seconds.toFixed(1).padStart(6)} s  ${step}`)}\n`));
   try {
     const scaled = scaledForAws(drill);
     return await runDrill(scaled.drill, place, { clock: patientClock, random: nodeRandom, remarks: scaled.remarks, ...parts });

@@ -101,7 +101,7 @@ async function run(terminal: Terminal, file: string, flags: RunFlags): Promise<n
   const runs: Readonly<Record<string, () => Promise<DrillReport>>> = { local: () => onProcesses(terminal, drill, parts, (command) => say(style.dim(`Meanwhile, in another terminal: ${command}`))), 'aws-local': () => onAws(terminal, drill, parts), sim: () => inSimulation(drill, parseWhole('--seed', flags.seed, 0, 999_999_999), parts) };
   const run = given === undefined ? runs[flags.on] : () => given(parts);
   if (run === undefined) throw new ArchipelError('bad-request', `--on is local, sim, aws-local or addresses like http://127.0.0.1:7400, not ${JSON.stringify(flags.on)}.`);
-  if (flags.on === 'aws-local') await refuseOnAws(withControl(drill, parts.control));
+  if (flags.on === 'aws-local') await refuseOnAws(drill, parts.control);
   say(`${style.bold(drill.name)}: ${oneLine(drill.about)}`);
   const report = await run();
   if (flags.report !== undefined) await writeReport(flags.report, report);

@@ -35,6 +35,14 @@ it('links of documents lead to files that are there, and to headings of them', (
   expect(wrong).toEqual([]);
 });
 
+it('a page says each heading once: a second one is a piece that was left over', () => {
+  const twice = documents().filter((file) => file.startsWith('docs/')).flatMap((file) => {
+    const names = anchors(read(file).replaceAll(/^```[\s\S]*?^```$/gm, ''));
+    return names.filter((name, at) => names.indexOf(name) !== at).map((name) => `${file}: ${name}`);
+  });
+  expect(twice).toEqual([]);
+});
+
 it('the glossary has each word once, in order', () => {
   const words = [...read('docs/glossary.md').matchAll(/^\| ([^|]+) \|/gm)].map(([, word]) => (word as string).toLowerCase()).slice(1);
   expect(words.length).toBeGreaterThan(60);

@@ -18,5 +18,5 @@ export const ACKNOWLEDGED: readonly Acknowledged[] = [
   { finding: 'AwsSolutions-CFR1', where: 'archipel-edge/Distribution', reason: 'A key-value store has no countries that it does not serve; who may call is decided by keys.' },
   { finding: 'AwsSolutions-CFR2', where: 'archipel-edge/Distribution', reason: 'A firewall costs $5 a month and $0.60 a million requests, and the same requests may go straight to a region. Keys, limits on every request and the concurrency of the functions protect the regions, wherever a request comes from.' },
   { finding: 'AwsSolutions-CFR3', where: 'archipel-edge/Distribution', reason: 'Access logs would hold the keys of items, which are clients’ data, in a place that nobody has asked for. The functions log what fails, under a request id.' },
-  { finding: 'AwsSolutions-CFR4', where: 'archipel-edge/Distribution', reason: 'The certificate is CloudFront’s own, of its own domain: there CloudFront fixes the least version, whatever a template says. A domain of one’s own would choose TLS 1.2.' },
+  { finding: 'AwsSolutions-CFR4', where: 'archipel-edge/Distribution', reason: 'The certificate is CloudFront’s own, of its own domain: there CloudFront fixes the least version, whatever a template says. With a `domain`, TLS 1.2 is chosen.' },
 ];

@@ -13,15 +13,19 @@ import {
   OriginRequestHeaderBehavior,
   OriginRequestPolicy,
   OriginRequestQueryStringBehavior,
+  SecurityPolicyProtocol,
   ViewerProtocolPolicy,
+  type DistributionProps,
 } from 'aws-cdk-lib/aws-cloudfront';
 import { HttpOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { CompositePrincipal, PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Code, Function as LambdaFunction, Runtime, type IVersion } from 'aws-cdk-lib/aws-lambda';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { join } from 'node:path';
 import { names, REGIONS_FIELD } from '../src/adapters/aws/names.ts';
-import { EDGE_REGION, type Deployment } from './deployment.ts';
+import { logRetention } from './constructs/log-retention.ts';
+import { EDGE_REGION, type Deployment, type Domain } from './deployment.ts';
 import { HOST_OUTPUT, type RegionStack } from './region-stack.ts';
 
 export interface EdgeStackProps {
@@ -41,6 +45,7 @@ export class EdgeStack extends Stack {
     const distribution = new Distribution(this, 'Distribution', {
       comment: `Archipel ${deployment.name}`,
       httpVersion: HttpVersion.HTTP2_AND_3,
+      ...(deployment.domain === undefined ? {} : this.#own(deployment.domain)),
       defaultBehavior: {
         // Never asked: the function answers in its place. But CloudFront resolves its name before it calls the function.
         origin: new HttpOrigin(hostOf(first), { protocolPolicy: OriginProtocolPolicy.HTTPS_ONLY, customHeaders: { [REGIONS_FIELD]: regionsField(regions) } }),
@@ -58,14 +63,19 @@ export class EdgeStack extends Stack {
         edgeLambdas: [{ eventType: LambdaEdgeEventType.ORIGIN_REQUEST, functionVersion: edge.currentVersion as IVersion, includeBody: true }],
       },
     });
-    new CfnOutput(this, 'Domain', { value: distribution.distributionDomainName });
+    new CfnOutput(this, 'Domain', { value: distribution.distributionDomainName, description: 'Where clients reach the deployment, and what the record of a domain of your own leads to' });
+  }
+
+  /** A domain of one's own chooses the least TLS, too: of CloudFront's own name, CloudFront does. */
+  #own({ name, certificateArn }: Domain): Pick<DistributionProps, 'domainNames' | 'certificate' | 'minimumProtocolVersion'> {
+    return { domainNames: [name], certificate: Certificate.fromCertificateArn(this, 'Certificate', certificateArn), minimumProtocolVersion: SecurityPolicyProtocol.TLS_V1_2_2021 };
   }
 
   /** x86, no environment variables, a numbered version, at most 30 seconds: what Lambda@Edge takes. */
-  #function({ name }: Deployment, code: string): LambdaFunction {
-    const functionName = names.edge(name);
+  #function(deployment: Deployment, code: string): LambdaFunction {
+    const functionName = names.edge(deployment.name);
     const logGroupName = `/aws/lambda/${functionName}`;
-    const logGroup = new LogGroup(this, 'Log', { logGroupName, retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
+    const logGroup = new LogGroup(this, 'Log', { logGroupName, retention: logRetention(deployment), removalPolicy: RemovalPolicy.DESTROY });
     // Replicas log in the region that they run in, whichever that is, and make the group there.
     const logs = new PolicyStatement({ actions: ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'], resources: [`arn:${this.partition}:logs:*:${this.account}:log-group:${logGroupName}:*`] });
     const role = new Role(this, 'Role', {

@@ -3,13 +3,14 @@
 import { RemovalPolicy, Stack, type Duration } from 'aws-cdk-lib';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Architecture, Code, Function as LambdaFunction, Runtime, type EventSourceMappingOptions } from 'aws-cdk-lib/aws-lambda';
-import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { join } from 'node:path';
 import { names, type FunctionName } from '../../src/adapters/aws/names.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import type { Environment } from '../../functions/commons/settings.ts';
 import type { Deployment } from '../deployment.ts';
+import { logRetention } from './log-retention.ts';
 
 export interface Right {
   readonly actions: readonly string[];
@@ -34,7 +35,7 @@ export class RegionFunction extends Construct {
   constructor(scope: Construct, { deployment, region, code, what, rights, memoryMb, timeout }: RegionFunctionProps) {
     super(scope, what);
     const functionName = names.function(deployment.name, what, region);
-    const logGroup = new LogGroup(this, 'Log', { logGroupName: `/aws/lambda/${functionName}`, retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY });
+    const logGroup = new LogGroup(this, 'Log', { logGroupName: `/aws/lambda/${functionName}`, retention: logRetention(deployment), removalPolicy: RemovalPolicy.DESTROY });
     const writeLog: Right = { actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] };
     this.role = new Role(this, 'Role', {
       roleName: functionName,
@@ -61,10 +62,11 @@ export class RegionFunction extends Construct {
   }
 }
 
-const environmentOf = ({ name, regions, replicas }: Deployment, { partition, account }: Stack): Environment => ({
+const environmentOf = ({ name, regions, replicas, retention }: Deployment, { partition, account }: Stack): Environment => ({
   ARCHIPEL_DEPLOYMENT: name,
   ARCHIPEL_REGIONS: regions.join(','),
   ARCHIPEL_REPLICAS: String(replicas),
+  ARCHIPEL_LEDGER_DAYS: String(retention.ledgerDays),
   ARCHIPEL_PARTITION: partition,
   ARCHIPEL_ACCOUNT: account,
 });

@@ -12,7 +12,8 @@ import type { Deployment } from '../deployment.ts';
 /** Functions that take from queues may run this long; a message stays hidden six times as long, as Lambda asks. */
 export const CONSUMER_TIMEOUT = Duration.seconds(30);
 const VISIBILITY = Duration.seconds(6 * CONSUMER_TIMEOUT.toSeconds());
-const RETENTION = Duration.days(14);
+/** The most that SQS keeps: a queue holds what still has to be done, and forgetting it sooner would save nothing. */
+const WAITING = Duration.days(14);
 
 /**
  * The most that SQS counts. `apply` and `forward` set poison aside by themselves, with its reason; the count catches what
@@ -33,7 +34,7 @@ export class Storage extends Construct {
   readonly dead: Queue;
   readonly hints: ReadonlyMap<RegionId, Queue>;
 
-  constructor(scope: Construct, { deployment: { name, ephemeral }, region, peers }: StorageProps) {
+  constructor(scope: Construct, { deployment: { name, ephemeral, retention }, region, peers }: StorageProps) {
     super(scope, 'Storage');
     this.table = new TableV2(this, 'Table', {
       tableName: names.table(name, region),
@@ -43,7 +44,7 @@ export class Storage extends Construct {
       timeToLiveAttribute: TTL_ATTRIBUTE,
       // A state says by itself what it supersedes: the image before it would be paid for and thrown away.
       dynamoStream: StreamViewType.NEW_IMAGE,
-      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: !ephemeral },
+      pointInTimeRecoverySpecification: ephemeral ? { pointInTimeRecoveryEnabled: false } : { pointInTimeRecoveryEnabled: true, recoveryPeriodInDays: retention.recoveryDays },
       deletionProtection: !ephemeral,
       removalPolicy: ephemeral ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN,
     });
@@ -54,6 +55,6 @@ export class Storage extends Construct {
   }
 
   #queue(id: string, queueName: string, more: Partial<QueueProps> = {}): Queue {
-    return new Queue(this, id, { queueName, visibilityTimeout: VISIBILITY, retentionPeriod: RETENTION, encryption: QueueEncryption.SQS_MANAGED, enforceSSL: true, ...more });
+    return new Queue(this, id, { queueName, visibilityTimeout: VISIBILITY, retentionPeriod: WAITING, encryption: QueueEncryption.SQS_MANAGED, enforceSSL: true, ...more });
   }
 }

@@ -85,7 +85,7 @@ export async function openRegion({ ring, secret, unread: unreadOf }: Opening = {
   readDates(dynamo, () => clock.wallMs(), (dated) => clock.compare(dated));
   const tableName = names.table(deployment, id);
   const meter = new Meter();
-  const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, onConsumed: meter.add, onCommit: (key, { state }) => mirror.learn(key, state) });
+  const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, lossesKeptMs: settings.lossesKeptMs, onConsumed: meter.add, onCommit: (key, { state }) => mirror.learn(key, state) });
   const [incarnation, topology, whole, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), wholeOf(table), ring, secret]);
   const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { lambda: lambdaCalls(peer), functionArn: arns.function(settings, 'peer', peer) }));
   const sqs = sqsClient(id);

@@ -10,6 +10,8 @@ export interface Settings extends Place {
   /** Of the whole deployment, in the order of the configuration; the first one is control. */
   readonly regions: readonly RegionId[];
   readonly replicas: number;
+  /** How long loss rows are kept; null for ever. */
+  readonly lossesKeptMs: number | null;
 }
 
 /** Environment variables, as the stack sets them; AWS_REGION is Lambda's own. */
@@ -17,6 +19,8 @@ export interface Environment {
   readonly ARCHIPEL_DEPLOYMENT: string;
   readonly ARCHIPEL_REGIONS: string;
   readonly ARCHIPEL_REPLICAS: string;
+  /** `90`, or `forever`. */
+  readonly ARCHIPEL_LEDGER_DAYS: string;
   readonly ARCHIPEL_PARTITION: string;
   readonly ARCHIPEL_ACCOUNT: string;
 }
@@ -35,7 +39,17 @@ export function settingsOf(environment: Readonly<Record<string, string | undefin
     region: asRegionId(read('AWS_REGION')),
     regions: read('ARCHIPEL_REGIONS').split(',').map(asRegionId),
     replicas: Number(read('ARCHIPEL_REPLICAS')),
+    lossesKeptMs: keptMs(read('ARCHIPEL_LEDGER_DAYS')),
   };
+}
+
+const DAY_MS = 86_400_000;
+
+/** A number that is none would let rows expire at no time that DynamoDB knows. */
+function keptMs(days: string): number | null {
+  if (days === 'forever') return null;
+  if (!/^[1-9][0-9]{0,4}$/.test(days)) throw new TypeError(`ARCHIPEL_LEDGER_DAYS is a number of days, or forever, not ${JSON.stringify(days)}.`);
+  return Number(days) * DAY_MS;
 }
 
 export const peersOf = ({ region, regions }: Settings): RegionId[] => regions.filter((id) => id !== region);

@@ -23,6 +23,7 @@ export const environmentOf = ({ deployment, regions, dynamo, sqs, services }: Fu
   ARCHIPEL_DEPLOYMENT: deployment,
   ARCHIPEL_REGIONS: regions.join(','),
   ARCHIPEL_REPLICAS: '3',
+  ARCHIPEL_LEDGER_DAYS: '90',
   ARCHIPEL_PARTITION: 'aws',
   ARCHIPEL_ACCOUNT: ACCOUNT,
   AWS_REGION: region,

@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { ACKNOWLEDGED } from '../../cdk/acknowledged.ts';
-import { findings, statementsOf, synthesise } from './synth.ts';
+import { file, findings, statementsOf, synthesise } from './synth.ts';
 
 /** Regions alike stand for each other. */
 const line = ({ finding, where }: { readonly finding: string; readonly where: string }, regions: readonly string[]): string => `${finding} in ${regions.reduce((path, region) => path.replace(`archipel-${region}/`, 'archipel-*/'), where)}`;
@@ -15,6 +15,12 @@ describe('cdk-nag', () => {
     const { deployment } = synthesise(count, more);
     const found = findings(count, more).map((each) => line(each, deployment.regions));
     expect([...new Set(found)].sort()).toEqual(acknowledged);
+  }, 60_000);
+
+  it('with a domain of its own: TLS is chosen, and the finding about it is gone', () => {
+    const domain = { name: 'kv.example.com', certificateArn: 'arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-0000-4000-8000-0123456789ab' };
+    const found = findings('1', { config: file({ domain }), alarmAddress: 'ops@example.com' }).map((each) => line(each, ['ap-northeast-2']));
+    expect([...new Set(found)].sort()).toEqual(acknowledged.filter((each) => !each.startsWith('AwsSolutions-CFR4')));
   }, 60_000);
 
   it('every reason is a sentence', () => {

@@ -10,7 +10,7 @@ import { alarmMetricsOf, ownMetricsOf } from '../../src/cost/estimate.ts';
 import { KNOWN_REGIONS } from '../../src/config/places.ts';
 import { REGIONS_MAX } from '../../src/config/options.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
-import { file, grantsOf, ofType, synthesise, textOf, type Resource, type Synthesised, type Template } from './synth.ts';
+import { grantsOf, ofType, synthesise, textOf, type Resource, type Synthesised, type Template } from './synth.ts';
 
 const operating = readFileSync(new URL('../../docs/operating/aws.md', import.meta.url), 'utf8');
 const COUNTS = ['1', '2', '3', '5'];
@@ -79,7 +79,7 @@ describe.each(COUNTS)('%s regions', (count) => {
       expect(sorted(grants)).toEqual(sorted(wanted));
       for (const { Properties } of ofType(template, 'AWS::Lambda::Function')) {
         const { Variables } = Properties['Environment'] as { Variables: Record<string, unknown> };
-        expect(Object.keys(Variables).sort()).toEqual(['ARCHIPEL_ACCOUNT', 'ARCHIPEL_DEPLOYMENT', 'ARCHIPEL_PARTITION', 'ARCHIPEL_REGIONS', 'ARCHIPEL_REPLICAS']);
+        expect(Object.keys(Variables).sort()).toEqual(['ARCHIPEL_ACCOUNT', 'ARCHIPEL_DEPLOYMENT', 'ARCHIPEL_LEDGER_DAYS', 'ARCHIPEL_PARTITION', 'ARCHIPEL_REGIONS', 'ARCHIPEL_REPLICAS']);
       }
     }));
 
@@ -93,7 +93,7 @@ describe.each(COUNTS)('%s regions', (count) => {
           BillingMode: 'PAY_PER_REQUEST',
           StreamSpecification: { StreamViewType: 'NEW_IMAGE' },
           TimeToLiveSpecification: { AttributeName: TTL_ATTRIBUTE, Enabled: true },
-          Replicas: [{ Region: region, DeletionProtectionEnabled: true, PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true } }],
+          Replicas: [{ Region: region, DeletionProtectionEnabled: true, PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35 } }],
         },
       });
       expect((table.Properties['KeySchema'] as { AttributeName: string }[]).map(({ AttributeName }) => AttributeName)).toEqual(['PK', 'SK']);
@@ -248,46 +248,6 @@ describe('the edge’s function', () => {
     const host = (region: RegionId): string => `${'x'.repeat(32)}.lambda-url.${region}.on.aws`;
     const longest = [...KNOWN_REGIONS].sort((a, b) => b.length - a.length).slice(0, REGIONS_MAX);
     expect(longest.map((region) => `${region}=${host(region)}`).join(',').length).toBeLessThanOrEqual(1_783); // of a custom header of an origin
-  });
-});
-
-describe('a deployment', () => {
-  it('takes another name', () => {
-    const { regions } = synthesise('eu-west-1', { deployment: 'shop-test' });
-    expect([...regions.values()].flatMap((template) => ofType(template, 'AWS::DynamoDB::GlobalTable')).map(({ Properties }) => Properties['TableName'])).toEqual(['shop-test-eu-west-1']);
-  });
-
-  it('refuses names and regions that are none', () => {
-    expect(() => synthesise('3', { deployment: 'Shop' })).toThrow('a-z 0-9');
-    expect(() => synthesise('Europe')).toThrow('Not a region id');
-    expect(() => synthesise('3', { replicas: 0 })).toThrow('replicas');
-    expect(() => synthesise('3', { gatherSeconds: 301 })).toThrow('gatherSeconds');
-  });
-
-  it('is read from a file, which the command line overrules', () => {
-    const config = file({ name: 'shop', regions: ['eu-west-1', 'us-east-2'], gatherSeconds: 5, alarmAddress: 'ops@example.com' });
-    expect(synthesise('1', { config }).deployment).toEqual({ name: 'shop', regions: ['ap-northeast-2'], replicas: 3, gatherSeconds: 5, ephemeral: false, alarmAddress: 'ops@example.com' });
-  });
-
-  it('does not take what it does not know, or what is no JSON', () => {
-    expect(() => synthesise('1', { config: file({ nmae: 'shop' }) })).toThrow('nmae');
-    expect(() => synthesise('1', { config: file({ alarmAddress: 'ops' }) })).toThrow('alarmAddress');
-    expect(() => synthesise('1', { config: 'no-such-file.json' })).toThrow('cannot be read');
-  });
-
-  it('for a trial: the table goes with its stack', () => {
-    const { regions } = synthesise('eu-west-1', { ephemeral: true });
-    const [table] = ofType([...regions.values()][0] as Template, 'AWS::DynamoDB::GlobalTable');
-    expect(table).toMatchObject({ DeletionPolicy: 'Delete', Properties: { Replicas: [{ DeletionProtectionEnabled: false, PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: false } }] } });
-  });
-
-  it('mails alarms to who is named, when they go off and when they are over', () => {
-    const { regions } = synthesise('eu-west-1', { alarmAddress: 'ops@example.com' });
-    const template = [...regions.values()][0] as Template;
-    expect(ofType(template, 'AWS::SNS::Subscription')).toMatchObject([{ Properties: { Protocol: 'email', Endpoint: 'ops@example.com' } }]);
-    const alarms = ofType(template, 'AWS::CloudWatch::Alarm');
-    expect(alarms.filter(({ Properties }) => (Properties['AlarmActions'] as unknown[]).length === 1 && (Properties['OKActions'] as unknown[]).length === 1)).toHaveLength(alarms.length);
-    expect(ofType([...synthesise('eu-west-1').regions.values()][0] as Template, 'AWS::SNS::Topic')).toEqual([]);
   });
 });
 

@@ -9,6 +9,7 @@ import { Once } from '../../functions/commons/once.ts';
 import { firstTopology, peersOf, settingsOf } from '../../functions/commons/settings.ts';
 import { requestOf } from '../../functions/commons/function-url.ts';
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
+import { LOSSES_KEPT_MS } from '../../src/adapters/aws/ledger.ts';
 import { LambdaClock } from '../../src/adapters/aws/lambda-clock.ts';
 import { names, peerOfHints } from '../../src/adapters/aws/names.ts';
 import { RETRY_BUDGET, RETRY_PRICE, RetryBudget } from '../../src/adapters/aws/retry-budget.ts';
@@ -98,10 +99,16 @@ describe('names', () => {
     for (const other of [names.inbox('archipel', EU), names.hints('archipel', US, EU), names.hints('other', EU, US), '']) expect(peerOfHints('archipel', EU, arn(other))).toBeUndefined();
   });
 
+  const environment = { ARCHIPEL_DEPLOYMENT: 'shop', ARCHIPEL_REGIONS: 'eu-central-1,us-east-1', ARCHIPEL_REPLICAS: '2', ARCHIPEL_LEDGER_DAYS: '90', ARCHIPEL_PARTITION: 'aws', ARCHIPEL_ACCOUNT: '000000000000', AWS_REGION: 'us-east-1' };
   it('come from the environment, which must be whole', () => {
-    const environment = { ARCHIPEL_DEPLOYMENT: 'shop', ARCHIPEL_REGIONS: 'eu-central-1,us-east-1', ARCHIPEL_REPLICAS: '2', ARCHIPEL_PARTITION: 'aws', ARCHIPEL_ACCOUNT: '000000000000', AWS_REGION: 'us-east-1' };
     expect(peersOf(settingsOf(environment))).toEqual([EU]);
     for (const name of Object.keys(environment)) expect(() => settingsOf({ ...environment, [name]: undefined })).toThrow(name);
+  });
+
+  it('say how long loss rows are kept: days, or for ever; what is no number of days is refused', () => {
+    const kept = (days: string): number | null => settingsOf({ ...environment, ARCHIPEL_LEDGER_DAYS: days }).lossesKeptMs;
+    expect([kept('90'), kept('1'), kept('forever')]).toEqual([LOSSES_KEPT_MS, 86_400_000, null]);
+    for (const days of ['0', '-1', '1.5', 'ever', 'null', 'NaN']) expect(() => kept(days), days).toThrow('ARCHIPEL_LEDGER_DAYS');
   });
 });
 

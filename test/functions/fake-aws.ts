@@ -35,6 +35,8 @@ import type { handler as heartbeat } from '../../functions/heartbeat.ts';
 export const REGIONS: readonly RegionId[] = [AP, EU, US];
 export const DEPLOYMENT = 'archipel';
 const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
+/** Not what a table keeps when nobody says anything. */
+export const LEDGER_DAYS = 7;
 const VISIBILITY_MS = 30_000;
 /** What waits for a service is shorter. */
 const LONG_WAIT_MS = 30_000;
@@ -152,7 +154,7 @@ export class FakeAws {
   async region(region: RegionId): Promise<Handlers> {
     const known = this.#regions.get(region);
     if (known !== undefined) return known;
-    const environment = environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: urlOf(this.#front), sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region);
+    const environment = { ...environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: urlOf(this.#front), sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region), ARCHIPEL_LEDGER_DAYS: String(LEDGER_DAYS) };
     for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
     vi.resetModules();
     const load = async <M extends { handler: unknown }>(module: Promise<M>): Promise<M['handler']> => (await module).handler;

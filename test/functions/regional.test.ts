@@ -5,6 +5,7 @@ import type { DynamoDBStreamEvent, LambdaFunctionURLEvent, SQSEvent } from 'aws-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromBase64 } from '../../src/adapters/aws/base64.ts';
 import type { PeerEvent } from '../../src/adapters/aws/lambda-peer.ts';
+import { TTL_ATTRIBUTE } from '../../src/adapters/aws/layout.ts';
 import { names } from '../../src/adapters/aws/names.ts';
 import { readMessage } from '../../src/adapters/aws/sqs-queue.ts';
 import { sha256 } from '../../src/adapters/node/crypto.ts';
@@ -23,7 +24,7 @@ import { FRESH_MS } from '../../functions/commons/mirror.ts';
 import type { ReconcileEvent } from '../../functions/reconcile.ts';
 import { hasDynoxide, NO_DYNOXIDE } from '../contract/emulators.ts';
 import { A, AP, B, bytes, dot, EU, key, lossRow, texts, US } from '../contract/make.ts';
-import { DEPLOYMENT, FakeAws, metricsOf } from './fake-aws.ts';
+import { DEPLOYMENT, FakeAws, LEDGER_DAYS, metricsOf } from './fake-aws.ts';
 
 const fixture = <T>(name: string): T => JSON.parse(readFileSync(new URL(`fixtures/${name}.json`, import.meta.url), 'utf8')) as T;
 
@@ -245,8 +246,11 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
       await aws.findQueue(US, names.inbox(DEPLOYMENT, US));
       expect(await eu.forward(await aws.delivered(EU, names.hints(DEPLOYMENT, EU, US)))).toEqual({ batchItemFailures: [] });
       expect(await us.apply(await aws.delivered(US, names.inbox(DEPLOYMENT, US)))).toEqual({ batchItemFailures: [] });
-      expect((await aws.table(US).lossesOf(key('alice'))).map(({ id, region }) => [id, region])).toEqual([[told.id, EU]]);
-      expect((await aws.streamedRows(US, await aws.table(US).lossesOf(key('alice')))).Records[0]?.dynamodb?.NewImage?.['k']).toBeUndefined(); // not sent on
+      const arrived = await aws.table(US).lossesOf(key('alice'));
+      expect(arrived.map(({ id, region }) => [id, region])).toEqual([[told.id, EU]]);
+      const [row] = (await aws.streamedRows(US, arrived)).Records;
+      expect(row?.dynamodb?.NewImage?.['k']).toBeUndefined(); // not sent on
+      expect(row?.dynamodb?.NewImage?.[TTL_ATTRIBUTE]).toEqual({ N: String(Math.ceil((arrived[0] as LossRow).atMs / 1_000) + LEDGER_DAYS * 86_400) }); // as the stack says
     });
 
     it('a key that is revoked in one region opens no other, at the latest when what is known of it is too old', async () => {

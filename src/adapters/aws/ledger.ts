@@ -22,7 +22,8 @@ export const LOSSES_PER_TRANSACTION_MAX = 32;
 const ROWS_PER_PAGE = 100;
 
 /** Unless a table is told otherwise. */
-export const LOSSES_KEPT_MS = 90 * 86_400_000;
+export const LOSSES_KEPT_DAYS = 90;
+export const LOSSES_KEPT_MS = LOSSES_KEPT_DAYS * 86_400_000;
 
 /** What the stream hands to fan-out. */
 const SENT: Item = { k: text('l') };

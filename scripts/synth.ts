@@ -3,7 +3,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { parseRegions } from '../src/config/options.ts';
 import { synth, withDeployment, type DeploymentFlags } from './lib/synth.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -14,7 +13,6 @@ const { out, ...flags } = withDeployment(new Command('synth'))
   .opts<DeploymentFlags & { readonly out: string }>();
 
 try {
-  if (flags.regions !== undefined) parseRegions(flags.regions); // said in one sentence, before the CDK says it in many
   const startedMs = performance.now();
   const stacks = await synth(flags, resolve(root, out));
   console.log(`${stacks.length} stacks in ${out} (${stacks.join(', ')}), ${((performance.now() - startedMs) / 1_000).toFixed(1)} s`);

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import { deploymentFrom, type Deployment } from '../../cdk/deployment.ts';
 import { run } from './run.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -28,10 +29,19 @@ export const withDeployment = (command: Command): Command =>
 /** What the CDK is told of how to make templates, whatever they are of. */
 export const contextOf = (): Readonly<Record<string, unknown>> => (JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8')) as { context: Record<string, unknown> }).context;
 
-/** Answers the names of the stacks, in the folder `out`. @throws Error with what the CDK said */
-export async function synth({ config, name, regions, ephemeral }: DeploymentFlags, out: string, app = 'cdk/app.ts'): Promise<readonly string[]> {
-  const said = { config: config === undefined ? undefined : resolve(config), deployment: name, regions, ephemeral };
-  await run(process.execPath, [app], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...contextOf(), ...said }) });
+/** By the names of the CDK's context. */
+const said = ({ config, name, regions, ephemeral }: DeploymentFlags): Readonly<Record<string, unknown>> => ({ config: config === undefined ? undefined : resolve(config), deployment: name, regions, ephemeral });
+
+/** By what the CDK app checks it by; there, what is wrong is told after a stack of calls. @throws as `deploymentFrom` */
+export function checked(flags: DeploymentFlags): Deployment {
+  const context = said(flags);
+  return deploymentFrom((name) => context[name]);
+}
+
+/** Answers the names of the stacks, in the folder `out`. @throws Error with what is wrong, or what the CDK said */
+export async function synth(flags: DeploymentFlags, out: string, app = 'cdk/app.ts'): Promise<readonly string[]> {
+  checked(flags);
+  await run(process.execPath, [app], { CDK_OUTDIR: out, CDK_CONTEXT_JSON: JSON.stringify({ ...contextOf(), ...said(flags) }) });
   const manifest = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as { artifacts: Readonly<Record<string, { readonly type: string }>> };
   return Object.entries(manifest.artifacts).flatMap(([id, { type }]) => (type === 'aws:cloudformation:stack' ? [id] : []));
 }

@@ -31,6 +31,10 @@ describe('bundles', () => {
     for (const name of BUNDLES) expect(readFileSync(file(name), 'utf8'), name).not.toMatch(/sso-oidc|AssumeRoleWithWebIdentity/);
   });
 
+  it('hold no key, and no secret', () => {
+    for (const name of BUNDLES) expect(readFileSync(file(name), 'utf8').match(/\bak_[a-z0-9]+_[A-Za-z0-9_-]{20,}|-----BEGIN|AKIA[0-9A-Z]{16}/g), name).toBeNull();
+  });
+
   it('load by themselves, and have a handler', () => {
     const script = `const loaded = await Promise.all(process.argv.slice(1).map((file) => import(file))); console.log(loaded.map(({ handler }) => typeof handler).join());`;
     const environment = { AWS_REGION: 'eu-central-1', AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', AWS_ENDPOINT_URL: 'http://127.0.0.1:9', PATH: '' };

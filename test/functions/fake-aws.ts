@@ -66,6 +66,10 @@ export class FakeAws {
   readonly #behind: (() => Promise<unknown>)[] = [];
   /** Asked before each call to a table: what DynamoDB answers in its place. The middleware that the emulators lack. */
   dynamoFault: (operation: string, input: Record<string, unknown>) => DynamoFault | undefined = () => undefined;
+  /** What the parameter store holds, by name. */
+  readonly parameters = new Map([[names.secret(DEPLOYMENT), '00112233445566778899aabbccddeeff'], [names.adminKey(DEPLOYMENT), ADMIN_KEY]]);
+  /** What it answers in the place of that. */
+  parameterFault: () => { readonly status: number; readonly text: string } | undefined = () => undefined;
   /** Regions whose functions cannot be invoked. */
   readonly down = new Set<RegionId>();
   /** Of the functions, in milliseconds; each is over at once, and time has gone on by as much. */
@@ -78,7 +82,7 @@ export class FakeAws {
     this.#sqs = sqs;
     this.#server = createServer((incoming, outgoing) => {
       this.#answer(incoming).then(
-        ({ status, body }) => outgoing.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+        ({ status, text }) => outgoing.writeHead(status, { 'content-type': 'application/json' }).end(text),
         (error: unknown) => outgoing.writeHead(500).end(String(error)),
       );
     });
@@ -274,6 +278,11 @@ export class FakeAws {
     sqs.destroy();
   }
 
+  /** Its functions are loaded anew when they are called next. */
+  endEnvironments(region: RegionId): void {
+    this.#regions.delete(region);
+  }
+
   /** From now on the queue cannot be reached. */
   async loseQueue(region: RegionId, name: string): Promise<void> {
     const sqs = this.#sqsOf(region);
@@ -297,20 +306,20 @@ export class FakeAws {
     this.#aheadMs += ms;
   }
 
-  async #answer(incoming: IncomingMessage): Promise<{ readonly status: number; readonly body: unknown }> {
+  async #answer(incoming: IncomingMessage): Promise<{ readonly status: number; readonly text: string }> {
     const body = JSON.parse((await bytesOf(incoming)).toString()) as unknown;
-    if (incoming.headers['x-amz-target'] === 'AmazonSSM.GetParameters') return { status: 200, body: parameters((body as { Names: string[] }).Names) };
+    if (incoming.headers['x-amz-target'] === 'AmazonSSM.GetParameters') return this.parameterFault() ?? { status: 200, text: parametersIn(this.parameters, (body as { Names: string[] }).Names) };
     const arn = decodeURIComponent(/^\/2015-03-31\/functions\/([^/]+)\/invocations/.exec(incoming.url ?? '')?.[1] ?? '');
     const region = REGIONS.find((id) => arn === `arn:aws:lambda:${id}:${ACCOUNT}:function:${names.function(DEPLOYMENT, 'peer', id)}`);
     const reconciled = REGIONS.find((id) => arn === names.function(DEPLOYMENT, 'reconcile', id));
     if (reconciled !== undefined && incoming.headers['x-amz-invocation-type'] === 'Event') {
       const { reconcile } = await this.region(reconciled);
       this.#behind.push(() => reconcile(body as Parameters<typeof reconcile>[0]));
-      return { status: 202, body: null };
+      return { status: 202, text: 'null' };
     }
-    if (region === undefined || this.down.has(region)) return { status: 404, body: { Type: 'User', Message: `Function not found: ${arn}` } };
+    if (region === undefined || this.down.has(region)) return { status: 404, text: JSON.stringify({ Type: 'User', Message: `Function not found: ${arn}` }) };
     const { peer } = await this.region(region);
-    return { status: 200, body: await peer(body as Parameters<typeof peer>[0]) };
+    return { status: 200, text: JSON.stringify(await peer(body as Parameters<typeof peer>[0])) };
   }
 }
 
@@ -340,7 +349,5 @@ export async function metricsOf(work: () => Promise<unknown>): Promise<string[]>
   });
 }
 
-const parameters = (wanted: readonly string[]): unknown => {
-  const all: Readonly<Record<string, string>> = { [names.secret(DEPLOYMENT)]: '00112233445566778899aabbccddeeff', [names.adminKey(DEPLOYMENT)]: ADMIN_KEY };
-  return { Parameters: wanted.map((Name) => ({ Name, Type: 'SecureString', Value: all[Name] })), InvalidParameters: [] };
-};
+const parametersIn = (all: ReadonlyMap<string, string>, wanted: readonly string[]): string =>
+  JSON.stringify({ Parameters: wanted.flatMap((Name) => (all.has(Name) ? [{ Name, Type: 'SecureString', Value: all.get(Name) }] : [])), InvalidParameters: wanted.filter((name) => !all.has(name)) });

@@ -39,11 +39,20 @@ async function ask(calls: SignedCalls, names: readonly string[], attempt: number
   } catch (error) {
     cause = error;
   }
-  if (answer?.status === 200) return JSON.parse(utf8Text(answer.body) ?? '') as Found;
+  if (answer?.status === 200) return foundIn(answer);
   const error = answer === undefined ? 'no answer' : errorIn(answer);
   if (attempt >= ATTEMPTS_MAX || !isWorthRetrying(answer, error)) throw new ArchipelError('storage-unavailable', `The parameter store does not answer: ${error}.`, { error }, cause);
   await wait(Math.random() * RETRY_FIRST_MS * 2 ** (attempt - 1)); // full jitter: environments start together
   return ask(calls, names, attempt + 1);
+}
+
+/** A parser shows what it could not read, and whoever logs its error logs that. */
+function foundIn({ body }: ServiceAnswer): Found {
+  try {
+    return JSON.parse(utf8Text(body) ?? '') as Found;
+  } catch {
+    throw new ArchipelError('storage-unavailable', 'The parameter store answers, and not in JSON.');
+  }
 }
 
 /** Missing rights or a wrong name do not pass. */

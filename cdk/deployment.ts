@@ -47,6 +47,9 @@ export interface Domain {
 /** The edge lives in one region of its own: CloudFront takes its functions from there. */
 export const EDGE_REGION = 'us-east-1';
 
+/** What a region's stack says of itself: of `https://<id>.lambda-url.<region>.on.aws/` what is between the slashes. */
+export const HOST_OUTPUT = 'Host';
+
 /** What CloudWatch Logs takes, but for ever. */
 export const LOG_DAYS: readonly number[] = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 /** The most that CloudWatch Logs counts. Time to live is a moment in seconds, and has no end of its own. */
@@ -97,10 +100,7 @@ export function deploymentFrom(said: (name: string) => unknown): Deployment {
   return { ...rest, regions: inOrder(parseRegions(String(regions))), ...(alarmAddress === undefined ? {} : { alarmAddress }), ...(domain === undefined ? {} : { domain }) };
 }
 
-/**
- * The first is control, and the order of the others means nothing. But every region derives the topology that it begins with
- * from this list, and two different documents of one age are refused: so a list that was sorted changes nothing.
- */
+/** The first is control, and the order of the others says nothing to anybody: so a list that somebody has sorted changes no function. */
 const inOrder = ([control, ...others]: readonly RegionId[]): RegionId[] => [...(control === undefined ? [] : [control]), ...others.sort()];
 
 /** `--context replicas=2` is text. */

@@ -25,8 +25,8 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { join } from 'node:path';
 import { names, REGIONS_FIELD } from '../src/adapters/aws/names.ts';
 import { logRetention } from './constructs/log-retention.ts';
-import { EDGE_REGION, type Deployment, type Domain } from './deployment.ts';
-import { HOST_OUTPUT, type RegionStack } from './region-stack.ts';
+import { EDGE_REGION, HOST_OUTPUT, type Deployment, type Domain } from './deployment.ts';
+import type { RegionStack } from './region-stack.ts';
 
 export interface EdgeStackProps {
   readonly deployment: Deployment;

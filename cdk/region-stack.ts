@@ -12,7 +12,7 @@ import { RegionFunction } from './constructs/region-function.ts';
 import { Rights } from './constructs/rights.ts';
 import { Scheduled } from './constructs/schedule.ts';
 import { CONSUMER_TIMEOUT, Storage } from './constructs/storage.ts';
-import type { Deployment } from './deployment.ts';
+import { HOST_OUTPUT, type Deployment } from './deployment.ts';
 
 export interface RegionStackProps {
   readonly deployment: Deployment;
@@ -20,9 +20,6 @@ export interface RegionStackProps {
   /** The folder of the bundles. */
   readonly code: string;
 }
-
-/** Of `https://<id>.lambda-url.<region>.on.aws/` what is between the slashes. */
-export const HOST_OUTPUT = 'Host';
 
 /** Nothing is given up before the stream itself would forget it, less four hours in which to look. */
 const RECORD_AGE_MAX = Duration.hours(20);

@@ -27,6 +27,7 @@ import type { ChangeLog } from '../../src/ports/change-log.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { Cancel, Clock } from '../../src/ports/clock.ts';
 import type { Table } from '../../src/ports/table.ts';
+import { readAddresses, withAddresses } from './addresses.ts';
 import { dynamoClient, lambdaCalls, sqsClient } from './clients.ts';
 import { HintDepth } from './hint-depth.ts';
 import { sealedLetter } from './messages.ts';
@@ -86,7 +87,7 @@ export async function openRegion({ ring, secret, unread: unreadOf }: Opening = {
   const tableName = names.table(deployment, id);
   const meter = new Meter();
   const table = new DynamoTable({ client: dynamo, tableName, clock, random: nodeRandom, lossesKeptMs: settings.lossesKeptMs, onConsumed: meter.add, onCommit: (key, { state }) => mirror.learn(key, state) });
-  const [incarnation, topology, whole, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), wholeOf(table), ring, secret]);
+  const [incarnation, topology, addresses, whole, keys, shared] = await Promise.all([incarnationOf(dynamo, tableName), topologyOf(table, settings), readAddresses(table), wholeOf(table), ring, secret]);
   const peers = peersOf(settings).map((peer) => new LambdaPeer(peer, { lambda: lambdaCalls(peer), functionArn: arns.function(settings, 'peer', peer) }));
   const sqs = sqsClient(id);
   const dead = { client: sqs, queueUrl: queueUrl(settings, id, names.dead(deployment, id)), unsealed: sealedLetter };
@@ -96,7 +97,7 @@ export async function openRegion({ ring, secret, unread: unreadOf }: Opening = {
     incarnation,
     isNew: false,
     drawIncarnation: () => Promise.reject(new ArchipelError('internal', 'The incarnation on AWS is the table’s.')),
-    topology,
+    topology: withAddresses(topology, addresses),
     table,
     changes: unreadOf === undefined ? THE_STREAM : { ...THE_STREAM, unread: async (peer): Promise<number> => (await unread?.towards(peer)) ?? 0 },
     peers,

@@ -1,7 +1,8 @@
 // What `npm run deploy` and `npm run destroy` do: check what they are told, make the templates, ask once, and hand over to
 // the CDK's command line.
 //
-//   deploy    the regions' stacks at the same time, the edge's last: it asks them for their addresses
+//   deploy    the regions' stacks at the same time, the edge's last: it asks them for their addresses; then every region is told
+//             those of all
 //   destroy   the other way round
 //
 // The CDK finds that order in the templates: the edge's stack depends on the others, and they on nothing. It cannot ask while
@@ -36,11 +37,17 @@ export interface DeployParts {
   /** Missing where nobody can be asked. */
   readonly ask?: ((question: string) => Promise<boolean>) | undefined;
   readonly say: (line: string) => void;
+  /** Every region of the deployment, of what the stacks have said of themselves in a file. */
+  readonly tell: (deployment: Deployment, file: string) => Promise<void>;
 }
 
+/** Beside the templates. */
+const OUTPUTS = 'outputs.json';
+
 /** Answers the exit code. @throws Error with a sentence for people, before anything was done */
-export async function deploy(verb: Verb, { only, yes, ...flags }: DeployFlags, { out, synth, cdk, ask, say }: DeployParts): Promise<number> {
-  const some = stacksOf(checked(flags), only);
+export async function deploy(verb: Verb, { only, yes, ...flags }: DeployFlags, { out, synth, cdk, ask, say, tell }: DeployParts): Promise<number> {
+  const deployment = checked(flags);
+  const some = stacksOf(deployment, only);
   if (yes !== true && ask === undefined) throw new Error(`Nobody can be asked here. To ${verb} without: --yes.`);
   const all = await synth(flags, out);
   const stacks = some ?? all;
@@ -55,8 +62,20 @@ export async function deploy(verb: Verb, { only, yes, ...flags }: DeployFlags, {
       return 1;
     }
   }
-  const asked = verb === 'deploy' ? ['--require-approval', 'never'] : ['--force'];
-  return cdk(['--app', out, verb, ...which, '--concurrency', String(AT_A_TIME), ...asked]);
+  const file = join(out, OUTPUTS);
+  const asked = verb === 'deploy' ? ['--require-approval', 'never', '--outputs-file', file] : ['--force'];
+  const code = await cdk(['--app', out, verb, ...which, '--concurrency', String(AT_A_TIME), ...asked]);
+  // Some stacks alone are deployed over those that are there: a region keeps its address.
+  if (code === 0 && verb === 'deploy' && some === undefined) await told(deployment, file, tell);
+  return code;
+}
+
+async function told(deployment: Deployment, file: string, tell: DeployParts['tell']): Promise<void> {
+  try {
+    await tell(deployment, file);
+  } catch (error) {
+    throw new Error(`All stacks are deployed, but not every region was told where the others are reached (${error instanceof Error ? error.message : String(error)}). Deploy again.`, { cause: error });
+  }
 }
 
 /** Undefined for all. @throws TypeError for what is no part of the deployment */

@@ -18,10 +18,12 @@ interface World {
   /** What the CDK's command line ends with. */
   readonly codes?: readonly number[];
   readonly answer?: boolean;
+  /** Whether the tables can be written. */
+  readonly tells?: boolean;
 }
 
 /** Told twice for two regions; `answer` undefined: nobody is there. */
-async function told(verb: Verb, flags: DeployFlags, { codes = [], answer }: World = {}): Promise<Told> {
+async function told(verb: Verb, flags: DeployFlags, { codes = [], answer, tells = true }: World = {}): Promise<Told> {
   const calls: string[][] = [];
   const questions: string[] = [];
   const ask = (question: string): Promise<boolean> => {
@@ -36,9 +38,13 @@ async function told(verb: Verb, flags: DeployFlags, { codes = [], answer }: Worl
     },
     cdk: (args) => {
       calls.push([...args]);
-      return Promise.resolve(codes[calls.filter(([first]) => first !== 'synth').length - 1] ?? 0);
+      return Promise.resolve(codes[calls.filter(([first]) => first === '--app').length - 1] ?? 0);
     },
     say: () => undefined,
+    tell: ({ regions }, outputs) => {
+      calls.push(['tell', ...regions, outputs]);
+      return tells ? Promise.resolve() : Promise.reject(new Error('no table'));
+    },
     ...(answer === undefined ? {} : { ask }),
   };
   try {
@@ -49,16 +55,27 @@ async function told(verb: Verb, flags: DeployFlags, { codes = [], answer }: Worl
 }
 
 const SYNTH = ['synth', 'out'];
-const DEPLOY = [...EVERY, 'deploy', '--all', '--concurrency', '8', '--require-approval', 'never'];
+const OUTPUTS = ['--outputs-file', 'out/outputs.json'];
+const DEPLOY = [...EVERY, 'deploy', '--all', '--concurrency', '8', '--require-approval', 'never', ...OUTPUTS];
+const TELL = ['tell', 'eu-west-1', 'us-east-1', 'out/outputs.json'];
 const DESTROY = [...EVERY, 'destroy', '--all', '--concurrency', '8', '--force'];
 
 describe('deploy', () => {
   it('--yes: makes the templates and deploys all of them, some at a time, without a question that the CDK could not ask', async () => {
-    expect(await told('deploy', { yes: true })).toEqual({ code: 0, calls: [SYNTH, DEPLOY], questions: [] });
+    expect(await told('deploy', { yes: true })).toEqual({ code: 0, calls: [SYNTH, DEPLOY, TELL], questions: [] });
   });
 
   it('shows what changes, asks, and deploys', async () => {
-    expect(await told('deploy', {}, { answer: true })).toEqual({ code: 0, calls: [SYNTH, [...EVERY, 'diff', '--all'], DEPLOY], questions: ['Deploy this?'] });
+    expect(await told('deploy', {}, { answer: true })).toEqual({ code: 0, calls: [SYNTH, [...EVERY, 'diff', '--all'], DEPLOY, TELL], questions: ['Deploy this?'] });
+  });
+
+  it('tells nobody an address of what could not be deployed', async () => {
+    expect(await told('deploy', { yes: true }, { codes: [1] })).toMatchObject({ code: 1, calls: [SYNTH, DEPLOY] });
+  });
+
+  it('says so when the stacks are there and a region could not be told', async () => {
+    const { refused } = await told('deploy', { yes: true }, { tells: false });
+    expect(refused).toBe('All stacks are deployed, but not every region was told where the others are reached (no table). Deploy again.');
   });
 
   it('changes nothing when the answer is no', async () => {
@@ -72,7 +89,7 @@ describe('deploy', () => {
   it('--only: these stacks alone, in this order, whatever they depend on', async () => {
     const { code, calls } = await told('deploy', { only: 'us-east-1, edge' }, { answer: true });
     const which = ['archipel-us-east-1', 'archipel-edge', '--exclusively'];
-    expect([code, calls]).toEqual([0, [SYNTH, [...EVERY, 'diff', ...which], [...EVERY, 'deploy', ...which, '--concurrency', '8', '--require-approval', 'never']]]);
+    expect([code, calls]).toEqual([0, [SYNTH, [...EVERY, 'diff', ...which], [...EVERY, 'deploy', ...which, '--concurrency', '8', '--require-approval', 'never', ...OUTPUTS]]]);
   });
 
   it('--only: by the name that the deployment has', async () => {

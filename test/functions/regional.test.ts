@@ -18,6 +18,7 @@ import { lossId } from '../../src/engine/ledger.ts';
 import type { LossRow } from '../../src/ports/table.ts';
 import { expanded } from '../../src/adapters/aws/compressed.ts';
 import { decodeHints } from '../../functions/commons/messages.ts';
+import { keepAddresses } from '../../functions/commons/addresses.ts';
 import { whenOpen } from '../../functions/commons/batch.ts';
 import { Once } from '../../functions/commons/once.ts';
 import { FRESH_MS } from '../../functions/commons/mirror.ts';
@@ -262,6 +263,23 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
       expect((await call('DELETE', `/v1/keys/${id}`)).status).toBe(204);
       aws.pass(FRESH_MS);
       expect((await us.api(asOther)).statusCode).toBe(401);
+    });
+  });
+
+  describe('addresses', () => {
+    it('are what a deployment has written, in /v1/topology and where a request is sent elsewhere, once an environment begins; they contradict nobody', async () => {
+      const shown = async (): Promise<(string | undefined)[]> => (JSON.parse((await call('GET', '/v1/topology')).body) as { regions: { url?: string }[] }).regions.map(({ url }) => url);
+      expect(await shown()).toEqual([undefined, undefined, undefined]);
+      await keepAddresses(aws.table(US), { [AP]: 'https://ap.example', [EU]: 'https://eu.example', [US]: 'https://us.example' });
+      await keepAddresses(aws.table(EU), { [AP]: 'https://ap.example', [EU]: 'https://eu.example', [US]: 'https://us.example' });
+      aws.endEnvironments(US);
+      aws.endEnvironments(EU);
+      await metricsOf(async () => expect(await (await aws.region(US)).heartbeat()).toMatchObject({ topology: '1.1', peers: { [AP]: 'up', [EU]: 'up' } }));
+      expect(await shown()).toEqual(['https://ap.example', 'https://eu.example', 'https://us.example']);
+      const event = fixture<LambdaFunctionURLEvent>('url-get');
+      const refused = await (await aws.region(US)).api({ ...event, rawPath: '/v1/c/staff/items/mallory', headers: { ...event.headers, forward: 'never' } });
+      expect(refused).toMatchObject({ statusCode: 421, headers: { location: 'https://eu.example/v1/c/staff/items/mallory' } });
+      expect(aws.logged.filter(({ event: logged }) => logged.startsWith('topology.'))).toEqual([]);
     });
   });
 

@@ -4,8 +4,11 @@
 import type { DynamoDBRecord, SQSBatchResponse } from 'aws-lambda';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { toBase64 } from '../../src/adapters/aws/base64.ts';
+import { places } from '../../src/adapters/aws/layout.ts';
 import { names } from '../../src/adapters/aws/names.ts';
 import { readMessage } from '../../src/adapters/aws/sqs-queue.ts';
+import { toHex } from '../../src/core/bytes.ts';
+import { encodeState, FORMAT_VERSION } from '../../src/core/version/codec.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import { formatState } from '../../src/core/version/format.ts';
 import { passQuestion } from '../../src/testing/formats.ts';
@@ -289,6 +292,31 @@ describe.skipIf(!hasDynoxide)('event sources', () => {
         await aws.done(region, inboxOf(region), event);
       }
       expect(await values('next')).toEqual(['"next"', '"next"', '"next"']);
+      for (const region of REGIONS) expect(await dead(region)).toBe(0);
+    });
+  });
+
+  describe('a region that went back to this release', () => {
+    it('answers 500 for what the next has stored, writes nothing over it and sends nothing of it, serves all else, and proves nothing; upgraded again, it has lost nothing', async () => {
+      await put(EU, 'this');
+      const { state } = (await aws.table(EU).get(key('this'))) ?? {};
+      if (state === undefined) throw new TypeError('not stored');
+      const item = (B: Uint8Array): Parameters<FakeAws['store']>[1] => ({ ...places.record(key('unread').encoded), k: { S: 'l' }, s: { B } });
+      const [readable, later] = [encodeState(state), encodeState(state)];
+      later[0] = FORMAT_VERSION + 1;
+      await aws.store(EU, item(later));
+
+      for (const method of ['GET', 'PUT', 'DELETE']) expect([method, (await ask(aws, EU, method, '/v1/c/demo/items/unread', method === 'PUT' ? 1 : undefined)).status]).toEqual([method, 500]);
+      expect((await aws.copy(EU)).filter(({ s }) => s?.B !== undefined && toHex(s.B) === toHex(later))).toHaveLength(1);
+      expect((await ask(aws, EU, 'GET', '/v1/c/demo/items/this')).text).toBe('"this"');
+      await settle();
+      expect(await Promise.all([AP, US].map((region) => aws.table(region).get(key('unread'))))).toEqual([undefined, undefined]);
+      await metricsOf(async () => expect(await (await aws.region(EU)).reconcile({ what: 'deep', peers: [US] })).toMatchObject({ error: expect.stringContaining('Format version 2 is newer than 1') as string }));
+
+      await aws.store(EU, item(readable));
+      aws.pass(900_000);
+      await settle();
+      expect(await values('unread')).toEqual(['"this"', '"this"', '"this"']);
       for (const region of REGIONS) expect(await dead(region)).toBe(0);
     });
   });

@@ -272,6 +272,11 @@ export class FakeAws {
     return Items;
   }
 
+  /** As another release may have stored it. */
+  async store(region: RegionId, Item: Item): Promise<void> {
+    await this.#dynamo.client.send(new PutItemCommand({ TableName: names.table(DEPLOYMENT, region), Item }));
+  }
+
   async give(region: RegionId, name: string, MessageBody: string): Promise<void> {
     const sqs = this.#sqsOf(region);
     await sqs.send(new SendMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MessageBody }));

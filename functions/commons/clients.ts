@@ -9,6 +9,7 @@ import { SQS_CLIENT_SETTINGS } from '../../src/adapters/aws/sqs-queue.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 import { EDGE_ATTEMPT_MS } from '../../src/core/limits.ts';
 import { defaultProvider } from './credentials.ts';
+import { endpointOf, type Service } from './endpoints.ts';
 
 /** An attempt may take so long. Tests give emulators more, which share two cores with everything else. */
 const attemptMs = Number(process.env['ATTEMPT_MS'] ?? EDGE_ATTEMPT_MS);
@@ -19,11 +20,8 @@ const within = (requestTimeout: number): { requestHandler: { connectionTimeout: 
 
 export const dynamoClient = (region: RegionId): DynamoDBClient => new DynamoDBClient({ region, ...CLIENT_SETTINGS, ...within(attemptMs) });
 
-/** Under the names of the SDK's variables, which are what tests set. */
-function signedCalls(service: string, region: RegionId, { variable, host }: { readonly variable: string; readonly host: string }): SignedCalls {
-  const endpoint = process.env[`AWS_ENDPOINT_URL_${variable}`] ?? process.env['AWS_ENDPOINT_URL'] ?? `https://${host}.${region}.amazonaws.com`;
-  return new SignedCalls({ service, region, endpoint, credentials: defaultProvider(), connectionMs: EDGE_ATTEMPT_MS, attemptMs });
-}
+const signedCalls = (service: string, region: RegionId, at: Service): SignedCalls =>
+  new SignedCalls({ service, region, endpoint: endpointOf(at, region), credentials: defaultProvider(), connectionMs: EDGE_ATTEMPT_MS, attemptMs });
 
 export const streamCalls = (region: RegionId): SignedCalls => signedCalls('dynamodb', region, { variable: 'DYNAMODB_STREAMS', host: 'streams.dynamodb' });
 

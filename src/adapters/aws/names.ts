@@ -9,6 +9,9 @@ import { isRegionId, type RegionId } from '../../core/version/dot.ts';
 export const FUNCTIONS = ['api', 'peer', 'fan-out', 'apply', 'forward', 'reconcile', 'heartbeat'] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
+/** The OpenAPI document beside the bundles that answer it, deflated: a sixteenth. */
+export const OPENAPI_FILE = 'openapi.json.deflated';
+
 /** Where names live: values on Lambda, tokens in a template. */
 export interface Place {
   readonly deployment: string;

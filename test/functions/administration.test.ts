@@ -28,13 +28,13 @@ interface Peer {
   readonly dead: number;
 }
 
-describe.skipIf(!hasDynoxide)('administration', () => {
+describe.skipIf(!hasDynoxide).each(['sources', 'bundles'] as const)('administration, from %s', (code) => {
   let aws: FakeAws;
   beforeAll(async () => {
-    aws = await FakeAws.start();
+    aws = await FakeAws.start(code);
     for (const region of REGIONS) await aws.region(region);
     expect(await ask(EU, 'PUT', '/v1/c/demo', { conflict: 'lww' })).toMatchObject({ status: 201 });
-  }, 30_000);
+  }, 120_000);
   afterAll(() => aws.stop());
 
   const ask = (region: RegionId, method: string, path: string, body?: unknown): ReturnType<typeof asked> => asked(aws, region, method, path, body);

@@ -5,9 +5,10 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { CloudFrontRequest, CloudFrontRequestEvent, CloudFrontResultResponse } from 'aws-lambda';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { handler } from '../../functions/edge.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { handler as written } from '../../functions/edge.ts';
 import { ANSWER_BYTES_MAX } from '../../functions/commons/origin-request.ts';
+import { Bundles } from './code.ts';
 
 const fixture = (): CloudFrontRequestEvent => JSON.parse(readFileSync(new URL('fixtures/origin-request-put.json', import.meta.url), 'utf8')) as CloudFrontRequestEvent;
 
@@ -18,7 +19,14 @@ interface Seen {
   readonly body: Buffer;
 }
 
-describe('edge', () => {
+describe.each(['sources', 'bundles'] as const)('edge, from %s', (code) => {
+  let handler: typeof written;
+  let bundles: Bundles | undefined;
+  beforeAll(async () => {
+    bundles = code === 'bundles' ? await Bundles.make(['edge']) : undefined;
+    handler = bundles?.edge() ?? written;
+  }, 120_000);
+  afterAll(() => bundles?.remove());
   const servers: Server[] = [];
   let seen: Seen[];
   let answer: { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string };

@@ -20,14 +20,14 @@ import { DEPLOYMENT, FakeAws, metricsOf, REGIONS, type DynamoFault } from './fak
 
 if (!hasDynoxide) console.log(`event sources: skipped, ${NO_DYNOXIDE}`);
 
-describe.skipIf(!hasDynoxide)('event sources', () => {
+describe.skipIf(!hasDynoxide).each(['sources', 'bundles'] as const)('event sources, from %s', (code) => {
   let aws: FakeAws;
   beforeAll(async () => {
-    aws = await FakeAws.start();
+    aws = await FakeAws.start(code);
     for (const region of REGIONS) await aws.region(region);
     expect((await ask(aws, EU, 'PUT', '/v1/c/demo', { conflict: 'lww' })).status).toBe(201);
     await settle();
-  }, 30_000);
+  }, 120_000);
   afterEach(() => (aws.dynamoFault = () => undefined));
   afterAll(() => aws.stop());
 

@@ -24,13 +24,7 @@ import type { RegionId } from '../../src/core/version/dot.ts';
 import type { LossRow } from '../../src/ports/table.ts';
 import { AP, EU, US } from '../contract/make.ts';
 import { HastyClock, makeQueue, makeTable, startDynoxide, startFauxqs, type Emulator } from '../contract/emulators.ts';
-import type { handler as api } from '../../functions/api.ts';
-import type { handler as peer } from '../../functions/peer.ts';
-import type { handler as fanOut } from '../../functions/fan-out.ts';
-import type { handler as apply } from '../../functions/apply.ts';
-import type { handler as forward } from '../../functions/forward.ts';
-import type { handler as reconcile } from '../../functions/reconcile.ts';
-import type { handler as heartbeat } from '../../functions/heartbeat.ts';
+import { Bundles, sources, type Code, type Handlers } from './code.ts';
 
 export const REGIONS: readonly RegionId[] = [AP, EU, US];
 export const DEPLOYMENT = 'archipel';
@@ -43,17 +37,8 @@ const LONG_WAIT_MS = 30_000;
 
 type NewImage = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
 
-interface Handlers {
-  readonly api: typeof api;
-  readonly peer: typeof peer;
-  readonly fanOut: typeof fanOut;
-  readonly apply: typeof apply;
-  readonly forward: typeof forward;
-  readonly reconcile: typeof reconcile;
-  readonly heartbeat: typeof heartbeat;
-}
-
 export class FakeAws {
+  readonly #bundles: Bundles | undefined;
   readonly #dynamo: Emulator<DynamoDBClient>;
   readonly #sqs: Emulator<SQSClient>;
   readonly #server: Server;
@@ -77,7 +62,8 @@ export class FakeAws {
   /** Lines that the functions have logged. */
   readonly logged: { readonly event: string; readonly [field: string]: unknown }[] = [];
 
-  private constructor(dynamo: Emulator<DynamoDBClient>, sqs: Emulator<SQSClient>) {
+  private constructor(dynamo: Emulator<DynamoDBClient>, sqs: Emulator<SQSClient>, bundles: Bundles | undefined) {
+    this.#bundles = bundles;
     this.#dynamo = dynamo;
     this.#sqs = sqs;
     this.#server = createServer((incoming, outgoing) => {
@@ -102,8 +88,9 @@ export class FakeAws {
   /** How far the clock of AWS is from that of the functions. */
   aheadOfUsMs = 0;
 
-  static async start(): Promise<FakeAws> {
-    const aws = new FakeAws(await startDynoxide(), await startFauxqs());
+  /** Of the functions as they are written, or as they are deployed. */
+  static async start(code: Code = 'sources'): Promise<FakeAws> {
+    const aws = new FakeAws(await startDynoxide(), await startFauxqs(), code === 'bundles' ? await Bundles.make() : undefined);
     for (const server of [aws.#server, aws.#front]) {
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -136,6 +123,7 @@ export class FakeAws {
       server.closeAllConnections();
     }
     await Promise.all([this.#dynamo.stop(), this.#sqs.stop()]);
+    this.#bundles?.remove();
   }
 
   async #makeStores(region: RegionId): Promise<void> {
@@ -161,16 +149,7 @@ export class FakeAws {
     const environment = { ...environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: urlOf(this.#front), sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region), ARCHIPEL_LEDGER_DAYS: String(LEDGER_DAYS) };
     for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
     vi.resetModules();
-    const load = async <M extends { handler: unknown }>(module: Promise<M>): Promise<M['handler']> => (await module).handler;
-    const handlers: Handlers = {
-      api: await load(import('../../functions/api.ts')),
-      peer: await load(import('../../functions/peer.ts')),
-      fanOut: await load(import('../../functions/fan-out.ts')),
-      apply: await load(import('../../functions/apply.ts')),
-      forward: await load(import('../../functions/forward.ts')),
-      reconcile: await load(import('../../functions/reconcile.ts')),
-      heartbeat: await load(import('../../functions/heartbeat.ts')),
-    };
+    const handlers = await (this.#bundles?.load() ?? sources());
     this.#regions.set(region, handlers);
     return handlers;
   }

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import type { DynamoDBStreamEvent, LambdaFunctionURLEvent, SQSEvent } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openapiDocument } from '../../cdk/openapi.ts';
 import { fromBase64 } from '../../src/adapters/aws/base64.ts';
 import type { PeerEvent } from '../../src/adapters/aws/lambda-peer.ts';
 import { TTL_ATTRIBUTE } from '../../src/adapters/aws/layout.ts';
@@ -31,15 +32,15 @@ const fixture = <T>(name: string): T => JSON.parse(readFileSync(new URL(`fixture
 
 if (!hasDynoxide) console.log(`functions of a region: skipped, ${NO_DYNOXIDE}`);
 
-describe.skipIf(!hasDynoxide)('functions of a region', () => {
+describe.skipIf(!hasDynoxide).each(['sources', 'bundles'] as const)('functions of a region, from %s', (code) => {
   let aws: FakeAws;
   beforeAll(async () => {
-    aws = await FakeAws.start();
+    aws = await FakeAws.start(code);
     for (const region of [AP, EU, US]) await aws.region(region); // loading takes longer than a peer waits for an answer
     for (const [name, spec] of [['demo', { conflict: 'lww' }], ['staff', { conflict: 'lww', regions: [EU], replicas: 1 }]] as const) {
       expect((await call('PUT', `/v1/c/${name}`, spec)).status).toBe(201);
     }
-  }, 30_000);
+  }, 120_000);
   afterAll(() => aws.stop());
 
   /** A request as a function URL delivers it. */
@@ -71,6 +72,10 @@ describe.skipIf(!hasDynoxide)('functions of a region', () => {
   }
 
   describe('api', () => {
+    it('shows the document of its interface, as it was made', async () => {
+      expect(await call('GET', '/openapi.json')).toEqual({ status: 200, body: await openapiDocument() });
+    });
+
     it('says what a request cost when it is asked, as units of the table; else nothing', async () => {
       const { api } = await aws.region(EU);
       const event = fixture<LambdaFunctionURLEvent>('url-put');

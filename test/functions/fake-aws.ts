@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { DeleteTableCommand, DescribeTableCommand, GetItemCommand, PutItemCommand, ScanCommand, type AttributeValue, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { BatchWriteItemCommand, DeleteTableCommand, DescribeTableCommand, GetItemCommand, ScanCommand, type AttributeValue, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DeleteMessageCommand, DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
@@ -38,6 +38,8 @@ const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
 const VISIBILITY_MS = 30_000;
 /** What waits for a service is shorter. */
 const LONG_WAIT_MS = 30_000;
+/** What DynamoDB takes in one call. */
+const ITEMS_PER_BATCH = 25;
 
 type NewImage = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
 
@@ -64,6 +66,10 @@ export class FakeAws {
   readonly #behind: (() => Promise<unknown>)[] = [];
   /** Asked before each call to a table: what DynamoDB answers in its place. The middleware that the emulators lack. */
   dynamoFault: (operation: string, input: Record<string, unknown>) => DynamoFault | undefined = () => undefined;
+  /** What was read of the tables, and what the emulator says that it cost, where that was asked. */
+  readonly reads: Read[] = [];
+  /** Tables whose reads that need not be consistent are answered by a copy from before. */
+  readonly #lagging = new Map<string, string>();
   /** Regions whose functions cannot be invoked. */
   readonly down = new Set<RegionId>();
   /** Of the functions, in milliseconds; each is over at once, and time has gone on by as much. */
@@ -84,12 +90,16 @@ export class FakeAws {
   }
 
   async #passOn(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const body = await bytesOf(incoming);
+    const question = JSON.parse((await bytesOf(incoming)).toString()) as QueryQuestion;
     const operation = String(incoming.headers['x-amz-target']).split('.').at(-1) ?? '';
-    const fault = this.dynamoFault(operation, JSON.parse(body.toString()) as Record<string, unknown>);
+    const fault = this.dynamoFault(operation, question);
     if (fault !== undefined) return void outgoing.writeHead(fault.status ?? 400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({ __type: `com.amazonaws.dynamodb.v20120810#${fault.type}`, message: fault.type, ...fault.more }));
     const { host: _host, 'content-length': _length, connection: _connection, ...headers } = incoming.headers;
-    const { status, bytes } = await post(this.#dynamo.endpoint, headers, body);
+    const table = question.TableName ?? '';
+    const copy = question.ConsistentRead === true ? undefined : this.#lagging.get(table);
+    const isRead = operation === 'Query';
+    const { status, bytes } = await post(this.#dynamo.endpoint, headers, Buffer.from(JSON.stringify(isRead && copy !== undefined ? { ...question, TableName: copy } : question)));
+    if (isRead) this.reads.push({ table, PK: String(question.ExpressionAttributeValues?.[':pk']?.B), units: (JSON.parse(bytes.toString()) as QueryAnswer).ConsumedCapacity?.CapacityUnits ?? 0, isConsistent: question.ConsistentRead === true });
     outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', date: new Date(Date.now() + this.aheadOfUsMs).toUTCString() }).end(bytes);
   }
 
@@ -255,16 +265,47 @@ export class FakeAws {
     const TableName = names.table(DEPLOYMENT, region);
     await this.#dynamo.client.send(new DeleteTableCommand({ TableName }));
     await makeTable(this.#dynamo.client, TableName);
-    for (const each of items) await this.#dynamo.client.send(new PutItemCommand({ TableName, Item: each }));
+    await this.#store(TableName, items);
     this.#iterators.delete(region);
     await this.stream(region);
     this.#regions.delete(region);
   }
 
   async copy(region: RegionId): Promise<Item[]> {
-    const { Items = [] } = await this.#dynamo.client.send(new ScanCommand({ TableName: names.table(DEPLOYMENT, region), ConsistentRead: true }));
-    return Items;
+    const items: Item[] = [];
+    let after: Item | undefined;
+    do {
+      const page = await this.#dynamo.client.send(new ScanCommand({ TableName: names.table(DEPLOYMENT, region), ConsistentRead: true, ...(after === undefined ? {} : { ExclusiveStartKey: after }) }));
+      items.push(...(page.Items ?? []));
+      after = page.LastEvaluatedKey;
+    } while (after !== undefined);
+    return items;
   }
+
+  /** Into a table, past its region: nothing is decided, and none of it is new. */
+  async store(region: RegionId, items: readonly Item[]): Promise<void> {
+    await this.#store(names.table(DEPLOYMENT, region), items);
+  }
+
+  async #store(TableName: string, items: readonly Item[]): Promise<void> {
+    for (let at = 0; at < items.length; at += ITEMS_PER_BATCH) {
+      const puts = items.slice(at, at + ITEMS_PER_BATCH).map((Item) => ({ PutRequest: { Item } }));
+      await this.#dynamo.client.send(new BatchWriteItemCommand({ RequestItems: { [TableName]: puts } }));
+    }
+  }
+
+  /** Until it has caught up, reads of the region's table that need not be consistent show it as it is now. */
+  async lag(region: RegionId): Promise<void> {
+    const table = names.table(DEPLOYMENT, region);
+    const copy = await makeTable(this.#dynamo.client);
+    await this.#store(copy, await this.copy(region));
+    this.#lagging.set(table, copy);
+  }
+
+  catchUp(): void {
+    this.#lagging.clear();
+  }
+
 
   async give(region: RegionId, name: string, MessageBody: string): Promise<void> {
     const sqs = this.#sqsOf(region);
@@ -310,6 +351,25 @@ export class FakeAws {
     const { peer } = await this.region(region);
     return { status: 200, body: await peer(body as Parameters<typeof peer>[0]) };
   }
+}
+
+/** Of a range of one partition key. */
+export interface Read {
+  readonly table: string;
+  /** As base64. */
+  readonly PK: string;
+  readonly units: number;
+  readonly isConsistent: boolean;
+}
+
+interface QueryQuestion extends Record<string, unknown> {
+  readonly TableName?: string;
+  readonly ConsistentRead?: boolean;
+  readonly ExpressionAttributeValues?: Readonly<Record<string, { readonly B?: string }>>;
+}
+
+interface QueryAnswer {
+  readonly ConsumedCapacity?: { readonly CapacityUnits: number };
 }
 
 export interface DynamoFault {

@@ -31,8 +31,8 @@ describe.skipIf(!hasDynoxide)('reads of a deep check', () => {
     await deep();
   }, 60_000);
   beforeEach(() => {
-    aws.catchUp();
-    aws.reads.length = 0;
+    aws.tables.lagging.clear();
+    aws.tables.reads.length = 0;
   });
   afterAll(() => aws.stop());
 
@@ -45,7 +45,7 @@ describe.skipIf(!hasDynoxide)('reads of a deep check', () => {
     return result;
   }
 
-  const readsOf = (region: RegionId): typeof aws.reads => aws.reads.filter(({ table, PK }) => table === names.table(DEPLOYMENT, region) && PK === toBase64(partitionPrefix(GROUP, PARTITION)));
+  const readsOf = (region: RegionId): typeof aws.tables.reads => aws.tables.reads.filter(({ table, PK }) => table === names.table(DEPLOYMENT, region) && PK === toBase64(partitionPrefix(GROUP, PARTITION)));
   const unitsOf = (region: RegionId): number => readsOf(region).reduce((sum, { units }) => sum + units, 0);
 
   it('one copy lags behind what has arrived in both -> it is read again as it is, and nothing is moved', async () => {
@@ -62,7 +62,7 @@ describe.skipIf(!hasDynoxide)('reads of a deep check', () => {
     const { pairs } = await deep();
     expect(pairs).toMatchObject([{ differing: 0, certificate: { deep: true } }]);
     expect(pairs[0]?.certificate?.noDifferenceOlderThanMs).toBeGreaterThanOrEqual(SCAN_LAG_MS_MAX);
-    aws.catchUp();
+    aws.tables.lagging.clear();
     aws.pass(SCAN_LAG_MS_MAX);
     expect(await deep()).toMatchObject({ pairs: [{ differing: 1, pushed: 1, certificate: { deep: true } }] });
     expect(texts((await aws.table(US).get(key(pk)))?.state)).toEqual(['"hidden"']);

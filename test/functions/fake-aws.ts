@@ -4,10 +4,10 @@
 // of their own, and invoke each other's `peer` through the server.
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BatchWriteItemCommand, DeleteTableCommand, DescribeTableCommand, GetItemCommand, ScanCommand, type AttributeValue, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DeleteMessageCommand, DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
+import { DeleteMessageCommand, DeleteQueueCommand, GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
 import { ACCOUNT, ADMIN_KEY, bytesOf, CREDENTIALS, environmentOf, post } from '../../scripts/lib/functions-place.ts';
@@ -24,6 +24,8 @@ import type { RegionId } from '../../src/core/version/dot.ts';
 import type { LossRow } from '../../src/ports/table.ts';
 import { AP, EU, US } from '../contract/make.ts';
 import { HastyClock, makeQueue, makeTable, startDynoxide, startFauxqs, type Emulator } from '../contract/emulators.ts';
+import { Builds } from './builds.ts';
+import { TableFront } from './table-front.ts';
 import type { handler as api } from '../../functions/api.ts';
 import type { handler as peer } from '../../functions/peer.ts';
 import type { handler as fanOut } from '../../functions/fan-out.ts';
@@ -35,6 +37,7 @@ import type { handler as heartbeat } from '../../functions/heartbeat.ts';
 export const REGIONS: readonly RegionId[] = [AP, EU, US];
 export const DEPLOYMENT = 'archipel';
 const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
+/** Unless a test waits for it. */
 const VISIBILITY_MS = 30_000;
 /** What waits for a service is shorter. */
 const LONG_WAIT_MS = 30_000;
@@ -56,20 +59,17 @@ interface Handlers {
 export class FakeAws {
   readonly #dynamo: Emulator<DynamoDBClient>;
   readonly #sqs: Emulator<SQSClient>;
+  readonly #visibilityMs: number;
+  /** Before the tables; what the functions take for DynamoDB. */
+  readonly tables: TableFront;
   readonly #server: Server;
-  /** Stands before the tables. */
-  readonly #front: Server;
   /** Where each stream was read to. */
   readonly #iterators = new Map<RegionId, string>();
   readonly #regions = new Map<RegionId, Handlers>();
   #aheadMs = 0;
   readonly #behind: (() => Promise<unknown>)[] = [];
-  /** Asked before each call to a table: what DynamoDB answers in its place. The middleware that the emulators lack. */
-  dynamoFault: (operation: string, input: Record<string, unknown>) => DynamoFault | undefined = () => undefined;
-  /** What was read of the tables, and what the emulator says that it cost, where that was asked. */
-  readonly reads: Read[] = [];
-  /** Tables whose reads that need not be consistent are answered by a copy from before. */
-  readonly #lagging = new Map<string, string>();
+  /** Which release each region runs. */
+  readonly builds = new Builds();
   /** Regions whose functions cannot be invoked. */
   readonly down = new Set<RegionId>();
   /** Of the functions, in milliseconds; each is over at once, and time has gone on by as much. */
@@ -77,8 +77,10 @@ export class FakeAws {
   /** Lines that the functions have logged. */
   readonly logged: { readonly event: string; readonly [field: string]: unknown }[] = [];
 
-  private constructor(dynamo: Emulator<DynamoDBClient>, sqs: Emulator<SQSClient>) {
+  private constructor(dynamo: Emulator<DynamoDBClient>, tables: TableFront, sqs: Emulator<SQSClient>, visibilityMs: number) {
+    this.#visibilityMs = visibilityMs;
     this.#dynamo = dynamo;
+    this.tables = tables;
     this.#sqs = sqs;
     this.#server = createServer((incoming, outgoing) => {
       this.#answer(incoming).then(
@@ -86,32 +88,13 @@ export class FakeAws {
         (error: unknown) => outgoing.writeHead(500).end(String(error)),
       );
     });
-    this.#front = createServer((incoming, outgoing) => void this.#passOn(incoming, outgoing).catch((error: unknown) => outgoing.writeHead(500).end(String(error))));
   }
 
-  async #passOn(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const question = JSON.parse((await bytesOf(incoming)).toString()) as QueryQuestion;
-    const operation = String(incoming.headers['x-amz-target']).split('.').at(-1) ?? '';
-    const fault = this.dynamoFault(operation, question);
-    if (fault !== undefined) return void outgoing.writeHead(fault.status ?? 400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({ __type: `com.amazonaws.dynamodb.v20120810#${fault.type}`, message: fault.type, ...fault.more }));
-    const { host: _host, 'content-length': _length, connection: _connection, ...headers } = incoming.headers;
-    const table = question.TableName ?? '';
-    const copy = question.ConsistentRead === true ? undefined : this.#lagging.get(table);
-    const isRead = operation === 'Query';
-    const { status, bytes } = await post(this.#dynamo.endpoint, headers, Buffer.from(JSON.stringify(isRead && copy !== undefined ? { ...question, TableName: copy } : question)));
-    if (isRead) this.reads.push({ table, PK: String(question.ExpressionAttributeValues?.[':pk']?.B), units: (JSON.parse(bytes.toString()) as QueryAnswer).ConsumedCapacity?.CapacityUnits ?? 0, isConsistent: question.ConsistentRead === true });
-    outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', date: new Date(Date.now() + this.aheadOfUsMs).toUTCString() }).end(bytes);
-  }
-
-  /** How far the clock of AWS is from that of the functions. */
-  aheadOfUsMs = 0;
-
-  static async start(): Promise<FakeAws> {
-    const aws = new FakeAws(await startDynoxide(), await startFauxqs());
-    for (const server of [aws.#server, aws.#front]) {
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-    }
+  static async start({ visibilityMs = VISIBILITY_MS } = {}): Promise<FakeAws> {
+    const dynamo = await startDynoxide();
+    const aws = new FakeAws(dynamo, await TableFront.before(dynamo.endpoint), await startFauxqs(), visibilityMs);
+    aws.#server.listen(0, '127.0.0.1');
+    await once(aws.#server, 'listening');
     for (const region of REGIONS) await aws.#makeStores(region);
     const now = Date.now.bind(Date);
     vi.spyOn(Date, 'now').mockImplementation(() => now() + aws.#aheadMs);
@@ -135,17 +118,16 @@ export class FakeAws {
   async stop(): Promise<void> {
     vi.restoreAllMocks();
     vi.unstubAllEnvs();
-    for (const server of [this.#server, this.#front]) {
-      server.close();
-      server.closeAllConnections();
-    }
+    this.tables.stop();
+    this.#server.close();
+    this.#server.closeAllConnections();
     await Promise.all([this.#dynamo.stop(), this.#sqs.stop()]);
   }
 
   async #makeStores(region: RegionId): Promise<void> {
     await makeTable(this.#dynamo.client, names.table(DEPLOYMENT, region));
     const sqs = this.#sqsOf(region);
-    for (const name of this.queues(region)) await makeQueue(sqs, VISIBILITY_MS, name);
+    for (const name of this.queues(region)) await makeQueue(sqs, this.#visibilityMs, name);
     sqs.destroy();
   }
 
@@ -158,12 +140,21 @@ export class FakeAws {
     return new SQSClient({ region, credentials: CREDENTIALS, endpoint: this.#sqs.endpoint, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS });
   }
 
+  /** Past `tables`. */
+  get dynamoUrl(): string {
+    return this.#dynamo.endpoint;
+  }
+
+  /** What the environments of a region's functions begin with. */
+  variables(region: RegionId): Readonly<Record<string, string>> {
+    return environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: this.tables.url, sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region);
+  }
+
   /** The functions of one region, in environments of their own. */
   async region(region: RegionId): Promise<Handlers> {
     const known = this.#regions.get(region);
     if (known !== undefined) return known;
-    const environment = environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: urlOf(this.#front), sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region);
-    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    for (const [name, value] of Object.entries(this.variables(region))) vi.stubEnv(name, value);
     vi.resetModules();
     const load = async <M extends { handler: unknown }>(module: Promise<M>): Promise<M['handler']> => (await module).handler;
     const handlers: Handlers = {
@@ -189,22 +180,22 @@ export class FakeAws {
   }
 
   /** What lies in a queue of a region, received as a mapping receives it. */
-  async take(region: RegionId, name: string): Promise<readonly Message[]> {
+  async take(region: RegionId, name: string, { messagesMax = 10, waitSeconds = 0 } = {}): Promise<readonly Message[]> {
     const sqs = this.#sqsOf(region);
     const { Messages = [] } = await sqs.send(
-      new ReceiveMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MaxNumberOfMessages: 10, MessageAttributeNames: ['All'], MessageSystemAttributeNames: ['ApproximateReceiveCount'] }),
+      new ReceiveMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MaxNumberOfMessages: messagesMax, WaitTimeSeconds: waitSeconds, MessageAttributeNames: ['All'], MessageSystemAttributeNames: ['ApproximateReceiveCount'] }),
     );
     sqs.destroy();
     return Messages;
   }
 
   /** What a mapping hands to its function of what lies in a queue. */
-  async delivered(region: RegionId, name: string): Promise<SQSEvent> {
-    const messages = await this.take(region, name);
+  async delivered(region: RegionId, name: string, how: Parameters<FakeAws['take']>[2] = {}): Promise<SQSEvent> {
+    const messages = await this.take(region, name, how);
     const Records = messages.map(({ MessageId = '', ReceiptHandle = '', Body = '', Attributes = {} }): SQSRecord => ({
       messageId: MessageId,
       receiptHandle: ReceiptHandle,
-      body: Body,
+      body: name === names.inbox(DEPLOYMENT, region) ? this.builds.message(Body, region) : Body,
       attributes: { ApproximateReceiveCount: Attributes.ApproximateReceiveCount ?? '1', SentTimestamp: '0', SenderId: 'test', ApproximateFirstReceiveTimestamp: '0' },
       messageAttributes: {},
       md5OfBody: '',
@@ -213,6 +204,14 @@ export class FakeAws {
       awsRegion: region,
     }));
     return { Records };
+  }
+
+  /** How many there are, whether somebody has received them or not. */
+  async waiting(region: RegionId, name: string): Promise<number> {
+    const sqs = this.#sqsOf(region);
+    const { Attributes = {} } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: queueUrl(PLACE, region, name), AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'] }));
+    sqs.destroy();
+    return Object.values(Attributes).reduce((sum, count) => sum + Number(count), 0);
   }
 
   /** As a mapping does when its function has said that they are done. */
@@ -299,13 +298,8 @@ export class FakeAws {
     const table = names.table(DEPLOYMENT, region);
     const copy = await makeTable(this.#dynamo.client);
     await this.#store(copy, await this.copy(region));
-    this.#lagging.set(table, copy);
+    this.tables.lagging.set(table, copy);
   }
-
-  catchUp(): void {
-    this.#lagging.clear();
-  }
-
 
   async give(region: RegionId, name: string, MessageBody: string): Promise<void> {
     const sqs = this.#sqsOf(region);
@@ -322,7 +316,7 @@ export class FakeAws {
 
   async findQueue(region: RegionId, name: string): Promise<void> {
     const sqs = this.#sqsOf(region);
-    await makeQueue(sqs, VISIBILITY_MS, name);
+    await makeQueue(sqs, this.#visibilityMs, name);
     sqs.destroy();
   }
 
@@ -349,33 +343,8 @@ export class FakeAws {
     }
     if (region === undefined || this.down.has(region)) return { status: 404, body: { Type: 'User', Message: `Function not found: ${arn}` } };
     const { peer } = await this.region(region);
-    return { status: 200, body: await peer(body as Parameters<typeof peer>[0]) };
+    return { status: 200, body: await this.builds.ask(body as Parameters<typeof peer>[0], region, peer) };
   }
-}
-
-/** Of a range of one partition key. */
-export interface Read {
-  readonly table: string;
-  /** As base64. */
-  readonly PK: string;
-  readonly units: number;
-  readonly isConsistent: boolean;
-}
-
-interface QueryQuestion extends Record<string, unknown> {
-  readonly TableName?: string;
-  readonly ConsistentRead?: boolean;
-  readonly ExpressionAttributeValues?: Readonly<Record<string, { readonly B?: string }>>;
-}
-
-interface QueryAnswer {
-  readonly ConsumedCapacity?: { readonly CapacityUnits: number };
-}
-
-export interface DynamoFault {
-  readonly type: string;
-  readonly status?: number;
-  readonly more?: Readonly<Record<string, unknown>>;
 }
 
 const urlOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

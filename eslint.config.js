@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['node_modules', 'cdk.out', 'coverage', 'dist', '.venv*', '.archipel*', 'bin', 'scripts/prepare.js'] },
+  { ignores: ['node_modules', 'cdk.out', 'coverage', 'dist', '.venv*', '.archipel*', 'bin', 'scripts/prepare.js', 'test/functions/environment-process.js'] },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ['eslint.config.js'] }, tsconfigRootDir: import.meta.dirname } },

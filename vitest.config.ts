@@ -6,8 +6,8 @@ import { sabotagePlugin } from './src/testing/sabotage.ts';
 
 /** Its mock of a module of Node's must be there before the code that it tests is loaded. */
 const APART = ['test/scenarios/disk-full.test.ts'];
-/** `npm run test:long`: more runs of the simulation, without the 200 seeds of `npm test`; drills; the runbooks, on processes; `npm run deploy`, executed; what streams and queues of AWS do, what is read of a stream, reaped, administered and reconciled there, and that functions say no secret; the rules of cdk-nag. */
-const LONG = [...['rare', 'reaping', 'regressions', 'shrink'].map((name) => `test/sim/${name}.test.ts`), 'test/drill/seeds.test.ts', 'test/drill/given.test.ts', 'test/drill/simulated.test.ts', ...['event-sources', 'unread', 'unread-parts', 'reap', 'administration', 'reconcile', 'secrets'].map((name) => `test/functions/${name}.test.ts`), 'test/cli/runbooks.test.ts', 'test/cdk/deploy-executed.test.ts', 'test/cdk/nag.test.ts'];
+/** `npm run test:long`: more runs of the simulation, without the 200 seeds of `npm test`; drills; the runbooks, on processes; `npm run deploy`, executed; what streams and queues of AWS do, what is read of a stream, reaped, administered and reconciled there, what that reads, two releases of it side by side, and that functions say no secret; the rules of cdk-nag. */
+const LONG = [...['rare', 'reaping', 'regressions', 'shrink'].map((name) => `test/sim/${name}.test.ts`), 'test/drill/seeds.test.ts', 'test/drill/given.test.ts', 'test/drill/simulated.test.ts', ...['event-sources', 'unread', 'unread-parts', 'reap', 'administration', 'reconcile', 'deep-reads', 'releases', 'secrets'].map((name) => `test/functions/${name}.test.ts`), 'test/cli/runbooks.test.ts', 'test/cdk/deploy-executed.test.ts', 'test/cdk/nag.test.ts'];
 
 /** It takes longer than any other: begun last, it would leave the other core idle. */
 const FIRST = 'test/sim/seeds.test.ts';

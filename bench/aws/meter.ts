@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { bytesOf, post } from '../../scripts/lib/functions-place.ts';
-import { fromBase64 } from '../../src/adapters/aws/base64.ts';
+import { fromBase64, toBase64 } from '../../src/adapters/aws/base64.ts';
 import { writeUnits } from '../../src/adapters/aws/units.ts';
 import type { Item } from '../../src/adapters/aws/layout.ts';
 
@@ -36,6 +36,7 @@ interface Answer {
 interface Question {
   readonly TableName?: string;
   readonly Item?: JsonItem;
+  readonly ExpressionAttributeValues?: JsonItem;
 }
 
 const READS: readonly string[] = ['GetItem', 'Query', 'Scan', 'BatchGetItem'];
@@ -45,6 +46,8 @@ export class Meter {
   readonly #server: Server;
   readonly #target: string;
   #tables = new Map<string, Units>();
+  /** Read units of queries, by table and partition key. */
+  #queried = new Map<string, number>();
 
   private constructor(target: string) {
     this.#target = target;
@@ -64,6 +67,12 @@ export class Meter {
 
   reset(): void {
     this.#tables = new Map();
+    this.#queried = new Map();
+  }
+
+  /** What queries of one partition key have taken. */
+  queried(table: string, PK: Uint8Array): number {
+    return this.#queried.get(`${table} ${toBase64(PK)}`) ?? 0;
   }
 
   of(table: string): Units {
@@ -88,11 +97,13 @@ export class Meter {
     outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', date: new Date().toUTCString() }).end(bytes);
   }
 
-  #count(operation: string, { TableName = '', Item }: Question, { __type = '', ConsumedCapacity = [], Item: stored }: Answer): void {
+  #count(operation: string, { TableName = '', Item, ExpressionAttributeValues = {} }: Question, { __type = '', ConsumedCapacity = [], Item: stored }: Answer): void {
     for (const { TableName: table, CapacityUnits } of [ConsumedCapacity].flat()) {
       const units = this.of(nameOf(table));
       if (READS.includes(operation)) units.readUnits += CapacityUnits;
       else units.writeUnits += CapacityUnits;
+      const queried = `${nameOf(table)} ${ExpressionAttributeValues[':pk']?.B ?? ''}`;
+      if (operation === 'Query') this.#queried.set(queried, (this.#queried.get(queried) ?? 0) + CapacityUnits);
     }
     if (!__type.endsWith('ConditionalCheckFailedException')) return;
     const units = this.of(nameOf(TableName));

@@ -49,6 +49,8 @@ const GB = 1024 ** 3;
 const MILLION = 1_000_000;
 const MINUTES_PER_MONTH = 43_800;
 const TEXT_PER_BYTE = 4 / 3;
+/** Of what a consistent read costs. */
+const LAGGING = 0.5;
 const [API_GB, EDGE_GB, QUEUE_GB] = [1, 0.25, 0.5] as const;
 
 const run = (invocations: number, ms: number, memoryGb: number): number => dollarsFor(invocations, 'invocation') + dollarsFor((invocations * ms * memoryGb) / 1_000, 'armSecond');
@@ -136,12 +138,12 @@ function apartOf(workload: Workload): Line[] {
   const cost = ({ read, write }: { readonly read: number; readonly write: number }): number => dollarsFor(MILLION * read, 'readUnit') + dollarsFor(MILLION * write, 'writeUnit');
   // Beaten in the region of the winner, replaced in all others at most; an apply is paid for already.
   const conflicts = replicas < 2 ? 0 : cost(units.beaten) + (replicas - 1) * cost(units.replaced) - (replicas - 1) * cost(units.apply);
-  const pairScan = 2 * dollarsFor(readUnits(GB), 'readUnit');
+  const scan = dollarsFor(readUnits(GB), 'readUnit');
   return [
     { what: 'a million conflicts, with their rows in the ledger of every region', dollars: conflicts },
     { what: 'a million more deliveries of what is known', dollars: dollarsFor(MILLION * units.apply.write, 'writeUnit') },
-    { what: 'reconciliation, for each pair and GB: both copies read once', dollars: pairScan },
-    { what: 'reaping, for each region and GB: its copy read once', dollars: pairScan / 2 },
+    { what: 'reconciliation, for each pair and GB: both copies read once', dollars: 2 * scan * LAGGING },
+    { what: 'reaping, for each region and GB: its copy read once', dollars: scan },
     { what: 'a GB stored for a month in all its regions, with recovery', dollars: replicas * (dollarsFor(1, 'stored') + dollarsFor(1, 'recovery')) },
   ];
 }

@@ -17,6 +17,8 @@ export interface DescentParts {
   readonly view: View;
   readonly deep: boolean;
   readonly atMs: number;
+  /** As this side's view does. */
+  readonly mayLag?: boolean;
   /** Items of a leaf can be asked about by their sums (an earlier release wants their keys). */
   readonly takesSums: boolean;
   ask(question: DigestQuestion, timeoutMs?: number): Promise<Uint8Array>;
@@ -24,11 +26,11 @@ export interface DescentParts {
 
 export class Descent {
   readonly #parts: DescentParts;
-  readonly #how: { readonly deep: boolean; readonly atMs: number };
+  readonly #how: { readonly deep: boolean; readonly atMs: number; readonly mayLag?: boolean };
 
   constructor(parts: DescentParts) {
     this.#parts = parts;
-    this.#how = { deep: parts.deep, atMs: parts.atMs };
+    this.#how = { deep: parts.deep, atMs: parts.atMs, ...(parts.mayLag === true ? { mayLag: true } : {}) };
   }
 
   #ask(question: DigestQuestion): Promise<Uint8Array> {

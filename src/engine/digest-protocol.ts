@@ -63,9 +63,9 @@ export type StretchAnswer =
 
 export type DigestQuestion =
   | { readonly type: 'root'; readonly atMs: number; readonly deep: boolean; readonly groups: readonly GroupId[]; readonly mine: Sum; readonly withSketch?: boolean }
-  | { readonly type: 'branches'; readonly atMs: number; readonly deep: boolean; readonly partitions: readonly BranchRef[] }
-  | { readonly type: 'leaves'; readonly atMs: number; readonly deep: boolean; readonly branches: readonly LeafRef[] }
-  | { readonly type: 'stretches'; readonly atMs: number; readonly deep: boolean; readonly stretches: readonly StretchQuestion[] }
+  | { readonly type: 'branches'; readonly atMs: number; readonly deep: boolean; readonly mayLag?: boolean; readonly partitions: readonly BranchRef[] }
+  | { readonly type: 'leaves'; readonly atMs: number; readonly deep: boolean; readonly mayLag?: boolean; readonly branches: readonly LeafRef[] }
+  | { readonly type: 'stretches'; readonly atMs: number; readonly deep: boolean; readonly mayLag?: boolean; readonly stretches: readonly StretchQuestion[] }
   | { readonly type: 'sketch'; readonly atMs: number; readonly deep: false; readonly groups: readonly GroupId[]; readonly cells: number };
 
 export interface RootAnswer {
@@ -86,6 +86,8 @@ const TYPES = ['root', 'branches', 'leaves', 'stretches', 'sketch'] as const;
 const DEEP = 1;
 /** A region of an earlier release does not look at it. */
 const WITH_SKETCH = 2;
+/** One of an earlier release reads as it is, for more. */
+const MAY_LAG = 4;
 /** Of this many cells a megabyte is sent; where more differ, the sums of all leaves are not much more. */
 export const CELLS_MAX = 80_000;
 
@@ -113,7 +115,8 @@ const readOptional = (reader: ByteReader): Uint8Array | undefined => (reader.u8(
 
 export function encodeQuestion(question: DigestQuestion): Uint8Array {
   const withSketch = question.type === 'root' && question.withSketch === true;
-  const out = new ByteWriter(1024).u8(TYPES.indexOf(question.type)).u8((question.deep ? DEEP : 0) | (withSketch ? WITH_SKETCH : 0)).varint(question.atMs);
+  const flags = (question.deep ? DEEP : 0) | (withSketch ? WITH_SKETCH : 0) | (mayLag(question) ? MAY_LAG : 0);
+  const out = new ByteWriter(1024).u8(TYPES.indexOf(question.type)).u8(flags).varint(question.atMs);
   switch (question.type) {
     case 'root':
       sum(out, question.mine);
@@ -134,6 +137,9 @@ export function encodeQuestion(question: DigestQuestion): Uint8Array {
   return out.finish();
 }
 
+/** What is scanned for it may be read as it was a moment ago (ScanQuery). */
+export const mayLag = (question: DigestQuestion): boolean => 'mayLag' in question && question.mayLag === true;
+
 function encodeStretch(out: ByteWriter, { leaf, from, to, mine }: StretchQuestion): void {
   optional(optional(leafRef(out, leaf), from), to);
   if (mine.type === 'sum') return void sum(out.u8(0), mine.sum);
@@ -147,6 +153,7 @@ export function decodeQuestion(body: Uint8Array): DigestQuestion {
   const flags = reader.u8();
   const deep = (flags & DEEP) !== 0;
   const atMs = reader.varint();
+  const how = { deep, atMs, ...((flags & MAY_LAG) === 0 ? {} : { mayLag: true }) };
   switch (type) {
     case 'root': {
       const mine = readSum(reader);
@@ -158,11 +165,11 @@ export function decodeQuestion(body: Uint8Array): DigestQuestion {
       return { type, deep: false, atMs, cells, groups: readList(reader, () => readGroup(reader)) };
     }
     case 'branches':
-      return { type, atMs, deep, partitions: readList(reader, () => readBranchRef(reader)) };
+      return { type, ...how, partitions: readList(reader, () => readBranchRef(reader)) };
     case 'leaves':
-      return { type, atMs, deep, branches: readList(reader, () => readLeafRef(reader)) };
+      return { type, ...how, branches: readList(reader, () => readLeafRef(reader)) };
     case 'stretches':
-      return { type, atMs, deep, stretches: readList(reader, () => decodeStretch(reader)) };
+      return { type, ...how, stretches: readList(reader, () => decodeStretch(reader)) };
     default:
       throw new RangeError('Unknown question.');
   }

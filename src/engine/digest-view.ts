@@ -81,6 +81,7 @@ export interface Corruption {
 /** Sums made from the stored bytes. A partition is scanned when it is first asked for. */
 export class DeepView implements View {
   readonly lineMs: number;
+  readonly mayLag: boolean;
   readonly #table: Table;
   readonly #hash: HashFunction;
   readonly #keyedHash: HashFunction;
@@ -92,9 +93,10 @@ export class DeepView implements View {
   readonly wrongDigests: BranchRef[] = [];
   records = 0;
 
-  constructor(table: Table, lineMs: number, hash: HashFunction, keyedHash: HashFunction) {
+  constructor(table: Table, lineMs: number, hash: HashFunction, keyedHash: HashFunction, { mayLag } = { mayLag: false }) {
     this.#table = table;
     this.lineMs = lineMs;
+    this.mayLag = mayLag;
     this.#hash = hash;
     this.#keyedHash = keyedHash;
   }
@@ -116,7 +118,7 @@ export class DeepView implements View {
     const keptBefore = this.#table.digests?.partition(group, partition);
     const tree = this.#tree(group);
     for (let after: Uint8Array | undefined; ; ) {
-      const page = await this.#table.scan({ group, partition, limit: 500, bytesMax: 1 << 20, ...(after === undefined ? {} : { after }) });
+      const page = await this.#table.scan({ group, partition, limit: 500, bytesMax: 1 << 20, ...(this.mayLag ? { mayLag: true } : {}), ...(after === undefined ? {} : { after }) });
       for (const { key, record } of page.items) this.#add(tree, key, record);
       if (page.cursor === undefined) break;
       after = page.cursor;

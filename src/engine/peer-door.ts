@@ -21,7 +21,7 @@ import type { Agreements } from './agreements.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
 import { answerStretch, DeepView, KeptView, type View } from './digest-view.ts';
-import { decodeQuestion, encodeRootAnswer, encodeStretchAnswers, encodeSums, type DigestQuestion } from './digest-protocol.ts';
+import { decodeQuestion, encodeRootAnswer, encodeStretchAnswers, encodeSums, mayLag, type DigestQuestion } from './digest-protocol.ts';
 import { decodeRecords, encodeReceipts, encodeRecords, seal, sentBytes, unseal, verdictOn, type Envelope, type SentRecord } from './envelope.ts';
 import type { Lane } from './lane.ts';
 import { canSketch, FIRST_CELLS, sampledBranches, sketchOf, type Scope } from './leaf-sketch.ts';
@@ -279,13 +279,14 @@ export class PeerDoor {
    * Of a table that keeps no digests: what is asked about is scanned, by the process that is asked. The time that the
    * question names tells one comparison from the next.
    */
-  #scannedView(from: RegionId, { atMs, deep }: DigestQuestion): View {
+  #scannedView(from: RegionId, question: DigestQuestion): View {
     const { table, time, hash, keyedHash } = this.#parts;
+    const { atMs, deep } = question;
     if (!deep) throw new ArchipelError('not-built', 'This table keeps no digests: ask for a deep check.');
     if (atMs > time.nowMs() + CLOCK_DRIFT_MS_MAX) throw new ArchipelError('clock-unsafe', 'The question names a time that has not come here.');
     const known = this.#deepViews.get(from)?.view;
-    if (known?.lineMs === atMs) return known;
-    const view = new DeepView(table, atMs, hash, keyedHash);
+    if (known?.lineMs === atMs && known.mayLag === mayLag(question)) return known;
+    const view = new DeepView(table, atMs, hash, keyedHash, { mayLag: mayLag(question) });
     this.#deepViews.set(from, { view, sinceMs: time.monotonicMs() });
     return view;
   }

@@ -8,6 +8,11 @@
 //  3. Items move as whole states and are merged; nobody's copy is "the right one".
 //  4. A certificate says: no difference older than so many milliseconds, at that time, over these partitions.
 //  5. Runs of one pair never overlap: a lease in the table of the pair's first region; without it no certificate.
+//  6. The first scans of a deep check may lag (ScanQuery): each shows an item as it was at some moment since SCAN_LAG_MS_MAX
+//     before the run. A difference that it shows may be none: it is scanned for again, as things are, before anything is named,
+//     counted or moved. A difference that it hides came after that moment: so the look counts as begun that much earlier, and
+//     the certificate (4) denies none of these. What lags for longer is found by the next check. A debt is a number of writes,
+//     not an age, and a region that joins is made active on its certificate: for these nothing may lag.
 
 import { decodeKey, type GroupId, type ItemKey } from '../core/keys/item-key.ts';
 import { ArchipelError } from '../core/errors.ts';
@@ -21,7 +26,7 @@ import type { RegionId } from '../core/version/dot.ts';
 import type { HashFunction } from '../core/version/tag.ts';
 import { pause, type Clock } from '../ports/clock.ts';
 import type { PeerMethod } from '../ports/peer.ts';
-import type { Digests, Table } from '../ports/table.ts';
+import { SCAN_LAG_MS_MAX, type Digests, type Table } from '../ports/table.ts';
 import type { Applier } from './apply.ts';
 import type { Catalog } from './catalog.ts';
 import type { Certificate, PairReport } from './certificate.ts';
@@ -57,7 +62,7 @@ export interface ReconcileParts {
   readonly hash: HashFunction;
   readonly keyedHash: HashFunction;
   readonly restored: Restored;
-  readonly lanes: ReadonlyMap<RegionId, Pick<Lane, 'behindTurn'>>;
+  readonly lanes: ReadonlyMap<RegionId, Pick<Lane, 'behind' | 'behindTurn'>>;
 }
 
 interface Pass {
@@ -102,6 +107,7 @@ export class Comparison {
   #unequal: readonly BranchRef[] | undefined;
   #equalSum = ZERO_SUM;
   #scansLook: Look | undefined;
+  #scannedAtMs = 0;
   #signal: AbortSignal | undefined;
   readonly report: PairReport;
 
@@ -126,7 +132,7 @@ export class Comparison {
     let before: Pass | undefined;
     for (let pass = 0; pass < PASSES_MAX && signal?.aborted !== true; pass++) {
       const bytesBefore = this.report.bytes;
-      const found = await this.#compare(deep);
+      const found = await this.#compare(deep, { mayLag: deep && !hasty && pass === 0 && this.#canLag });
       this.report.comparedBytes = Math.max(this.report.comparedBytes, this.report.bytes - bytesBefore);
       if (found.equal) {
         this.report.equal = true;
@@ -176,12 +182,12 @@ export class Comparison {
     return answer;
   }
 
-  async #compare(deep: boolean): Promise<Pass> {
+  async #compare(deep: boolean, how: { readonly mayLag: boolean }): Promise<Pass> {
     const { table, time, hash, keyedHash } = this.#parts;
     const beganMs = time.nowMs();
     const turn = this.#parts.lanes.get(this.#link.id)?.behindTurn ?? 0;
     const digests = table.digests;
-    if (digests === undefined) return this.#compareByScans({ beganMs, turn, askedMs: 0 });
+    if (digests === undefined) return this.#compareByScans({ beganMs, turn, askedMs: 0 }, how);
     let atMs = await digests.sweep(time.readersMs()); // 1: the line never goes back, so a clock that is in doubt must not move it
     const deepView = deep ? new DeepView(table, atMs, hash, keyedHash) : undefined;
     const view = deepView ?? new KeptView(table, digests);
@@ -236,32 +242,46 @@ export class Comparison {
    * to be equal are not scanned again. What was equal at some moment of the run differs by what came since, so the run as a
    * whole is one look (4).
    */
-  async #compareByScans(now: Look): Promise<Pass> {
+  async #compareByScans(now: Look, { mayLag }: { readonly mayLag: boolean }): Promise<Pass> {
     const { table, time, hash, keyedHash } = this.#parts;
-    const look = (this.#scansLook ??= now);
+    const look = (this.#scansLook ??= mayLag ? { ...now, beganMs: now.beganMs - SCAN_LAG_MS_MAX } : now);
     const differing: DifferingItem[] = [];
     const unequal: BranchRef[] = [];
     let more = false;
-    let atMs = time.readersMs();
-    let view = new DeepView(table, atMs, hash, keyedHash);
+    this.#scannedAtMs = Math.max(this.#scannedAtMs, time.readersMs());
     this.#unequal ??= refsOf(this.#scopes);
     for (const refs of chunks(this.#unequal, PARTITIONS_PER_SCAN)) {
-      atMs = Math.max(atMs + 1, time.readersMs()); // tells this scan from the one before, for the side that is asked
-      view = new DeepView(table, atMs, hash, keyedHash);
-      const descent = new Descent({ view, deep: true, atMs, takesSums: false, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
-      const leaves = await descent.leaves(refs);
-      const found = await descent.items(leaves);
-      this.#noteDeep(view);
+      const doubtful = mayLag ? (await this.#scan(refs, { mayLag })).unequal : refs;
+      const found = await this.#scan(doubtful, { mayLag: false }); // 6
       differing.push(...found.differing);
       more ||= found.more;
-      this.report.rounds = Math.max(this.report.rounds, leaves.length === 0 ? 1 : 2 + found.rounds);
-      const isUnequal = (ref: BranchRef): boolean => leaves.some(({ group, partition }) => group === ref.group && partition === ref.partition);
-      unequal.push(...refs.filter(isUnequal));
-      const equal = refs.filter((ref) => !isUnequal(ref)).map(({ group, partition }): Scope => ({ group, partitions: [partition] }));
-      this.#equalSum = addSums(this.#equalSum, await view.root(equal));
+      unequal.push(...found.unequal);
     }
     this.#unequal = unequal;
-    return { view, look, atMs, equal: unequal.length === 0, root: this.#equalSum, differing, more, isWhole: true };
+    return { view: new DeepView(table, this.#scannedAtMs, hash, keyedHash), look, atMs: this.#scannedAtMs, equal: unequal.length === 0, root: this.#equalSum, differing, more, isWhole: true };
+  }
+
+  /** Of partitions, by both sides. What differs in them is not looked for where it may be nothing. */
+  async #scan(refs: readonly BranchRef[], { mayLag }: { readonly mayLag: boolean }): Promise<{ readonly unequal: readonly BranchRef[]; readonly differing: readonly DifferingItem[]; readonly more: boolean }> {
+    if (refs.length === 0) return { unequal: [], differing: [], more: false };
+    const { table, time, hash, keyedHash } = this.#parts;
+    const atMs = (this.#scannedAtMs = Math.max(this.#scannedAtMs + 1, time.readersMs())); // tells this scan from the one before, for the side that is asked
+    const view = new DeepView(table, atMs, hash, keyedHash, { mayLag });
+    const descent = new Descent({ view, deep: true, atMs, mayLag, takesSums: false, ask: (question, timeoutMs) => this.#ask(question, timeoutMs) });
+    const leaves = await descent.leaves(refs);
+    const found = await descent.items(mayLag ? [] : leaves);
+    this.#noteDeep(view);
+    this.report.rounds = Math.max(this.report.rounds, leaves.length === 0 ? 1 : 2 + found.rounds);
+    const isUnequal = (ref: BranchRef): boolean => leaves.some(({ group, partition }) => group === ref.group && partition === ref.partition);
+    const equal = refs.filter((ref) => !isUnequal(ref)).map(({ group, partition }): Scope => ({ group, partitions: [partition] }));
+    this.#equalSum = addSums(this.#equalSum, await view.root(equal));
+    return { ...found, unequal: refs.filter(isUnequal) };
+  }
+
+  /** 6 */
+  get #canLag(): boolean {
+    const { catalog, lanes, region } = this.#parts;
+    return lanes.get(this.#link.id)?.behind === 0 && [region, this.#link.id].every((id) => catalog.entry(id)?.state === 'active');
   }
 
   #noteDeep(view: DeepView): void {

@@ -133,7 +133,15 @@ export interface ScanQuery {
   readonly before?: Uint8Array;
   readonly limit: number;
   readonly bytesMax: number;
+  /** What was committed within the last SCAN_LAG_MS_MAX may be missing, or shown as it was before, where that is cheaper. An adapter may leave it out. */
+  readonly mayLag?: boolean;
 }
+
+/**
+ * DynamoDB says "after a short time", seconds at most as a rule, and names no bound. So this is far more than it takes; what
+ * is proved by such a scan is proved of what is older (engine/reconcile.ts).
+ */
+export const SCAN_LAG_MS_MAX = 60_000;
 
 export interface LossQuery {
   readonly collection: string;

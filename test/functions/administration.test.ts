@@ -31,7 +31,7 @@ interface Peer {
 describe.skipIf(!hasDynoxide).each(['sources', 'bundles'] as const)('administration, from %s', (code) => {
   let aws: FakeAws;
   beforeAll(async () => {
-    aws = await FakeAws.start(code);
+    aws = await FakeAws.start({ code });
     for (const region of REGIONS) await aws.region(region);
     expect(await ask(EU, 'PUT', '/v1/c/demo', { conflict: 'lww' })).toMatchObject({ status: 201 });
   }, 120_000);

@@ -4,10 +4,10 @@
 // of their own, and invoke each other's `peer` through the server.
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { DeleteTableCommand, DescribeTableCommand, GetItemCommand, PutItemCommand, ScanCommand, type AttributeValue, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { DeleteMessageCommand, DeleteQueueCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
+import { BatchWriteItemCommand, DeleteTableCommand, DescribeTableCommand, GetItemCommand, ScanCommand, type AttributeValue, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DeleteMessageCommand, DeleteQueueCommand, GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand, SQSClient, type Message } from '@aws-sdk/client-sqs';
 import { vi } from 'vitest';
 import type { DynamoDBRecord, DynamoDBStreamEvent, SQSEvent, SQSRecord } from 'aws-lambda';
 import { ACCOUNT, ADMIN_KEY, bytesOf, CREDENTIALS, environmentOf, post } from '../../scripts/lib/functions-place.ts';
@@ -24,16 +24,21 @@ import type { RegionId } from '../../src/core/version/dot.ts';
 import type { LossRow } from '../../src/ports/table.ts';
 import { AP, EU, US } from '../contract/make.ts';
 import { HastyClock, makeQueue, makeTable, startDynoxide, startFauxqs, type Emulator } from '../contract/emulators.ts';
+import { Builds } from './builds.ts';
 import { Bundles, sources, type Code, type Handlers } from './code.ts';
+import { TableFront } from './table-front.ts';
 
 export const REGIONS: readonly RegionId[] = [AP, EU, US];
 export const DEPLOYMENT = 'archipel';
 const PLACE = { deployment: DEPLOYMENT, partition: 'aws', account: ACCOUNT };
 /** Not what a table keeps when nobody says anything. */
 export const LEDGER_DAYS = 7;
+/** Unless a test waits for it. */
 const VISIBILITY_MS = 30_000;
 /** What waits for a service is shorter. */
 const LONG_WAIT_MS = 30_000;
+/** What DynamoDB takes in one call. */
+const ITEMS_PER_BATCH = 25;
 
 type NewImage = NonNullable<NonNullable<DynamoDBRecord['dynamodb']>['NewImage']>;
 
@@ -41,20 +46,21 @@ export class FakeAws {
   readonly #bundles: Bundles | undefined;
   readonly #dynamo: Emulator<DynamoDBClient>;
   readonly #sqs: Emulator<SQSClient>;
+  readonly #visibilityMs: number;
+  /** Before the tables; what the functions take for DynamoDB. */
+  readonly tables: TableFront;
   readonly #server: Server;
-  /** Stands before the tables. */
-  readonly #front: Server;
   /** Where each stream was read to. */
   readonly #iterators = new Map<RegionId, string>();
   readonly #regions = new Map<RegionId, Handlers>();
   #aheadMs = 0;
   readonly #behind: (() => Promise<unknown>)[] = [];
-  /** Asked before each call to a table: what DynamoDB answers in its place. The middleware that the emulators lack. */
-  dynamoFault: (operation: string, input: Record<string, unknown>) => DynamoFault | undefined = () => undefined;
   /** What the parameter store holds, by name. */
   readonly parameters = new Map([[names.secret(DEPLOYMENT), '00112233445566778899aabbccddeeff'], [names.adminKey(DEPLOYMENT), ADMIN_KEY]]);
   /** What it answers in the place of that. */
   parameterFault: () => { readonly status: number; readonly text: string } | undefined = () => undefined;
+  /** Which release each region runs. */
+  readonly builds = new Builds();
   /** Regions whose functions cannot be invoked. */
   readonly down = new Set<RegionId>();
   /** Of the functions, in milliseconds; each is over at once, and time has gone on by as much. */
@@ -62,9 +68,11 @@ export class FakeAws {
   /** Lines that the functions have logged. */
   readonly logged: { readonly event: string; readonly [field: string]: unknown }[] = [];
 
-  private constructor(dynamo: Emulator<DynamoDBClient>, sqs: Emulator<SQSClient>, bundles: Bundles | undefined) {
+  private constructor({ dynamo, tables, sqs }: { readonly dynamo: Emulator<DynamoDBClient>; readonly tables: TableFront; readonly sqs: Emulator<SQSClient> }, visibilityMs: number, bundles: Bundles | undefined) {
+    this.#visibilityMs = visibilityMs;
     this.#bundles = bundles;
     this.#dynamo = dynamo;
+    this.tables = tables;
     this.#sqs = sqs;
     this.#server = createServer((incoming, outgoing) => {
       this.#answer(incoming).then(
@@ -72,29 +80,15 @@ export class FakeAws {
         (error: unknown) => outgoing.writeHead(500).end(String(error)),
       );
     });
-    this.#front = createServer((incoming, outgoing) => void this.#passOn(incoming, outgoing).catch((error: unknown) => outgoing.writeHead(500).end(String(error))));
   }
-
-  async #passOn(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const body = await bytesOf(incoming);
-    const operation = String(incoming.headers['x-amz-target']).split('.').at(-1) ?? '';
-    const fault = this.dynamoFault(operation, JSON.parse(body.toString()) as Record<string, unknown>);
-    if (fault !== undefined) return void outgoing.writeHead(fault.status ?? 400, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify({ __type: `com.amazonaws.dynamodb.v20120810#${fault.type}`, message: fault.type, ...fault.more }));
-    const { host: _host, 'content-length': _length, connection: _connection, ...headers } = incoming.headers;
-    const { status, bytes } = await post(this.#dynamo.endpoint, headers, body);
-    outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', date: new Date(Date.now() + this.aheadOfUsMs).toUTCString() }).end(bytes);
-  }
-
-  /** How far the clock of AWS is from that of the functions. */
-  aheadOfUsMs = 0;
 
   /** Of the functions as they are written, or as they are deployed. */
-  static async start(code: Code = 'sources'): Promise<FakeAws> {
-    const aws = new FakeAws(await startDynoxide(), await startFauxqs(), code === 'bundles' ? await Bundles.make() : undefined);
-    for (const server of [aws.#server, aws.#front]) {
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-    }
+  static async start({ code = 'sources', visibilityMs = VISIBILITY_MS }: { readonly code?: Code; readonly visibilityMs?: number } = {}): Promise<FakeAws> {
+    const dynamo = await startDynoxide();
+    const emulators = { dynamo, tables: await TableFront.before(dynamo.endpoint), sqs: await startFauxqs() };
+    const aws = new FakeAws(emulators, visibilityMs, code === 'bundles' ? await Bundles.make() : undefined);
+    aws.#server.listen(0, '127.0.0.1');
+    await once(aws.#server, 'listening');
     for (const region of REGIONS) await aws.#makeStores(region);
     const now = Date.now.bind(Date);
     vi.spyOn(Date, 'now').mockImplementation(() => now() + aws.#aheadMs);
@@ -118,10 +112,9 @@ export class FakeAws {
   async stop(): Promise<void> {
     vi.restoreAllMocks();
     vi.unstubAllEnvs();
-    for (const server of [this.#server, this.#front]) {
-      server.close();
-      server.closeAllConnections();
-    }
+    this.tables.stop();
+    this.#server.close();
+    this.#server.closeAllConnections();
     await Promise.all([this.#dynamo.stop(), this.#sqs.stop()]);
     this.#bundles?.remove();
   }
@@ -129,7 +122,7 @@ export class FakeAws {
   async #makeStores(region: RegionId): Promise<void> {
     await makeTable(this.#dynamo.client, names.table(DEPLOYMENT, region));
     const sqs = this.#sqsOf(region);
-    for (const name of this.queues(region)) await makeQueue(sqs, VISIBILITY_MS, name);
+    for (const name of this.queues(region)) await makeQueue(sqs, this.#visibilityMs, name);
     sqs.destroy();
   }
 
@@ -142,12 +135,22 @@ export class FakeAws {
     return new SQSClient({ region, credentials: CREDENTIALS, endpoint: this.#sqs.endpoint, ...CLIENT_SETTINGS, ...SQS_CLIENT_SETTINGS });
   }
 
+  /** Past `tables`. */
+  get dynamoUrl(): string {
+    return this.#dynamo.endpoint;
+  }
+
+  /** What the environments of a region's functions begin with. */
+  variables(region: RegionId): Readonly<Record<string, string>> {
+    const environment = environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: this.tables.url, sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region);
+    return { ...environment, ARCHIPEL_LEDGER_DAYS: String(LEDGER_DAYS) };
+  }
+
   /** The functions of one region, in environments of their own. */
   async region(region: RegionId): Promise<Handlers> {
     const known = this.#regions.get(region);
     if (known !== undefined) return known;
-    const environment = { ...environmentOf({ deployment: DEPLOYMENT, regions: REGIONS, dynamo: urlOf(this.#front), sqs: this.#sqs.endpoint, services: urlOf(this.#server) }, region), ARCHIPEL_LEDGER_DAYS: String(LEDGER_DAYS) };
-    for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+    for (const [name, value] of Object.entries(this.variables(region))) vi.stubEnv(name, value);
     vi.resetModules();
     const handlers = await (this.#bundles?.load() ?? sources());
     this.#regions.set(region, handlers);
@@ -164,22 +167,22 @@ export class FakeAws {
   }
 
   /** What lies in a queue of a region, received as a mapping receives it. */
-  async take(region: RegionId, name: string): Promise<readonly Message[]> {
+  async take(region: RegionId, name: string, { messagesMax = 10, waitSeconds = 0 } = {}): Promise<readonly Message[]> {
     const sqs = this.#sqsOf(region);
     const { Messages = [] } = await sqs.send(
-      new ReceiveMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MaxNumberOfMessages: 10, MessageAttributeNames: ['All'], MessageSystemAttributeNames: ['ApproximateReceiveCount'] }),
+      new ReceiveMessageCommand({ QueueUrl: queueUrl(PLACE, region, name), MaxNumberOfMessages: messagesMax, WaitTimeSeconds: waitSeconds, MessageAttributeNames: ['All'], MessageSystemAttributeNames: ['ApproximateReceiveCount'] }),
     );
     sqs.destroy();
     return Messages;
   }
 
   /** What a mapping hands to its function of what lies in a queue. */
-  async delivered(region: RegionId, name: string): Promise<SQSEvent> {
-    const messages = await this.take(region, name);
+  async delivered(region: RegionId, name: string, how: Parameters<FakeAws['take']>[2] = {}): Promise<SQSEvent> {
+    const messages = await this.take(region, name, how);
     const Records = messages.map(({ MessageId = '', ReceiptHandle = '', Body = '', Attributes = {} }): SQSRecord => ({
       messageId: MessageId,
       receiptHandle: ReceiptHandle,
-      body: Body,
+      body: name === names.inbox(DEPLOYMENT, region) ? this.builds.message(Body, region) : Body,
       attributes: { ApproximateReceiveCount: Attributes.ApproximateReceiveCount ?? '1', SentTimestamp: '0', SenderId: 'test', ApproximateFirstReceiveTimestamp: '0' },
       messageAttributes: {},
       md5OfBody: '',
@@ -188,6 +191,14 @@ export class FakeAws {
       awsRegion: region,
     }));
     return { Records };
+  }
+
+  /** How many there are, whether somebody has received them or not. */
+  async waiting(region: RegionId, name: string): Promise<number> {
+    const sqs = this.#sqsOf(region);
+    const { Attributes = {} } = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: queueUrl(PLACE, region, name), AttributeNames: ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'] }));
+    sqs.destroy();
+    return Object.values(Attributes).reduce((sum, count) => sum + Number(count), 0);
   }
 
   /** As a mapping does when its function has said that they are done. */
@@ -240,20 +251,41 @@ export class FakeAws {
     const TableName = names.table(DEPLOYMENT, region);
     await this.#dynamo.client.send(new DeleteTableCommand({ TableName }));
     await makeTable(this.#dynamo.client, TableName);
-    for (const each of items) await this.#dynamo.client.send(new PutItemCommand({ TableName, Item: each }));
+    await this.#store(TableName, items);
     this.#iterators.delete(region);
     await this.stream(region);
     this.#regions.delete(region);
   }
 
   async copy(region: RegionId): Promise<Item[]> {
-    const { Items = [] } = await this.#dynamo.client.send(new ScanCommand({ TableName: names.table(DEPLOYMENT, region), ConsistentRead: true }));
-    return Items;
+    const items: Item[] = [];
+    let after: Item | undefined;
+    do {
+      const page = await this.#dynamo.client.send(new ScanCommand({ TableName: names.table(DEPLOYMENT, region), ConsistentRead: true, ...(after === undefined ? {} : { ExclusiveStartKey: after }) }));
+      items.push(...(page.Items ?? []));
+      after = page.LastEvaluatedKey;
+    } while (after !== undefined);
+    return items;
   }
 
-  /** As another release may have stored it. */
-  async store(region: RegionId, Item: Item): Promise<void> {
-    await this.#dynamo.client.send(new PutItemCommand({ TableName: names.table(DEPLOYMENT, region), Item }));
+  /** Into a table, past its region: nothing is decided, and none of it is new. */
+  async store(region: RegionId, items: readonly Item[]): Promise<void> {
+    await this.#store(names.table(DEPLOYMENT, region), items);
+  }
+
+  async #store(TableName: string, items: readonly Item[]): Promise<void> {
+    for (let at = 0; at < items.length; at += ITEMS_PER_BATCH) {
+      const puts = items.slice(at, at + ITEMS_PER_BATCH).map((Item) => ({ PutRequest: { Item } }));
+      await this.#dynamo.client.send(new BatchWriteItemCommand({ RequestItems: { [TableName]: puts } }));
+    }
+  }
+
+  /** Until it has caught up, reads of the region's table that need not be consistent show it as it is now. */
+  async lag(region: RegionId): Promise<void> {
+    const table = names.table(DEPLOYMENT, region);
+    const copy = await makeTable(this.#dynamo.client);
+    await this.#store(copy, await this.copy(region));
+    this.tables.lagging.set(table, copy);
   }
 
   async give(region: RegionId, name: string, MessageBody: string): Promise<void> {
@@ -276,7 +308,7 @@ export class FakeAws {
 
   async findQueue(region: RegionId, name: string): Promise<void> {
     const sqs = this.#sqsOf(region);
-    await makeQueue(sqs, VISIBILITY_MS, name);
+    await makeQueue(sqs, this.#visibilityMs, name);
     sqs.destroy();
   }
 
@@ -303,14 +335,8 @@ export class FakeAws {
     }
     if (region === undefined || this.down.has(region)) return { status: 404, text: JSON.stringify({ Type: 'User', Message: `Function not found: ${arn}` }) };
     const { peer } = await this.region(region);
-    return { status: 200, text: JSON.stringify(await peer(body as Parameters<typeof peer>[0])) };
+    return { status: 200, text: JSON.stringify(await this.builds.ask(body as Parameters<typeof peer>[0], region, peer)) };
   }
-}
-
-export interface DynamoFault {
-  readonly type: string;
-  readonly status?: number;
-  readonly more?: Readonly<Record<string, unknown>>;
 }
 
 const urlOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

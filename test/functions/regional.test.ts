@@ -35,7 +35,7 @@ if (!hasDynoxide) console.log(`functions of a region: skipped, ${NO_DYNOXIDE}`);
 describe.skipIf(!hasDynoxide).each(['sources', 'bundles'] as const)('functions of a region, from %s', (code) => {
   let aws: FakeAws;
   beforeAll(async () => {
-    aws = await FakeAws.start(code);
+    aws = await FakeAws.start({ code });
     for (const region of [AP, EU, US]) await aws.region(region); // loading takes longer than a peer waits for an answer
     for (const [name, spec] of [['demo', { conflict: 'lww' }], ['staff', { conflict: 'lww', regions: [EU], replicas: 1 }]] as const) {
       expect((await call('PUT', `/v1/c/${name}`, spec)).status).toBe(201);
@@ -279,6 +279,7 @@ describe.skipIf(!hasDynoxide).each(['sources', 'bundles'] as const)('functions o
       await keepAddresses(aws.table(EU), { [AP]: 'https://ap.example', [EU]: 'https://eu.example', [US]: 'https://us.example' });
       aws.endEnvironments(US);
       aws.endEnvironments(EU);
+      await aws.region(EU); // whoever says hello does not wait until it is loaded
       await metricsOf(async () => expect(await (await aws.region(US)).heartbeat()).toMatchObject({ topology: '1.1', peers: { [AP]: 'up', [EU]: 'up' } }));
       expect(await shown()).toEqual(['https://ap.example', 'https://eu.example', 'https://us.example']);
       const event = fixture<LambdaFunctionURLEvent>('url-get');

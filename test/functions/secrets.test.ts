@@ -81,7 +81,7 @@ describe.skipIf(!hasDynoxide)('functions of a region say no secret', () => {
   });
   afterEach(() => {
     said.stop();
-    aws.dynamoFault = () => undefined;
+    aws.tables.fault = () => undefined;
     aws.parameterFault = () => undefined;
     aws.down.clear();
   });
@@ -149,7 +149,7 @@ describe.skipIf(!hasDynoxide)('functions of a region say no secret', () => {
 
   it.each(['InternalServerError', 'AccessDeniedException', 'ValidationException', 'UnrecognizedClientException'])('every function, while the table answers %s', async (type) => {
     await aws.region(US);
-    aws.dynamoFault = () => ({ type, status: type === 'InternalServerError' ? 500 : 400 });
+    aws.tables.fault = () => ({ type, status: type === 'InternalServerError' ? 500 : 400 });
     for (const call of [...CALLS, { method: 'POST', path: '/v1/keys', body: '{"scopes":["read"],"collections":["*"]}' }]) await said.of(api(call));
     await everyFunction(EU);
     saidNothingSecret();
@@ -161,7 +161,7 @@ describe.skipIf(!hasDynoxide)('functions of a region say no secret', () => {
     for (const authorization of [AS_ADMIN, ...REFUSED]) for (const call of far) await said.of(api({ ...call, authorization }));
     aws.down.delete(US);
     aws.pass(60_000); // the breaker opens again
-    aws.dynamoFault = (_, input) => (input['TableName'] === names.table(DEPLOYMENT, US) ? { type: 'ValidationException' } : undefined);
+    aws.tables.fault = (_, input) => (input['TableName'] === names.table(DEPLOYMENT, US) ? { type: 'ValidationException' } : undefined);
     for (const authorization of [AS_ADMIN, ...REFUSED]) for (const call of far) await said.of(api({ ...call, authorization }));
     saidNothingSecret();
   }, 120_000);

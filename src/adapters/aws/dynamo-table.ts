@@ -5,7 +5,8 @@
 // brings the stored item along, so the next decision costs no read. Only a decision that also changes other rows (loss
 // ledger, index of siblings) costs a transaction, twice the units.
 //
-// Reads are consistent: a region sees its own writes. All that DynamoDB has answered for is durable.
+// Reads are consistent, so that a region sees its own writes; all but scans that say they may lag. All that DynamoDB has
+// answered for is durable.
 
 import { toHex } from '../../core/bytes.ts';
 import { ArchipelError } from '../../core/errors.ts';

@@ -19,6 +19,7 @@ export interface PageLimits {
   readonly limit: number;
   /** The page ends with the item with which the stored bytes reach this size. */
   readonly bytesMax?: number;
+  readonly mayLag?: boolean;
 }
 
 const ZERO = Uint8Array.of(0);
@@ -52,7 +53,7 @@ export function scanSpan({ group, partition, after, before }: ScanQuery): Span |
 }
 
 /** `more`: something lies behind the last item, so that a cursor is due. */
-export async function pageOf(requests: DynamoRequests, span: Span, { descending = false, limit, bytesMax = Infinity }: PageLimits): Promise<{ readonly items: readonly Item[]; readonly more: boolean }> {
+export async function pageOf(requests: DynamoRequests, span: Span, { descending = false, limit, bytesMax = Infinity, mayLag = false }: PageLimits): Promise<{ readonly items: readonly Item[]; readonly more: boolean }> {
   const items: Item[] = [];
   const condition = keyCondition(span);
   let bytes = 0;
@@ -60,7 +61,7 @@ export async function pageOf(requests: DynamoRequests, span: Span, { descending 
   do {
     if (condition === undefined) break;
     // One more tells whether there is more, another is the excluded upper bound.
-    const page = await requests.query(condition, { descending, limit: limit - items.length + 2, ...(after === undefined ? {} : { after }) });
+    const page = await requests.query(condition, { descending, limit: limit - items.length + 2, mayLag, ...(after === undefined ? {} : { after }) });
     for (const item of page.Items ?? []) {
       if (span.below !== undefined && compareBytes(bytesIn(item, 'SK'), span.below) >= 0) continue;
       if (items.length === limit || (items.length > 0 && bytes >= bytesMax)) return { items, more: true };
@@ -68,6 +69,8 @@ export async function pageOf(requests: DynamoRequests, span: Span, { descending 
       bytes += storedBytes(item);
     }
     after = page.LastEvaluatedKey;
+    // DynamoDB has ended the page at a megabyte. Who wants no more than that would take little of a second one, and pay for all of it.
+    if (after !== undefined && items.length > 0 && bytesMax !== Infinity) return { items, more: true };
   } while (after !== undefined);
   return { items, more: false };
 }

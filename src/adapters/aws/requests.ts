@@ -89,14 +89,15 @@ export class DynamoRequests {
     return output.Item;
   }
 
-  async query(condition: KeyCondition, options: { readonly descending: boolean; readonly limit: number; readonly after?: QueryCommandOutput['LastEvaluatedKey'] }): Promise<QueryCommandOutput> {
+  /** Consistent too, unless it may lag: then for half of the units. */
+  async query(condition: KeyCondition, options: { readonly descending: boolean; readonly limit: number; readonly mayLag?: boolean; readonly after?: QueryCommandOutput['LastEvaluatedKey'] }): Promise<QueryCommandOutput> {
     const input = {
       TableName: this.#parts.tableName,
       KeyConditionExpression: condition.expression,
       ExpressionAttributeValues: condition.values,
       ScanIndexForward: !options.descending,
       Limit: options.limit,
-      ConsistentRead: true,
+      ConsistentRead: options.mayLag !== true,
       ...(options.after === undefined ? {} : { ExclusiveStartKey: options.after }),
       ...this.#report,
     };

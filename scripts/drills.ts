@@ -13,7 +13,7 @@ import { patientClock } from '../src/client/node.ts';
 import { withControl } from '../src/drill/control.ts';
 import { parseDrill, type Drill } from '../src/drill/drill.ts';
 import { LocalPlace } from '../src/drill/local-place.ts';
-import { awsRefusalOf } from '../src/drill/on-aws.ts';
+import { awsRefusalOf, emptiesQueues } from '../src/drill/on-aws.ts';
 import type { DrillReport } from '../src/drill/report.ts';
 import { runDrill, type RunParts } from '../src/drill/run.ts';
 import { drillInSimulation } from '../src/testing/drill-place.ts';
@@ -31,8 +31,8 @@ const folder = join(root, 'drills');
 const shipped = readdirSync(folder).filter((name) => name.endsWith('.yaml')).sort();
 const drills = (only?.map((name) => `${name}.yaml`) ?? shipped).map((name) => parseDrill(readFileSync(join(folder, name), 'utf8'), name));
 
-/** One deployment for all of them. */
-const aws = flags.aws === true ? await startAws() : undefined;
+/** One deployment for all of them, until one has lost what others would miss. */
+let aws = flags.aws === true ? await startAws() : undefined;
 
 async function startAws(): Promise<LocalAws> {
   const port = await freePorts(5);
@@ -41,7 +41,14 @@ async function startAws(): Promise<LocalAws> {
 }
 
 async function locally(drill: Drill, parts: Pick<RunParts, 'control'>): Promise<DrillReport> {
-  if (aws !== undefined) return drillOn(aws, drill, parts);
+  if (aws !== undefined) {
+    const outcome = await drillOn(aws, drill, parts);
+    if (emptiesQueues(parts.control)) {
+      await aws.stop();
+      aws = await startAws();
+    }
+    return outcome;
+  }
   const place = await LocalPlace.start(withControl(drill, parts.control));
   try {
     return await runDrill(drill, place, { clock: patientClock, random: nodeRandom, ...parts });

@@ -32,7 +32,7 @@ describe('breaker: closed', () => {
 
   it('opens at the second failure, for whoever had nothing else in between for 1 s, and remembers the first for 5', () => {
     const asking = (...failuresAtMs: number[]): string => {
-      const breaker = new Breaker();
+      const breaker = new Breaker({ isOfOneAtATime: true });
       for (const atMs of failuresAtMs) breaker.fail(atMs);
       return breaker.state(failuresAtMs.at(-1) as number);
     };
@@ -40,10 +40,14 @@ describe('breaker: closed', () => {
     expect(asking(0, BREAKER_SILENCE_MS)).toBe('open');
     expect(asking(0, BREAKER_WINDOW_MS)).toBe('open');
     expect(asking(0, BREAKER_WINDOW_MS + 1)).toBe('closed');
-    const answered = failing(1);
+    const answered = new Breaker({ isOfOneAtATime: true });
+    answered.fail(0);
     answered.succeed(1);
     answered.fail(BREAKER_SILENCE_MS);
     expect(answered.state(BREAKER_SILENCE_MS)).toBe('closed');
+    const region = failing(1);
+    region.fail(BREAKER_SILENCE_MS);
+    expect(region.state(BREAKER_SILENCE_MS)).toBe('closed'); // who asks all the time learns it from the third
   });
 
   /** Failure and success in turn, so that no row is ever 3 long; the last is a failure. */

@@ -1,10 +1,12 @@
 // A circuit breaker per region that one talks to: after a few failures stop asking, so that nobody waits for a region
 // that does not answer; ask again with one request at growing intervals.
 //
-//   closed ──3 failures in a row, or 2 that lie 1 to 5 s apart, or half of 10 in 5 s──▶ open ──1 s, doubling to 30 s──▶ half open
+//   closed ──3 failures in a row, or half of 10 in 5 s; or 2, 1 to 5 s apart (1)─────────▶ open ──1 s, doubling to 30 s──▶ half open
 //     ▲                                                                                  ▲                                │  │
 //     │                                                                                  └─────────── failure ◀───────────┘  │
 //     └──────────────────────────────────────────────── success ◀─────────────────────────────────────────────────────────────┘
+//
+// (1) For whoever may ask one after the other: an edge, a client. Regions ask each other all the time.
 //
 // A region that dies takes many requests with it. Their failures arrive after the breaker has opened and say nothing new:
 // only the outcome of a trial makes the next wait longer.
@@ -23,6 +25,7 @@ import {
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 export class Breaker {
+  readonly #isOfOneAtATime: boolean;
   #state: BreakerState = 'closed';
   #inARow = 0;
   #retryAtMs = 0;
@@ -31,6 +34,11 @@ export class Breaker {
   #isOnTrial = false;
   /** The last outcomes within the window. */
   #recent: { readonly atMs: number; readonly failed: boolean }[] = [];
+
+  /** `isOfOneAtATime`: whoever asks may do so one request after the other. */
+  constructor({ isOfOneAtATime = false } = {}) {
+    this.#isOfOneAtATime = isOfOneAtATime;
+  }
 
   state(nowMs: number): BreakerState {
     if (this.#state === 'open' && nowMs >= this.#retryAtMs) this.#state = 'half-open';
@@ -103,7 +111,7 @@ export class Breaker {
    * after the other, 4.5 s, and each of its environments again.
    */
   #isSilent(): boolean {
-    if (this.#inARow < 2) return false;
+    if (!this.#isOfOneAtATime || this.#inARow < 2) return false;
     const [before, last] = this.#recent.slice(-2).map(({ atMs }) => atMs) as [number, number];
     return last - before >= BREAKER_SILENCE_MS && last - before <= BREAKER_WINDOW_MS;
   }

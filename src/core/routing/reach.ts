@@ -7,7 +7,7 @@ import { Breaker } from './breaker.ts';
 import { SlowStart } from './slow-start.ts';
 
 export class Reach {
-  readonly #breaker = new Breaker();
+  readonly #breaker = new Breaker({ isOfOneAtATime: true });
   readonly #slowStart = new SlowStart();
   /** Observers have agreed that it is down. */
   #isDown = false;

@@ -48,31 +48,18 @@ export function startFront(port: number, { emulatorUrl, distribution, doors, vie
   const client = new LambdaClient({ ...CLIENT_SETTINGS, endpoint: emulatorUrl, region: 'us-east-1', credentials: ROOT });
   const regions = (distribution.customHeaders[REGIONS_FIELD] ?? '').replaceAll(/=([^,]+)/g, (_, host: string) => `=${doors.get(host) ?? host}`);
   const customHeaders = { ...distribution.customHeaders, [REGIONS_FIELD]: regions };
-  let underWay = 0;
-  const invoke = async (event: CloudFrontRequestEvent): ReturnType<typeof answerTo> => {
-    underWay++;
-    try {
-      return await answerTo(event);
-    } finally {
-      underWay--;
-    }
-  };
-  const answerTo = (event: CloudFrontRequestEvent): Promise<InvokeCommandOutput> => client.send(new InvokeCommand({ FunctionName: distribution.functionArn, Payload: JSON.stringify(event) }), { abortSignal: AbortSignal.timeout(FUNCTION_MS_MAX) });
-  return listen(port, async (incoming, outgoing) => {
-    const event = eventOf(incoming, await bytesOf(incoming), customHeaders, viewer);
-    if (underWay >= atOnce) {
-      outgoing.writeHead(503, { 'content-type': 'text/plain' });
-      return void outgoing.end('no more at once\n');
-    }
-    const { Payload, FunctionError } = await invoke(event);
+  const invoke = (event: CloudFrontRequestEvent): Promise<InvokeCommandOutput> => client.send(new InvokeCommand({ FunctionName: distribution.functionArn, Payload: JSON.stringify(event) }), { abortSignal: AbortSignal.timeout(FUNCTION_MS_MAX) });
+  const refused: Refusal = { status: 503, fields: { 'content-type': 'text/plain' }, body: 'no more at once\n' };
+  return listen(port, atMost(atOnce, refused, async (incoming, outgoing, body) => {
+    const { Payload, FunctionError } = await invoke(eventOf(incoming, body, customHeaders, viewer));
     const answer = JSON.parse(Buffer.from(Payload ?? []).toString() || 'null') as CloudFrontResultResponse | null;
     // What is no answer would be a request to pass on to an origin: this function answers in the origin's place, always.
     if (FunctionError !== undefined || answer?.status === undefined) throw new Error(`The edge's function failed: ${JSON.stringify(answer)}`);
     const fields = Object.values(answer.headers ?? {}).flatMap((values) => values.map(({ key = '', value }) => [key, value] as const));
-    const body = Buffer.from(answer.body ?? '', answer.bodyEncoding === 'base64' ? 'base64' : 'utf8');
+    const shown = Buffer.from(answer.body ?? '', answer.bodyEncoding === 'base64' ? 'base64' : 'utf8');
     outgoing.writeHead(Number(answer.status), [...fields, ['x-cache', 'LambdaGeneratedResponse from cloudfront'] as const].flat());
-    outgoing.end(incoming.method === 'HEAD' ? undefined : body);
-  });
+    outgoing.end(incoming.method === 'HEAD' ? undefined : shown);
+  }));
 }
 
 function eventOf(incoming: IncomingMessage, body: Buffer, customHeaders: Readonly<Record<string, string>>, viewer: Readonly<Record<string, string>>): CloudFrontRequestEvent {
@@ -122,22 +109,8 @@ const LOST_EVERY = 3;
 export function startDoor(port: number, emulatorUrl: string, { host, links, atOnce = Number.POSITIVE_INFINITY }: { readonly host: string; readonly links: Links; readonly atOnce?: number }): Promise<Server> {
   const { hostname, port: emulatorPort } = new URL(emulatorUrl);
   let passedOn = 0;
-  let underWay = 0;
-  return listen(port, async (incoming, outgoing) => {
-    const body = await bytesOf(incoming);
-    if (underWay >= atOnce) {
-      outgoing.writeHead(429, { 'content-type': 'application/json', 'x-amzn-errortype': 'TooManyRequestsException' });
-      return void outgoing.end('{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}');
-    }
-    underWay++;
-    try {
-      await passOn(incoming, outgoing, body);
-    } finally {
-      underWay--;
-    }
-  });
-
-  async function passOn(incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer): Promise<void> {
+  const refused: Refusal = { status: 429, fields: { 'content-type': 'application/json', 'x-amzn-errortype': 'TooManyRequestsException' }, body: '{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}' };
+  return listen(port, atMost(atOnce, refused, async (incoming, outgoing, body) => {
     const headers = [...incoming.rawHeaders.flatMap((name, at, all) => (at % 2 === 0 && !HOPS.has(name.toLowerCase()) && !/^(?:host|content-length)$/i.test(name) ? [name, all[at + 1] ?? ''] : [])), 'Host', host];
     const length = body.length > 0 || incoming.headers['content-length'] !== undefined ? ['Content-Length', String(body.length)] : [];
     const pass = (take: (answer: IncomingMessage) => void): Promise<void> =>
@@ -158,12 +131,35 @@ export function startDoor(port: number, emulatorUrl: string, { host, links, atOn
       outgoing.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       answer.pipe(outgoing);
     });
-  }
+  }));
 }
 
-function listen(port: number, handle: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>): Promise<Server> {
+interface Refusal {
+  readonly status: number;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+type Handle = (incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer) => Promise<void>;
+
+/** Handles so many requests at a time, from when they have arrived whole; what is more is refused. */
+function atMost(most: number, { status, fields, body: why }: Refusal, handle: Handle): Handle {
+  let underWay = 0;
+  return async (incoming, outgoing, body) => {
+    if (underWay >= most) return void outgoing.writeHead(status, fields).end(why);
+    underWay++;
+    try {
+      await handle(incoming, outgoing, body);
+    } finally {
+      underWay--;
+    }
+  };
+}
+
+function listen(port: number, handle: Handle): Promise<Server> {
   const answer: RequestListener = (incoming, outgoing) => {
-    handle(incoming, outgoing).catch((error: unknown) => {
+    const handled = bytesOf(incoming).then((body) => handle(incoming, outgoing, body));
+    handled.catch((error: unknown) => {
       if (outgoing.headersSent) return outgoing.destroy();
       outgoing.writeHead(502, { 'content-type': 'text/plain' });
       outgoing.end(`${String(error)}\n`);

@@ -2,6 +2,7 @@
 
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { Environment } from '../../functions/commons/settings.ts';
+import { LOSSES_KEPT_DAYS } from '../../src/adapters/aws/ledger.ts';
 import type { RegionId } from '../../src/core/version/dot.ts';
 
 /** The only account that fauxqs knows. */
@@ -23,7 +24,7 @@ export const environmentOf = ({ deployment, regions, dynamo, sqs, services }: Fu
   ARCHIPEL_DEPLOYMENT: deployment,
   ARCHIPEL_REGIONS: regions.join(','),
   ARCHIPEL_REPLICAS: '3',
-  ARCHIPEL_LEDGER_DAYS: '90',
+  ARCHIPEL_LEDGER_DAYS: String(LOSSES_KEPT_DAYS),
   ARCHIPEL_PARTITION: 'aws',
   ARCHIPEL_ACCOUNT: ACCOUNT,
   AWS_REGION: region,

@@ -129,12 +129,11 @@ class Run {
         await this.#step(action);
       }
       await this.#until(this.#drill.endMs);
+    } finally {
+      // Behind a step that could not be done nothing goes on, either.
       await this.#clients.stop();
       this.#event('the load ends');
-    } finally {
-      // Behind a step that could not be done nothing goes on.
       this.#isOver = true;
-      await this.#clients.stop();
       await watching;
     }
     await this.#judgeLosses();

@@ -36,7 +36,7 @@ it('the command refuses it too, before anything is started', async () => {
 
 it('the load is scaled down to what the emulator answers, steps with it, and the report is told; a small one is left as it is', () => {
   const { drill, remarks } = scaledForAws(named('lost-with-debts'));
-  expect(drill.load).toEqual({ rate: RATE_MAX / 2, reads: 0.5, keys: KEYS_MIN, through: 'edge' });
+  expect(drill.load).toEqual({ rate: RATE_MAX / 2, reads: 0.1, keys: KEYS_MIN, through: 'edge' });
   expect(drill.steps.flatMap(({ action }) => (action.verb === 'rate' ? [action.rate] : []))).toEqual([RATE_MAX, RATE_MAX / 2]);
   expect(drill.steps.map(({ atMs }) => atMs)).toEqual(named('lost-with-debts').steps.map(({ atMs }) => atMs));
   expect(remarks).toEqual([expect.stringContaining('of 200 on 500: the emulator answers about 140 invocations a second')]);
